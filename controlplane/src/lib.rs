@@ -1,0 +1,15 @@
+//! The control plane: the truth in PostgreSQL, commits and sessions over gRPC, administration over REST and CLI.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod dev;
+pub mod grpc;
+pub mod leader;
+pub mod limits;
+pub mod metrics;
+pub mod plan;
+pub mod server;
+pub mod store;
+pub mod tasks;

@@ -1,0 +1,25 @@
+//! The pure core of the data plane: HTTP heads and bodies, S3 routing, SigV4, digests, erasure layout, placement,
+//! on-disk records, quorum tallies. Bytes and `now` in, decisions out.
+//!
+//! What is absent here is the invariant: no clock, no sockets, no files, no threads, no randomness, no unsafe.
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod aws_chunked;
+pub mod date;
+pub mod digest;
+pub mod erasure;
+pub mod error;
+pub mod http;
+pub mod limits;
+pub mod name;
+pub mod operation;
+pub mod placement;
+pub mod precondition;
+pub mod quorum;
+pub mod range;
+pub mod record;
+pub mod sigv4;
+pub mod uri;
+pub mod xml;

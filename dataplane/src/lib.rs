@@ -1,0 +1,17 @@
+//! The data plane: thin edges around `holdfast_protocol`.
+//!
+//! One thread per core runs everything of a connection; nothing on the data path is shared between cores.
+
+pub mod blob;
+pub mod cache;
+pub mod config;
+pub mod drives;
+pub mod env;
+pub mod index;
+pub mod limits;
+pub mod link;
+pub mod metrics;
+pub mod ops;
+pub mod ops_listener;
+pub mod rt;
+pub mod server;
