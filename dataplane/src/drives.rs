@@ -1,1 +1,178 @@
-//! (being written)
+//! The drives of this node: pieces of blobs appended to segments, made durable by shared flushes, read back verified.
+//!
+//! A process opens its drives once ([`Engine::open`]); every core then takes a [`CoreDrives`] handle with its own open
+
+//! [`segment`]; how durability is shared between cores in [`flush`]; how a start finds everything again in [`recovery`].
+
+use std::future::Future;
+use std::ops::{Deref, Range};
+use std::rc::Rc;
+
+use holdfast_common::id::{BackendId, DriveId, FragmentId};
+pub use holdfast_protocol::record::PieceCoding;
+
+use crate::rt::AlignedBuf;
+
+/// One core's view of the drives. Cheap handle; futures are `!Send`, and each may be dropped at any time.
+pub trait Drives: 'static {
+    /// Appends one piece; resolves when its bytes are written, *not yet durable*. The [`Receipt`] is what
+    /// [`Drives::flush`] wants: of several appends to one backend keep the first.
+    ///
+    /// # Errors
+    /// `Full`, `Failed`, `Busy` (the drive hangs and its queue is at its bound), `Io`, `NotFound` (no such backend here).
+    fn append(&self, backend: BackendId, piece: Piece) -> impl Future<Output = Result<Receipt, DriveError>>;
+
+    /// Makes durable every piece whose `append` on this core to `backend` resolved before this call, and none less:
+    /// if any flush of the device failed since `first`, this fails too, whatever happened later.
+    ///
+    /// # Errors
+    /// `Io` or `Failed`; never try again, count the fragment as lost.
+    fn flush(&self, backend: BackendId, first: Receipt) -> impl Future<Output = Result<(), DriveError>>;
+
+    /// Reads bytes `range` of the payload of one piece; every byte returned was verified against its block's checksum.
+    /// The range is cut at the payload's end.
+    ///
+    /// # Errors
+    /// `NotFound`, `Rotten`, `Io`, `Failed`.
+    fn read(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+        range: Range<u32>,
+    ) -> impl Future<Output = Result<PieceRead, DriveError>>;
+
+    /// Forgets pieces `0..rows` of a fragment, durably. Works on a full drive; what is not there is no error.
+    ///
+    /// # Errors
+    /// `Io`, `Failed`, `NotFound` (no such backend here).
+    fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> impl Future<Output = Result<(), DriveError>>;
+
+    /// Every drive with its state, for placement and for reports to the authority.
+    fn statuses(&self) -> Vec<DriveStatus>;
+
+    /// Backends that take new fragments now.
+    fn writable(&self) -> Vec<BackendId> {
+        let writable = self.statuses().into_iter().filter(|status| status.state == DriveState::Active);
+        writable.filter_map(|status| status.backend).collect()
+    }
+}
+
+/// One piece on its way to a drive: one row of one fragment.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub id: FragmentId,
+    pub row: u32,
+    pub coding: PieceCoding,
+    pub class_id: u32,
+    /// Bytes of the whole blob; 0 when not known yet.
+    pub blob_size: u64,
+    pub payload: Payload,
+}
+
+/// The bytes of a piece: a span of a shared buffer, so that whole copies, and the data pieces of one row, need no copy
+/// of their own.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    buf: Rc<AlignedBuf>,
+    span: Range<usize>,
+}
+
+impl Payload {
+    /// All of `buf`.
+    #[must_use]
+    pub fn whole(buf: AlignedBuf) -> Self {
+        let span = 0..buf.len();
+        Self { buf: Rc::new(buf), span }
+    }
+
+    /// `span` of `buf`, which must lie within its length.
+    #[must_use]
+    pub fn slice(buf: Rc<AlignedBuf>, span: Range<usize>) -> Self {
+        assert!(span.start <= span.end && span.end <= buf.len(), "span {span:?} beyond {}", buf.len());
+        Self { buf, span }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buf[self.span.clone()]
+    }
+}
+
+/// Verified bytes of a piece: exactly the range asked for, somewhere inside an owned buffer.
+#[derive(Debug)]
+pub struct PieceRead {
+    buf: AlignedBuf,
+    span: Range<usize>,
+    /// Payload bytes of the whole piece.
+    pub payload_len: u32,
+}
+
+impl PieceRead {
+    #[must_use]
+    pub fn into_parts(self) -> (AlignedBuf, Range<usize>) {
+        (self.buf, self.span)
+    }
+}
+
+impl Deref for PieceRead {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buf[self.span.clone()]
+    }
+}
+
+/// Proof of when an append began, in flushes of its device that had failed by then. Opaque; the lesser is the older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receipt {
+    failures: u64,
+}
+
+/// What a drive could not do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DriveError {
+    /// No such backend on this node, or no such piece on it.
+    #[error("not found")]
+    NotFound,
+    /// The bytes are there and are not what was written.
+    #[error("rotten: {0}")]
+    Rotten(&'static str),
+    /// The device or file system refused.
+    #[error("{step}: {error}")]
+    Io { step: &'static str, error: String },
+    /// No room for new fragments; deleting still works.
+    #[error("full")]
+    Full,
+    /// The drive has left the write set.
+    #[error("failed")]
+    Failed,
+    /// Its queue is at its bound and it does not move.
+    #[error("busy")]
+    Busy,
+}
+
+/// Whether a drive takes new fragments, and if not, why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DriveState {
+    Active,
+    Full,
+    /// With the sentence for the operator.
+    Failed(String),
+}
+
+/// One drive as reports and metrics show it.
+#[derive(Clone, Debug)]
+pub struct DriveStatus {
+    pub drive: DriveId,
+    /// `None` until the authority has numbered it ([`Engine::bind`]).
+    pub backend: Option<BackendId>,
+    /// Its path, for people.
+    pub label: String,
+    pub capacity_bytes: u64,
+    pub free_bytes: u64,
+    pub state: DriveState,
+}
