@@ -5,13 +5,12 @@
 //! [`segment`]; how durability is shared between cores in [`flush`]; how a start finds everything again in [`recovery`].
 
 use std::future::Future;
-use std::ops::{Deref, Range};
-use std::rc::Rc;
+use std::ops::Range;
 
 use holdfast_common::id::{BackendId, DriveId, FragmentId};
 pub use holdfast_protocol::record::PieceCoding;
 
-use crate::rt::AlignedBuf;
+use crate::rt::Chunk;
 
 /// One core's view of the drives. Cheap handle; futures are `!Send`, and each may be dropped at any time.
 pub trait Drives: 'static {
@@ -67,63 +66,16 @@ pub struct Piece {
     pub class_id: u32,
     /// Bytes of the whole blob; 0 when not known yet.
     pub blob_size: u64,
-    pub payload: Payload,
+    /// A span of a buffer that several pieces may share: whole copies, and the data pieces of one row, need no copy.
+    pub payload: Chunk,
 }
 
-/// The bytes of a piece: a span of a shared buffer, so that whole copies, and the data pieces of one row, need no copy
-/// of their own.
+/// Verified bytes of a piece: exactly the range asked for.
 #[derive(Clone, Debug)]
-pub struct Payload {
-    buf: Rc<AlignedBuf>,
-    span: Range<usize>,
-}
-
-impl Payload {
-    /// All of `buf`.
-    #[must_use]
-    pub fn whole(buf: AlignedBuf) -> Self {
-        let span = 0..buf.len();
-        Self { buf: Rc::new(buf), span }
-    }
-
-    /// `span` of `buf`, which must lie within its length.
-    #[must_use]
-    pub fn slice(buf: Rc<AlignedBuf>, span: Range<usize>) -> Self {
-        assert!(span.start <= span.end && span.end <= buf.len(), "span {span:?} beyond {}", buf.len());
-        Self { buf, span }
-    }
-}
-
-impl Deref for Payload {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.buf[self.span.clone()]
-    }
-}
-
-/// Verified bytes of a piece: exactly the range asked for, somewhere inside an owned buffer.
-#[derive(Debug)]
 pub struct PieceRead {
-    buf: AlignedBuf,
-    span: Range<usize>,
+    pub bytes: Chunk,
     /// Payload bytes of the whole piece.
     pub payload_len: u32,
-}
-
-impl PieceRead {
-    #[must_use]
-    pub fn into_parts(self) -> (AlignedBuf, Range<usize>) {
-        (self.buf, self.span)
-    }
-}
-
-impl Deref for PieceRead {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.buf[self.span.clone()]
-    }
 }
 
 /// Proof of when an append began, in flushes of its device that had failed by then. Opaque; the lesser is the older.
