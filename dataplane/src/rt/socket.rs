@@ -1,0 +1,215 @@
+//! TCP over monoio's sockets, the same code on both of its drivers.
+//!
+//! Every operation that a deadline or [`Stop`] can strike is a cancelable one: it is cancelled and then awaited to its
+//! end, so a byte that arrived in the last moment is delivered and not lost (MEASURED.md A3).
+#![allow(unsafe_code)]
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use monoio::buf::IoVecBuf;
+use monoio::io::{CancelableAsyncReadRent, CancelableAsyncWriteRent, Canceller};
+use monoio::net::TcpStream;
+
+use super::buf::Window;
+use super::flight::Flight;
+use super::{AlignedBuf, Chunk, Conn, ListenConfig, Listener, Stop};
+
+/// A listening socket.
+pub struct TcpListener(monoio::net::TcpListener);
+
+impl TcpListener {
+    pub(super) fn bind(config: &ListenConfig) -> io::Result<Self> {
+        let domain = if config.addr.is_ipv6() { socket2::Domain::IPV6 } else { socket2::Domain::IPV4 };
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+        socket.set_nonblocking(monoio::utils::is_legacy())?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&config.addr.into())?;
+        socket.listen(config.backlog)?;
+        monoio::net::TcpListener::from_std(socket.into()).map(Self)
+    }
+}
+
+impl Listener for TcpListener {
+    type Conn = TcpConn;
+
+    async fn accept(&self, stop: &Stop) -> io::Result<TcpConn> {
+        let canceller = Canceller::new();
+        let op = self.0.cancelable_accept(canceller.handle());
+        let (accepted, _) = until(op, canceller, None, Some(stop)).await;
+        let (stream, peer) = accepted.map_err(|error| match error.raw_os_error() {
+            Some(libc::ECANCELED) => io::ErrorKind::Interrupted.into(),
+            _ => error,
+        })?;
+        // A peer that has already gone makes this fail; the first receive will say so.
+        let _ = stream.set_nodelay(true);
+        Ok(TcpConn { stream, peer, canceller: Canceller::new() })
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// A TCP connection.
+pub struct TcpConn {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// One for all operations: they come one at a time, and a fresh one per operation would cost two allocations.
+    canceller: Canceller,
+}
+
+impl Conn for TcpConn {
+    async fn recv(
+        &mut self,
+        buf: AlignedBuf,
+        at: Range<usize>,
+        deadline: Instant,
+    ) -> (io::Result<usize>, AlignedBuf) {
+        let canceller = std::mem::take(&mut self.canceller);
+        let op = self.stream.cancelable_read(Window::new(buf, at), canceller.handle());
+        let ((done, window), canceller) = until(op, canceller, Some(deadline), None).await;
+        self.canceller = canceller;
+        (done.map_err(timed_out), window.buf)
+    }
+
+    async fn send(&mut self, head: Bytes, body: Option<Chunk>, stall: Duration) -> io::Result<()> {
+        let mut parts = Parts { head, body, vectors: Vec::with_capacity(2) };
+        while parts.gather() {
+            let canceller = std::mem::take(&mut self.canceller);
+            let op = self.stream.cancelable_writev(parts, canceller.handle());
+            let ((done, back), canceller) = until(op, canceller, Some(Instant::now() + stall), None).await;
+            self.canceller = canceller;
+            parts = back;
+            match done.map_err(timed_out) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => parts.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn readable(&mut self, deadline: Instant, stop: &Stop) -> io::Result<()> {
+        // The one operation that is simply dropped at the end: waiting for readiness has no buffer and takes no bytes,
+        // so nothing can be lost and the kernel writes nowhere.
+        let mut ready = pin!(self.stream.readable(false));
+        let mut late = pin!(monoio::time::sleep_until(deadline.into()));
+        let mut stopped = pin!(stop.wait());
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = ready.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            if late.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            stopped.as_mut().poll(cx).map(|()| Err(io::ErrorKind::Interrupted.into()))
+        })
+        .await
+    }
+
+    fn shutdown_write(&self) {
+        // SAFETY: the descriptor is open as long as `self`; the socket is not closed, for ownership is given back.
+        let socket = unsafe { socket2::Socket::from_raw_fd(self.stream.as_raw_fd()) };
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        let _ = socket.into_raw_fd();
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
+/// Runs `op` to its end. When `deadline` or `stop` comes first it is cancelled, and still awaited: what it did is done.
+/// Gives the canceller back for the next operation.
+async fn until<T>(
+    op: impl Future<Output = T>,
+    canceller: Canceller,
+    deadline: Option<Instant>,
+    stop: Option<&Stop>,
+) -> (T, Canceller) {
+    let flight = Flight::start();
+    let mut op = pin!(op);
+    let early = {
+        let mut late = pin!(deadline.map(|at| monoio::time::sleep_until(at.into())));
+        let mut stopped = pin!(stop.map(Stop::wait));
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = op.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            let late = late.as_mut().as_pin_mut().is_some_and(|late| late.poll(cx).is_ready());
+            let stopped = stopped.as_mut().as_pin_mut().is_some_and(|stopped| stopped.poll(cx).is_ready());
+            if late || stopped { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    };
+    let (done, canceller) = match early {
+        Some(done) => (done, canceller),
+        None => {
+            let canceller = canceller.cancel();
+            (op.await, canceller)
+        }
+    };
+    flight.land();
+    (done, canceller)
+}
+
+/// A cancelled operation of a connection was cancelled by its deadline.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ECANCELED) => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+/// What a send still has to send.
+struct Parts {
+    head: Bytes,
+    body: Option<Chunk>,
+    /// Points into `head` and `body` while a send is under way.
+    vectors: Vec<libc::iovec>,
+}
+
+impl Parts {
+    /// Points at what is left; false when nothing is.
+    fn gather(&mut self) -> bool {
+        self.vectors.clear();
+        let body: &[u8] = self.body.as_deref().unwrap_or_default();
+        for part in [&self.head[..], body] {
+            if !part.is_empty() {
+                self.vectors
+                    .push(libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() });
+            }
+        }
+        !self.vectors.is_empty()
+    }
+
+    fn advance(&mut self, count: usize) {
+        let of_head = count.min(self.head.len());
+        self.head.advance(of_head);
+        if let Some(body) = &mut self.body {
+            body.advance(count - of_head);
+        }
+    }
+}
+
+// SAFETY: the vectors lie on the heap and point to heap memory of `head` and `body`, which `self` owns and which stays
+// put when `self` moves; `gather` renews them before each send, and nothing changes the parts during one.
+unsafe impl IoVecBuf for Parts {
+    fn read_iovec_ptr(&self) -> *const libc::iovec {
+        self.vectors.as_ptr()
+    }
+
+    fn read_iovec_len(&self) -> usize {
+        self.vectors.len()
+    }
+}
