@@ -1,0 +1,269 @@
+//! RocksDB behind the cache: a writer thread that batches, a reader thread for what is not in memory, and reads that
+//! never block a core.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use rocksdb::{BlockBasedOptions, Cache, DB, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions};
+
+use super::entry::{Cached, record_key};
+use crate::limits;
+use crate::link::state::key_hash;
+
+const META_STATE: &[u8] = b"m/state";
+
+/// What the last run left: zeros when the cache is new or was deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    pub applied: u64,
+    pub acknowledged: u64,
+    /// Buckets with records here.
+    pub interest: Vec<u64>,
+}
+
+enum Write {
+    Fill { bucket_id: u64, key: Bytes, cached: Cached },
+    Evict { keys: Vec<(u64, Bytes, u64)>, state: Recovered },
+    Clear(Recovered),
+    Stop,
+}
+
+/// The write side; any thread. Never blocks: a fill that finds the queue full is dropped (a cache may forget).
+#[derive(Clone)]
+pub struct CacheWriter {
+    queue: flume::Sender<Write>,
+    recovered: Arc<Recovered>,
+    fills_dropped: Arc<AtomicU64>,
+}
+
+/// The read side of one core.
+#[derive(Clone)]
+pub struct CacheReader {
+    db: Arc<DB>,
+    far: flume::Sender<FarRead>,
+}
+
+struct FarRead {
+    key: Vec<u8>,
+    reply: tokio::sync::oneshot::Sender<Option<Cached>>,
+}
+
+/// Opens (or makes) the cache in `dir` and starts its two threads.
+///
+/// # Errors
+/// A sentence for the operator. A cache that RocksDB calls corrupt is deleted and begun anew: it loses nothing.
+pub fn open(dir: &Path) -> Result<(CacheReader, CacheWriter), String> {
+    let db = match DB::open(&options(), dir) {
+        Ok(db) => db,
+        Err(first) => {
+            tracing::warn!(%first, dir = %dir.display(), "the metadata cache does not open; starting with an empty one");
+            DB::destroy(&Options::default(), dir).ok();
+            DB::open(&options(), dir).map_err(|error| {
+                format!(
+                    "the metadata cache in {} does not open: {error}; check that the directory is writable and its disk not full",
+                    dir.display()
+                )
+            })?
+        }
+    };
+    let db = Arc::new(db);
+    let recovered = Arc::new(recovered(&db));
+    let (queue, writes) = flume::bounded(limits::CACHE_WRITES_QUEUED);
+    let (far, far_reads) = flume::bounded::<FarRead>(limits::CACHE_READS_QUEUED);
+    let writer = CacheWriter { queue, recovered, fills_dropped: Arc::default() };
+    spawn("cache-writer", { let db = db.clone(); move || write_loop(&db, &writes) })?;
+    spawn("cache-reader", { let db = db.clone(); move || read_loop(&db, &far_reads) })?;
+    Ok((CacheReader { db, far }, writer))
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map(drop)
+        .map_err(|error| format!("no thread for {name}: {error}; raise the limit on processes (ulimit -u)"))
+}
+
+fn options() -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(&Cache::new_lru_cache(limits::CACHE_BLOCK_CACHE_BYTES));
+    table.set_bloom_filter(10.0, false);
+    table.set_cache_index_and_filter_blocks(true);
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_block_based_table_factory(&table);
+    options.set_write_buffer_size(limits::CACHE_WRITE_BUFFER_BYTES);
+    options.set_max_write_buffer_number(2);
+    options.set_max_open_files(64);
+    options.set_max_background_jobs(2);
+    options.set_keep_log_file_num(2);
+    options
+}
+
+fn recovered(db: &DB) -> Recovered {
+    db.get(META_STATE).ok().flatten().and_then(|bytes| Recovered::decode(&bytes)).unwrap_or_default()
+}
+
+impl Recovered {
+    fn encode(&self) -> Vec<u8> {
+        let words = [self.applied, self.acknowledged].into_iter().chain(self.interest.iter().copied());
+        words.flat_map(u64::to_be_bytes).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut words = bytes.chunks_exact(8).map(|word| u64::from_be_bytes(word.try_into().expect("8 bytes")));
+        Some(Self { applied: words.next()?, acknowledged: words.next()?, interest: words.collect() })
+    }
+}
+
+impl CacheWriter {
+    #[must_use]
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    pub fn fill(&self, bucket_id: u64, key: Bytes, cached: Cached) {
+        if self.queue.try_send(Write::Fill { bucket_id, key, cached }).is_err() {
+            self.fills_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Removes what was overtaken and stores how far invalidations have been applied, in one batch. Called by the link
+    /// thread only, which may wait: an eviction is never dropped.
+    pub(crate) fn evict(&self, keys: Vec<(u64, Bytes, u64)>, state: Recovered) {
+        let _ = self.queue.send(Write::Evict { keys, state });
+    }
+
+    pub(crate) fn clear(&self, state: Recovered) {
+        let _ = self.queue.send(Write::Clear(state));
+    }
+
+    /// Fills that found the queue full since the start.
+    #[must_use]
+    pub fn fills_dropped(&self) -> u64 {
+        self.fills_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Writes what is queued and flushes; the process may exit after it.
+    pub fn stop(&self) {
+        let _ = self.queue.send(Write::Stop);
+        let deadline = std::time::Instant::now() + limits::CACHE_STOP_DEADLINE;
+        while !self.queue.is_disconnected() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+}
+
+impl CacheReader {
+    /// What the cache holds of a key; the caller must still ask whether it is usable.
+    pub async fn find(&self, bucket_id: u64, key: &[u8]) -> Option<Cached> {
+        let key = record_key(bucket_id, key);
+        let mut near = ReadOptions::default();
+        near.set_read_tier(ReadTier::BlockCache);
+        match self.db.get_pinned_opt(&key, &near) {
+            Ok(found) => found.and_then(|bytes| Cached::decode(&bytes)),
+            // Not in memory: RocksDB answers `Incomplete`. The reader thread may wait for the disk, a core may not.
+            Err(_) => {
+                let (reply, answer) = tokio::sync::oneshot::channel();
+                self.far.try_send(FarRead { key, reply }).ok()?;
+                answer.await.ok().flatten()
+            }
+        }
+    }
+}
+
+fn read_loop(db: &DB, reads: &flume::Receiver<FarRead>) {
+    for read in reads {
+        let found = db.get_pinned(&read.key).ok().flatten().and_then(|bytes| Cached::decode(&bytes));
+        let _ = read.reply.send(found);
+    }
+}
+
+/// One batch for whatever has gathered. `fresh` remembers what this run filled, so that the invalidation of our own
+/// commit does not throw away the entry it just made; forgetting (it is bounded) only costs a lookup.
+fn write_loop(db: &DB, writes: &flume::Receiver<Write>) {
+    let mut fresh: HashMap<u64, u64> = HashMap::new();
+    let mut unlogged = WriteOptions::default();
+    unlogged.disable_wal(true);
+    let mut stop = false;
+    while !stop {
+        let Ok(first) = writes.recv() else { break };
+        let mut batch = WriteBatch::default();
+        for write in std::iter::once(first).chain(writes.try_iter().take(limits::CACHE_BATCH_ITEMS)) {
+            match write {
+                Write::Fill { bucket_id, key, cached } => {
+                    if fresh.len() >= limits::CACHE_FRESH_MAX {
+                        fresh.clear();
+                    }
+                    fresh.insert(key_hash(bucket_id, &key), cached.as_of);
+                    batch.put(record_key(bucket_id, &key), cached.encode());
+                }
+                Write::Evict { keys, state } => {
+                    for (bucket_id, key, seq) in keys {
+                        let hash = key_hash(bucket_id, &key);
+                        if fresh.get(&hash).is_none_or(|as_of| *as_of < seq) {
+                            fresh.remove(&hash);
+                            batch.delete(record_key(bucket_id, &key));
+                        }
+                    }
+                    batch.put(META_STATE, state.encode());
+                }
+                Write::Clear(state) => {
+                    fresh.clear();
+                    batch.clear();
+                    batch.delete_range(b"r".as_slice(), b"s".as_slice());
+                    batch.put(META_STATE, state.encode());
+                }
+                Write::Stop => stop = true,
+            }
+        }
+        if let Err(error) = db.write_opt(&batch, &unlogged) {
+            tracing::error!(%error, "the metadata cache cannot be written; it is ignored from here on");
+            // Entries that stay behind are harmless while this process lives (their slots were raised), and the stored
+            // watermark stays behind with them, so the next start replays from before this batch.
+            return;
+        }
+    }
+    if let Err(error) = db.flush() {
+        tracing::warn!(%error, "the metadata cache was not flushed; the next start begins with an older one");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::Known;
+    use super::*;
+
+    fn find_now(reader: &CacheReader, key: &[u8]) -> Option<u64> {
+        let found = reader.db.get(record_key(1, key)).ok().flatten()?;
+        Cached::decode(&found).map(|cached| cached.as_of)
+    }
+
+    #[test]
+    fn a_restart_finds_entries_and_watermark_but_nothing_evicted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = |name: &'static str| Bytes::from_static(name.as_bytes());
+        {
+            let (_reader, writer) = open(dir.path()).expect("opens");
+            assert_eq!(*writer.recovered(), Recovered::default());
+            for (name, as_of) in [("old", 5), ("own", 7), ("kept", 6)] {
+                writer.fill(1, key(name), Cached { as_of, known: Known::Absent });
+            }
+            let state = Recovered { applied: 7, acknowledged: 7, interest: vec![1] };
+            writer.evict(vec![(1, key("old"), 6), (1, key("own"), 7)], state);
+            writer.stop();
+        }
+        let (reader, writer) = open(dir.path()).expect("opens again");
+        assert_eq!(writer.recovered().applied, 7);
+        assert_eq!(writer.recovered().interest, vec![1]);
+        assert_eq!(find_now(&reader, b"old"), None);
+        assert_eq!(find_now(&reader, b"own"), Some(7), "the invalidation of the commit that filled it");
+        assert_eq!(find_now(&reader, b"kept"), Some(6));
+        writer.clear(Recovered::default());
+        writer.stop();
+        assert_eq!(find_now(&reader, b"kept"), None);
+    }
+}

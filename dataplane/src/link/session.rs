@@ -1,0 +1,347 @@
+//! The session stream: hello, lease, ordered invalidations and configuration, and the loop that reconnects.
+//!
+//! Lease time is counted on this node's own boot-time clock from the moment a renewal was *sent*, so a slow network can
+//! only shorten it. Every ordered message is applied (slots raised, view changed) before it is acknowledged.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_common::wire::{self, node_client::NodeClient, session_down, session_up};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+
+use super::LinkConfig;
+use super::state::NodeState;
+use super::streams::{CommitQueue, QueryQueue};
+use crate::cache::Recovered;
+use crate::limits;
+use crate::rt::boottime_ms;
+
+pub(crate) struct Queues {
+    pub(crate) commits: CommitQueue,
+    pub(crate) queries: QueryQueue,
+    pub(crate) interest: mpsc::UnboundedReceiver<u64>,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Stream(Box<tonic::Status>),
+    #[error("cannot connect: {0}")]
+    Connect(tonic::transport::Error),
+    #[error("the control plane said goodbye: {0}")]
+    Goodbye(String, bool, String),
+    #[error("the control plane broke the protocol: {0}")]
+    Protocol(&'static str),
+    #[error("this node belongs to cluster {mine} and the control plane to {theirs}")]
+    OtherCluster { mine: uuid::Uuid, theirs: uuid::Uuid },
+}
+
+impl From<tonic::Status> for Ended {
+    fn from(status: tonic::Status) -> Self {
+        Self::Stream(Box::new(status))
+    }
+}
+
+/// Keeps a session for ever: one control plane after the other, with jittered pauses between failures.
+pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Queues) {
+    let mut interest: BTreeSet<u64> = state.cache.recovered().interest.iter().copied().collect();
+    let mut failures = 0u32;
+    let mut leader_hint: Option<String> = None;
+    for turn in 0usize.. {
+        let url = leader_hint.take().unwrap_or_else(|| config.control[turn % config.control.len()].clone());
+        let began = tokio::time::Instant::now();
+        let ended = one_session(&url, &config, &state, &mut queues, &mut interest).await;
+        state.change(|view| view.ready = false);
+        if began.elapsed() > limits::LINK_STEADY {
+            failures = 0;
+        }
+        if let Ended::Goodbye(_, permanent, leader) = &ended {
+            leader_hint = Some(leader.clone()).filter(|leader| !leader.is_empty());
+            if *permanent {
+                tracing::error!(%url, reason = %ended, "this node may not come back; it serves no more writes");
+                failures = failures.max(6);
+            }
+        }
+        let pause = pause(failures);
+        failures = (failures + 1).min(8);
+        tracing::warn!(%url, reason = %ended, pause_ms = pause.as_millis(), "the control link is down");
+        let until = tokio::time::Instant::now() + pause;
+        while tokio::time::Instant::now() < until {
+            queues.commits.absorb();
+            queues.queries.absorb();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// 50 ms doubled per failure up to 2 s, and half of it random so that nodes do not come back in step.
+fn pause(failures: u32) -> Duration {
+    let whole = Duration::from_millis(50 << failures.min(5)).min(limits::LINK_PAUSE_MAX);
+    let mut random = [0u8; 1];
+    crate::rt::random(&mut random);
+    whole / 2 + whole.mul_f64(f64::from(random[0]) / 512.0)
+}
+
+async fn connect(url: &str) -> Result<NodeClient<Channel>, Ended> {
+    let channel = Endpoint::from_shared(url.to_owned())
+        .map_err(Ended::Connect)?
+        .connect_timeout(limits::LINK_CONNECT_DEADLINE)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(limits::LINK_KEEPALIVE)
+        .keep_alive_timeout(limits::LINK_KEEPALIVE)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .connect()
+        .await
+        .map_err(Ended::Connect)?;
+    Ok(NodeClient::new(channel)
+        .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(wire::MESSAGE_BYTES_MAX))
+}
+
+async fn one_session(
+    url: &str,
+    config: &LinkConfig,
+    state: &Arc<NodeState>,
+    queues: &mut Queues,
+    interest: &mut BTreeSet<u64>,
+) -> Ended {
+    let opened = open_session(url, config, state, interest).await;
+    let (mut session, session_id) = match opened {
+        Ok(opened) => opened,
+        Err(ended) => return ended,
+    };
+    tracing::info!(%url, epoch = state.view().epoch, "the control link is up");
+    let (commit_client, query_client) = match tokio::try_join!(connect(url), connect(url)) {
+        Ok(clients) => clients,
+        Err(ended) => return ended,
+    };
+    tokio::select! {
+        ended = session.run(&mut queues.interest, interest) => ended,
+        ended = queues.commits.run(commit_client, session_id.clone(), state) => stream_end(ended),
+        ended = queues.queries.run(query_client, session_id.clone()) => stream_end(ended),
+    }
+}
+
+fn stream_end(ended: Result<(), tonic::Status>) -> Ended {
+    match ended {
+        Ok(()) => Ended::Protocol("all cores have stopped"),
+        Err(status) => Ended::from(status),
+    }
+}
+
+struct Session {
+    state: Arc<NodeState>,
+    up: mpsc::Sender<wire::SessionUp>,
+    down: tonic::Streaming<wire::SessionDown>,
+    lease_ms: u64,
+    /// Boot-time moment at which each renewal without an answer was sent.
+    renewals: HashMap<u64, u64>,
+    nonce: u64,
+    watermark: u64,
+}
+
+/// Hello and Welcome. The lease ends before the hello is sent: from then on the authority may forget the old session.
+async fn open_session(
+    url: &str,
+    config: &LinkConfig,
+    state: &Arc<NodeState>,
+    interest: &BTreeSet<u64>,
+) -> Result<(Session, Bytes), Ended> {
+    let mut client = connect(url).await?;
+    state.lease_drop();
+    let (up, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
+    let known_cluster = state.view().cluster_id;
+    let hello = wire::Hello {
+        protocol_version: wire::PROTOCOL_VERSION,
+        node_id: config.node_id.clone(),
+        node_name: config.node_name.clone(),
+        cluster_id: if known_cluster == [0; 16] { Bytes::new() } else { Bytes::copy_from_slice(&known_cluster) },
+        applied_watermark: state.applied(),
+        acknowledged_seq_max: state.acknowledged(),
+        drives: (config.drives)(),
+        region: config.region.clone(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        interest: interest.iter().copied().collect(),
+    };
+    let hello = wire::SessionUp { message: Some(session_up::Message::Hello(hello)) };
+    up.try_send(hello).map_err(|_| Ended::Protocol("the session stream is closed"))?;
+    let mut down = client.session(ReceiverStream::new(stream)).await?.into_inner();
+    let first = tokio::time::timeout(limits::LINK_CONNECT_DEADLINE, down.message())
+        .await
+        .map_err(|_| Ended::Protocol("no welcome in time"))??;
+    let welcome = match first.and_then(|down| down.message) {
+        Some(session_down::Message::Welcome(welcome)) => welcome,
+        Some(session_down::Message::Goodbye(bye)) => {
+            return Err(Ended::Goodbye(bye.reason, bye.permanent, bye.leader));
+        }
+        _ => return Err(Ended::Protocol("the first message was no welcome")),
+    };
+    let session_id = welcome.session_id.clone();
+    let session = welcomed(welcome, known_cluster, state, interest, up, down)?;
+    Ok((session, session_id))
+}
+
+fn welcomed(
+    welcome: wire::Welcome,
+    known_cluster: [u8; 16],
+    state: &Arc<NodeState>,
+    interest: &BTreeSet<u64>,
+    up: mpsc::Sender<wire::SessionUp>,
+    down: tonic::Streaming<wire::SessionDown>,
+) -> Result<Session, Ended> {
+    let cluster_id: [u8; 16] =
+        welcome.cluster_id.as_ref().try_into().map_err(|_| Ended::Protocol("a cluster id of 16 bytes"))?;
+    if known_cluster != [0; 16] && known_cluster != cluster_id {
+        let (mine, theirs) = (uuid::Uuid::from_bytes(known_cluster), uuid::Uuid::from_bytes(cluster_id));
+        return Err(Ended::OtherCluster { mine, theirs });
+    }
+    if welcome.history_lost {
+        tracing::error!("HISTORY LOST: this node acknowledged commits that the control plane's database does not have");
+    }
+    if welcome.cache_reset {
+        state.floor_raise(welcome.watermark);
+        state.applied_raise(welcome.watermark);
+        state.cache.clear(Recovered {
+            applied: welcome.watermark,
+            acknowledged: state.acknowledged(),
+            interest: interest.iter().copied().collect(),
+        });
+    }
+    let config = welcome.config.unwrap_or_default();
+    state.change(|view| {
+        view.reset(config);
+        view.cluster_id = cluster_id;
+        view.epoch = welcome.epoch;
+        view.history_lost = welcome.history_lost;
+        view.interest = Arc::new(interest.iter().map(|bucket| (*bucket, 0)).collect());
+        view.ready = true;
+    });
+    Ok(Session {
+        state: state.clone(),
+        up,
+        down,
+        lease_ms: welcome.lease_ms.max(limits::LEASE_MS_MIN),
+        renewals: HashMap::new(),
+        nonce: 0,
+        watermark: welcome.watermark,
+    })
+}
+
+impl Session {
+    async fn run(&mut self, wanted: &mut mpsc::UnboundedReceiver<u64>, interest: &mut BTreeSet<u64>) -> Ended {
+        let mut renew = tokio::time::interval(Duration::from_millis(self.lease_ms / 3));
+        let mut report = tokio::time::interval(limits::LINK_REPORT_TICK);
+        loop {
+            let step = tokio::select! {
+                _ = renew.tick() => self.renew().await,
+                _ = report.tick() => self.report_open_ops().await,
+                Some(bucket) = wanted.recv() => self.ask_interest(bucket, interest).await,
+                down = self.down.message() => match down {
+                    Ok(Some(down)) => self.handle(down, interest).await,
+                    Ok(None) => Err(Ended::Protocol("the session stream ended")),
+                    Err(status) => Err(Ended::from(status)),
+                },
+            };
+            if let Err(ended) = step {
+                return ended;
+            }
+        }
+    }
+
+    async fn send(&self, message: session_up::Message) -> Result<(), Ended> {
+        let up = wire::SessionUp { message: Some(message) };
+        self.up.send(up).await.map_err(|_| Ended::Protocol("the session stream is closed"))
+    }
+
+    async fn renew(&mut self) -> Result<(), Ended> {
+        self.nonce += 1;
+        // Unanswered renewals are few: a lease's worth of them, then the session is as good as gone.
+        if self.renewals.len() > 64 {
+            return Err(Ended::Protocol("renewals are not answered"));
+        }
+        self.renewals.insert(self.nonce, boottime_ms());
+        self.send(session_up::Message::Renew(wire::Renew { nonce: self.nonce })).await
+    }
+
+    async fn report_open_ops(&self) -> Result<(), Ended> {
+        let (oldest, count) = self.state.open_ops();
+        let oldest = oldest.map(|op| Bytes::copy_from_slice(&op)).unwrap_or_default();
+        self.send(session_up::Message::OpenOps(wire::OpenOps { oldest, count: count as u64 })).await
+    }
+
+    async fn ask_interest(&self, bucket: u64, interest: &mut BTreeSet<u64>) -> Result<(), Ended> {
+        if interest.contains(&bucket) || interest.len() >= limits::CACHE_BUCKETS_MAX {
+            return Ok(());
+        }
+        self.send(session_up::Message::Interest(wire::Interest { add: vec![bucket], remove: vec![] })).await
+    }
+
+    async fn handle(&mut self, down: wire::SessionDown, interest: &mut BTreeSet<u64>) -> Result<(), Ended> {
+        match down.message {
+            Some(session_down::Message::Lease(lease)) => self.leased(lease, interest),
+            Some(session_down::Message::Invalidate(invalidate)) => self.invalidate(invalidate, interest),
+            Some(session_down::Message::Config(change)) => {
+                for bucket in &change.removed_buckets {
+                    interest.remove(bucket);
+                }
+                self.state.change(|view| view.apply(change));
+            }
+            Some(session_down::Message::Interest(granted)) => {
+                interest.extend(granted.buckets.iter().copied());
+                self.state.change(|view| {
+                    let since = granted.buckets.iter().map(|bucket| (*bucket, granted.watermark));
+                    Arc::make_mut(&mut view.interest).extend(since);
+                });
+            }
+            Some(session_down::Message::Goodbye(bye)) => {
+                self.state.lease_drop();
+                return Err(Ended::Goodbye(bye.reason, bye.permanent, bye.leader));
+            }
+            Some(session_down::Message::Welcome(_)) | None => {
+                return Err(Ended::Protocol("a message out of place"));
+            }
+        }
+        if down.ordinal > 0 {
+            self.send(session_up::Message::Ack(wire::Ack { ordinal: down.ordinal })).await?;
+        }
+        Ok(())
+    }
+
+    fn leased(&mut self, lease: wire::LeaseGranted, interest: &BTreeSet<u64>) {
+        let Some(sent_ms) = self.renewals.remove(&lease.nonce) else { return };
+        self.renewals.retain(|nonce, _| *nonce > lease.nonce);
+        self.state.lease_extend(sent_ms + lease.lease_ms);
+        // Everything invalidated up to this watermark stood before it in the stream.
+        if lease.watermark > self.watermark {
+            self.applied(lease.watermark, Vec::new(), interest);
+        }
+    }
+
+    fn invalidate(&mut self, invalidate: wire::Invalidate, interest: &BTreeSet<u64>) {
+        let mut keys = Vec::with_capacity(invalidate.keys.len());
+        for key in invalidate.keys {
+            self.state.raise(key.bucket_id, &key.key, key.seq);
+            keys.push((key.bucket_id, key.key, key.seq));
+        }
+        self.applied(invalidate.watermark, keys, interest);
+    }
+
+    fn applied(&mut self, watermark: u64, keys: Vec<(u64, Bytes, u64)>, interest: &BTreeSet<u64>) {
+        self.watermark = self.watermark.max(watermark);
+        self.state.applied_raise(watermark);
+        self.state.cache.evict(
+            keys,
+            Recovered {
+                applied: self.state.applied(),
+                acknowledged: self.state.acknowledged(),
+                interest: interest.iter().copied().collect(),
+            },
+        );
+    }
+}

@@ -1,0 +1,232 @@
+//! What all cores of a node share with the link thread, and nothing else is shared: slots, lease, configuration.
+//!
+//! The check that makes cached reads strongly consistent (DESIGN 3.2) is here and nowhere else: [`NodeState::usable`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use holdfast_common::wire;
+use parking_lot::{Mutex, RwLock};
+
+use crate::cache::CacheWriter;
+use crate::limits;
+
+/// Shared by cores (readers) and the link thread (writer).
+pub struct NodeState {
+    /// `slots[hash(bucket, key)]` is the highest invalidated sequence of any key that hashes there.
+    slots: Box<[AtomicU64]>,
+    /// CLOCK_BOOTTIME milliseconds until which cached answers may be served; 0: no lease.
+    lease_until_ms: AtomicU64,
+    /// Records older than this are unusable, whatever their slot says (a cache that could not be brought forward).
+    floor: AtomicU64,
+    /// Highest sequence a client of this node was told of.
+    acknowledged: AtomicU64,
+    /// Watermark up to which every invalidation has been applied to the slots.
+    applied: AtomicU64,
+    view: RwLock<Arc<View>>,
+    view_generation: AtomicU64,
+    open_ops: Mutex<std::collections::BTreeSet<[u8; 16]>>,
+    pub cache: CacheWriter,
+}
+
+/// Configuration as of one moment: an immutable snapshot that cores hold by `Arc`.
+#[derive(Default, Clone)]
+pub struct View {
+    pub ready: bool,
+    pub cluster_id: [u8; 16],
+    pub epoch: u64,
+    pub history_lost: bool,
+    pub keys: Arc<HashMap<String, Arc<wire::AccessKey>>>,
+    pub buckets: Arc<HashMap<String, Arc<wire::Bucket>>>,
+    pub backends: Arc<HashMap<u32, wire::Backend>>,
+    pub placements: Arc<HashMap<u32, Arc<[u32]>>>,
+    pub tenants: Arc<HashMap<u64, Arc<wire::Tenant>>>,
+    /// Buckets that may be cached, with the watermark from which records count.
+    pub interest: Arc<HashMap<u64, u64>>,
+}
+
+impl NodeState {
+    #[must_use]
+    pub fn new(cache: CacheWriter) -> Self {
+        Self {
+            slots: (0..limits::CACHE_SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            lease_until_ms: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+            acknowledged: AtomicU64::new(cache.recovered().acknowledged),
+            applied: AtomicU64::new(cache.recovered().applied),
+            view: RwLock::default(),
+            view_generation: AtomicU64::new(0),
+            open_ops: Mutex::default(),
+            cache,
+        }
+    }
+
+    fn slot(&self, bucket_id: u64, key: &[u8]) -> &AtomicU64 {
+        let index = key_hash(bucket_id, key) % self.slots.len() as u64;
+        &self.slots[usize::try_from(index).expect("slots fit memory")]
+    }
+
+    /// May a record (or the knowledge that there is none) read at `as_of` be shown now? Call it *after* the record was
+    /// fetched from wherever it was cached: the slot read must come last.
+    #[must_use]
+    pub fn usable(&self, view: &View, bucket_id: u64, key: &[u8], as_of: u64, boottime_ms: u64) -> bool {
+        let since = match view.interest.get(&bucket_id) {
+            Some(since) => *since,
+            None => return false,
+        };
+        as_of >= since
+            && as_of >= self.floor.load(Ordering::Acquire)
+            && as_of >= self.slot(bucket_id, key).load(Ordering::SeqCst)
+            && boottime_ms < self.lease_until_ms.load(Ordering::Acquire)
+    }
+
+    #[must_use]
+    pub fn lease_live(&self, boottime_ms: u64) -> bool {
+        boottime_ms < self.lease_until_ms.load(Ordering::Acquire)
+    }
+
+    /// Nothing cached before `seq` of this key may be shown from now on.
+    pub fn raise(&self, bucket_id: u64, key: &[u8], seq: u64) {
+        self.slot(bucket_id, key).fetch_max(seq, Ordering::SeqCst);
+    }
+
+    pub(crate) fn lease_extend(&self, until_ms: u64) {
+        self.lease_until_ms.fetch_max(until_ms, Ordering::AcqRel);
+    }
+
+    pub(crate) fn lease_drop(&self) {
+        self.lease_until_ms.store(0, Ordering::Release);
+    }
+
+    pub(crate) fn floor_raise(&self, watermark: u64) {
+        self.floor.fetch_max(watermark, Ordering::AcqRel);
+    }
+
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn applied_raise(&self, watermark: u64) {
+        self.applied.fetch_max(watermark, Ordering::AcqRel);
+    }
+
+    /// Remembers that a client was told of `seq`.
+    pub fn acknowledge(&self, seq: u64) {
+        self.acknowledged.fetch_max(seq, Ordering::AcqRel);
+    }
+
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Acquire)
+    }
+
+    /// Changes whenever the view does: a core compares it with the one it holds and fetches only then.
+    #[must_use]
+    pub fn view_generation(&self) -> u64 {
+        self.view_generation.load(Ordering::Acquire)
+    }
+
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.view.read().clone()
+    }
+
+    /// Replaces the view by a changed copy; visible to every core's next request when this returns.
+    pub(crate) fn change(&self, edit: impl FnOnce(&mut View)) {
+        let mut held = self.view.write();
+        let mut next = View::clone(&held);
+        edit(&mut next);
+        *held = Arc::new(next);
+        self.view_generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// An upload that may still commit begins; the reaper asks for the oldest.
+    pub fn op_open(&self, op: [u8; 16]) {
+        self.open_ops.lock().insert(op);
+    }
+
+    pub fn op_close(&self, op: [u8; 16]) {
+        self.open_ops.lock().remove(&op);
+    }
+
+    pub(crate) fn open_ops(&self) -> (Option<[u8; 16]>, usize) {
+        let ops = self.open_ops.lock();
+        (ops.first().copied(), ops.len())
+    }
+}
+
+/// FNV-1a over bucket and key, mixed; only its spread matters, never its secrecy.
+#[must_use]
+pub fn key_hash(bucket_id: u64, key: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ bucket_id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for chunk in key.chunks(8) {
+        let mut word = [0u8; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x0000_0100_0000_01b3);
+        hash ^= hash >> 29;
+    }
+    hash = (hash ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 32)
+}
+
+impl View {
+    /// Applies what the authority sent; whole states replace older ones, but never newer ones.
+    pub(crate) fn upsert(&mut self, snapshot: wire::ConfigSnapshot) {
+        if !snapshot.keys.is_empty() {
+            let keys = Arc::make_mut(&mut self.keys);
+            for key in snapshot.keys {
+                keys.insert(key.access_key_id.clone(), Arc::new(key));
+            }
+        }
+        if !snapshot.buckets.is_empty() {
+            let buckets = Arc::make_mut(&mut self.buckets);
+            for bucket in snapshot.buckets {
+                buckets.insert(bucket.name.clone(), Arc::new(bucket));
+            }
+        }
+        if !snapshot.backends.is_empty() {
+            let backends = Arc::make_mut(&mut self.backends);
+            backends.extend(snapshot.backends.into_iter().map(|backend| (backend.backend_id, backend)));
+        }
+        if !snapshot.placements.is_empty() {
+            let placements = Arc::make_mut(&mut self.placements);
+            placements.extend(
+                snapshot.placements.into_iter().map(|placement| (placement.placement_id, placement.backends.into())),
+            );
+        }
+        if !snapshot.tenants.is_empty() {
+            let tenants = Arc::make_mut(&mut self.tenants);
+            tenants.extend(snapshot.tenants.into_iter().map(|tenant| (tenant.tenant_id, Arc::new(tenant))));
+        }
+    }
+
+    /// Replaces everything: a new session starts from the authority's word alone.
+    pub(crate) fn reset(&mut self, snapshot: wire::ConfigSnapshot) {
+        self.keys = Arc::default();
+        self.buckets = Arc::default();
+        self.backends = Arc::default();
+        self.placements = Arc::default();
+        self.tenants = Arc::default();
+        self.upsert(snapshot);
+    }
+
+    pub(crate) fn apply(&mut self, change: wire::ConfigChange) {
+        if !change.removed_keys.is_empty() {
+            let keys = Arc::make_mut(&mut self.keys);
+            for id in &change.removed_keys {
+                keys.remove(id);
+            }
+        }
+        if !change.removed_buckets.is_empty() {
+            Arc::make_mut(&mut self.buckets).retain(|_, bucket| !change.removed_buckets.contains(&bucket.bucket_id));
+            Arc::make_mut(&mut self.interest).retain(|bucket, _| !change.removed_buckets.contains(bucket));
+        }
+        if !change.removed_backends.is_empty() {
+            Arc::make_mut(&mut self.backends).retain(|id, _| !change.removed_backends.contains(id));
+        }
+        if let Some(snapshot) = change.upsert {
+            self.upsert(snapshot);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Real S3 clients against the running system, over http and https; each compares bytes.
+
+    deploy/clients/run.py BIN_DIR [--keep DIR] [--only WORD]
+
+Ends with `N passed, N failed`.
+"""
+
+import argparse
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import after  # noqa: E402
+import clients  # noqa: E402
+import semantics  # noqa: E402
+from system import running  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bin_dir")
+    parser.add_argument("--keep", help="work in this directory and leave it")
+    parser.add_argument("--only", default="", help="only checks whose name contains this word")
+    arguments = parser.parse_args()
+    work = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="holdfast-clients-"))
+    work.mkdir(parents=True, exist_ok=True)
+    passed = failed = 0
+
+    def check(name, body):
+        nonlocal passed, failed
+        if arguments.only not in name:
+            return
+        began = time.monotonic()
+        try:
+            body()
+            passed += 1
+            print(f"ok    {name}  ({time.monotonic() - began:.1f} s)", flush=True)
+        except Exception:  # a failed check must not hide the others
+            failed += 1
+            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
+
+    modes = {}
+    for scheme in ("http", "https"):
+        home = work / scheme
+        home.mkdir(exist_ok=True)
+        with running(arguments.bin_dir, home / "data", tls=scheme == "https") as system:
+            print(f"== {scheme}: ready after {system.seconds_to_ready:.1f} s at {system.endpoint}", flush=True)
+            for client in [*clients.ALL, *semantics.ALL]:
+                check(f"{scheme} {client.__name__}", lambda client=client: client(system, home))
+            for mode, count in after.payload_modes(system.metrics()).items():
+                modes[mode] = modes.get(mode, 0) + count
+            check(f"{scheme} no_fragment_leaked_in_flight", lambda: after.nothing_stuck(system))
+        check(f"{scheme} no_secret_in_any_log", lambda: after.no_secret_in_logs(system, home))
+    if not arguments.only:
+        check("every_payload_mode_was_used", lambda: after.every_mode_used(modes))
+    if not arguments.keep:
+        shutil.rmtree(work, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
