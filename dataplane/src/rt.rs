@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 pub use buf::AlignedBuf;
 use bytes::Bytes;
 pub use chunk::Chunk;
+pub use clock::{boottime_ms, random, unix_ms};
 pub use pool::blocking;
 pub use probe::{Uring, probe};
 pub use stop::Stop;
@@ -210,3 +211,6 @@ pub trait DiskFile: Sized + 'static {
     /// The descriptor, for calls that the seam lacks. It lives as long as `self`.
     fn raw_fd(&self) -> RawFd;
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::flight;
@@ -51,22 +49,9 @@ impl Rt for EpollRt {
     }
 
     fn yield_now() -> impl Future<Output = ()> {
-        Turn(false)
-    }
-}
-
-/// Ends when polled a second time; the loop looks at epoll in between.
-struct Turn(bool);
-
-impl Future for Turn {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        // A task that wakes itself is put at the front of monoio's queue and starves all others (its issue 362). A
+        // fresh task goes to the end, and wakes us there.
+        monoio::spawn(std::future::ready(()))
     }
 }
 
