@@ -1,1 +1,30 @@
-//! (being written)
+//! Digests of bodies: what S3 wants proven (MD5, SHA-256 of the payload, the checksums a client names), one pass over the bytes.
+//!
+//! A body is digested as it streams by, in any split. The states are plain values that can be taken out and put back, so
+//! that a core can hash the blocks of several requests together ([`lanes`]).
+
+mod algorithm;
+mod body;
+pub mod combine;
+pub mod lanes;
+
+pub use algorithm::{ChecksumAlgorithm, ChecksumNameError, ChecksumSet, ChecksumValue};
+pub use body::{BodyDigests, DigestPlan, Digests};
+
+/// SHA-256 of a complete message in memory (control bodies, canonical requests).
+#[must_use]
+pub fn sha256(message: &[u8]) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, message);
+    fixed(digest.as_ref())
+}
+
+/// MD5 of a complete message in memory (Content-MD5 of control bodies).
+#[must_use]
+pub fn md5(message: &[u8]) -> [u8; 16] {
+    md5_many::md5(message)
+}
+
+/// A digest's bytes as an array; its length is fixed by the algorithm, so another one is our bug.
+fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("a digest has its algorithm's length")
+}
