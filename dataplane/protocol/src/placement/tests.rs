@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::erasure::Scheme;
+
+fn drive(id: u32, node: &str, region: &str, state: BackendState) -> Backend {
+    Backend {
+        id: BackendId(id),
+        state,
+        drive: DriveId([id as u8; 16]),
+        node: node.into(),
+        provider: "".into(),
+        country: "".into(),
+        region: region.into(),
+    }
+}
+
+fn local(count: u32, failed: &[u32]) -> Vec<Backend> {
+    let state = |id| if failed.contains(&id) { BackendState::Failed } else { BackendState::Active };
+    (0..count).map(|id| drive(id, "a", "", state(id))).collect()
+}
+
+fn local_class(parity: usize) -> Class {
+    Class { id: 1, rule: Rule::Local { parity }, spread: Spread { distinct: Level::Drive, at_least: 1 } }
+}
+
+fn op(n: u64) -> OpId {
+    let mut random = [0; 10];
+    random[2..].copy_from_slice(&n.to_be_bytes());
+    OpId::new(1, random)
+}
+
+const LARGE: Option<u64> = Some(1 << 20);
+
+#[test]
+fn a_large_blob_takes_all_drives_and_a_small_one_some() {
+    let placed = place(&local_class(2), "a", &local(6, &[]), op(1), LARGE).unwrap();
+    assert_eq!((placed.coding.data(), placed.coding.parity(), placed.quorum), (4, 2, 5));
+    assert_eq!((placed.backends.len(), placed.writable), (6, 0b11_1111));
+    let placed = place(&local_class(2), "a", &local(6, &[]), op(1), Some(100)).unwrap();
+    assert_eq!((placed.coding.scheme(), placed.backends.len(), placed.quorum), (Scheme::Copies, 3, 2));
+}
+
+#[test]
+fn one_drive_without_parity_works() {
+    for size in [LARGE, Some(1), None] {
+        let placed = place(&local_class(0), "a", &local(1, &[]), op(9), size).unwrap();
+        assert_eq!((placed.backends, placed.quorum, placed.writable), (vec![BackendId(0)], 1, 1));
+    }
+}
+
+#[test]
+fn a_failed_drive_keeps_its_place() {
+    let whole = place(&local_class(2), "a", &local(4, &[]), op(3), LARGE).unwrap();
+    let degraded = place(&local_class(2), "a", &local(4, &[2]), op(3), LARGE).unwrap();
+    assert_eq!(whole.backends, degraded.backends);
+    let at = whole.backends.iter().position(|b| *b == BackendId(2)).unwrap();
+    assert_eq!(degraded.writable, 0b1111 & !(1 << at));
+}
+
+#[test]
+fn copies_avoid_failed_drives_while_others_remain() {
+    for n in 0..20 {
+        let placed = place(&local_class(2), "a", &local(4, &[1]), op(n), Some(5)).unwrap();
+        assert_eq!(placed.writable, 0b111);
+        assert!(!placed.backends.contains(&BackendId(1)));
+    }
+}
+
+#[test]
+fn refusals_say_why() {
+    let refused = place(&local_class(2), "a", &local(4, &[0, 3]), op(3), LARGE).unwrap_err();
+    let text = refused.to_string();
+    assert!(matches!(refused, Refusal::NoQuorum { need: 3, fragments: 4, writable: 2, .. }), "{text}");
+    assert!(text.contains("0 Failed") && text.contains("3 Failed"), "{text}");
+    let refused = place(&local_class(2), "a", &local(2, &[]), op(3), LARGE).unwrap_err();
+    assert_eq!(refused, Refusal::TooFewBackends { class: 1, need: 3, have: 2 });
+    let refused = place(&local_class(0), "elsewhere", &local(2, &[]), op(3), LARGE).unwrap_err();
+    assert_eq!(refused, Refusal::TooFewBackends { class: 1, need: 1, have: 0 });
+}
+
+#[test]
+fn one_parity_writes_on_with_one_drive_out() {
+    assert!(place(&local_class(1), "a", &local(4, &[0]), op(3), LARGE).is_ok());
+    assert!(place(&local_class(1), "a", &local(4, &[0, 1]), op(3), LARGE).is_err());
+    assert!(place(&local_class(0), "a", &local(4, &[0]), op(3), LARGE).is_err());
+}
+
+#[test]
+fn a_drive_that_is_registered_twice_counts_once() {
+    let mut backends = local(3, &[]);
+    backends[2].drive = backends[1].drive;
+    let placed = place(&local_class(1), "a", &backends, op(5), LARGE).unwrap();
+    assert_eq!(placed.backends.len(), 2);
+}
+
+#[test]
+fn draining_drives_and_other_nodes_get_nothing() {
+    let mut backends = local(4, &[]);
+    backends[0].state = BackendState::Draining;
+    backends[1].node = "b".into();
+    let placed = place(&local_class(1), "a", &backends, op(5), LARGE).unwrap();
+    assert_eq!(placed.backends.iter().collect::<BTreeSet<_>>(), [&BackendId(2), &BackendId(3)].into());
+}
+
+#[test]
+fn copies_spread_over_regions_or_are_refused() {
+    let class =
+        Class { id: 2, rule: Rule::Copies { copies: 3 }, spread: Spread { distinct: Level::Region, at_least: 2 } };
+    let mut backends: Vec<_> = (0..6).map(|i| drive(i, "a", "eu", BackendState::Active)).collect();
+    backends[5].region = "us".into();
+    for n in 0..30 {
+        let placed = place(&class, "a", &backends, op(n), LARGE).unwrap();
+        assert!(placed.backends.contains(&BackendId(5)));
+        assert_eq!(placed.backends.len(), 3);
+    }
+    backends[5].region = "".into();
+    let refused = place(&class, "a", &backends, op(1), LARGE).unwrap_err();
+    assert_eq!(refused, Refusal::TooNarrow { class: 2, level: Level::Region, need: 2, have: 1 });
+}
+
+#[test]
+fn load_is_even() {
+    let backends = local(4, &[]);
+    let mut first = [0u32; 4];
+    for n in 0..4000 {
+        first[place(&local_class(2), "a", &backends, op(n), LARGE).unwrap().backends[0].0 as usize] += 1;
+    }
+    assert!(first.iter().all(|n| (900..1100).contains(n)), "{first:?}");
+}
+
+proptest! {
+    #[test]
+    fn what_is_placed_is_safe(
+        states in prop::collection::vec(0u8..4, 0..24), parity in 0usize..5, n: u64, size in prop::option::of(0u64..100_000),
+    ) {
+        let state = |s| [BackendState::Active, BackendState::Full, BackendState::Failed, BackendState::Draining][s as usize];
+        let backends: Vec<_> = states.iter().enumerate().map(|(i, s)| drive(i as u32, "a", "", state(*s))).collect();
+        if let Ok(placed) = place(&local_class(parity), "a", &backends, op(n), size) {
+            let distinct: BTreeSet<_> = placed.backends.iter().collect();
+            prop_assert_eq!(distinct.len(), placed.coding.fragments());
+            prop_assert_eq!(placed.coding.parity(), parity);
+            prop_assert!(placed.writable.count_ones() as usize >= placed.quorum && placed.quorum >= placed.coding.data());
+            for (i, id) in placed.backends.iter().enumerate() {
+                let state = backends[id.0 as usize].state;
+                prop_assert_eq!(placed.writable >> i & 1 == 1, state == BackendState::Active);
+                prop_assert!(state != BackendState::Draining);
+            }
+        }
+    }
+}
