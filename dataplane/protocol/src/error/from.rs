@@ -3,6 +3,57 @@
 use holdfast_common::wire::{Refusal, Refused};
 
 use super::{Code, S3Error};
+use crate::http::head::HeadError;
+use crate::limits::OBJECT_KEY_BYTES_MAX;
+use crate::name::{KeyError, NameError};
+use crate::uri::{Repeated, UriError};
+
+/// A head that cannot be trusted. The connection closes: where the next request begins is unknown.
+impl From<HeadError> for S3Error {
+    fn from(error: HeadError) -> Self {
+        let code = match error {
+            HeadError::TargetTooLong => Code::URITooLong,
+            HeadError::Target => Code::InvalidURI,
+            HeadError::HeadTooLarge | HeadError::TooManyHeaders => Code::RequestHeaderSectionTooLarge,
+            HeadError::TransferEncoding | HeadError::Version => Code::NotImplemented,
+            _ => Code::BadRequest,
+        };
+        Self::new(code).message(format!("The request is not valid HTTP: {error}.")).closing()
+    }
+}
+
+impl From<NameError> for S3Error {
+    fn from(error: NameError) -> Self {
+        Self::new(Code::InvalidBucketName).message(format!("The specified bucket is not valid: {error}."))
+    }
+}
+
+impl From<KeyError> for S3Error {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::TooLong { bytes } => Self::new(Code::KeyTooLongError)
+                .with("Size", bytes.to_string())
+                .with("MaxSizeAllowed", OBJECT_KEY_BYTES_MAX.to_string()),
+            KeyError::NotUtf8 => {
+                Self::new(Code::InvalidURI).message(format!("Couldn't parse the specified URI: {error}."))
+            }
+            KeyError::Empty | KeyError::Nul => Self::new(Code::InvalidArgument).message(format!("{error}.")),
+        }
+    }
+}
+
+impl From<UriError> for S3Error {
+    fn from(error: UriError) -> Self {
+        Self::new(Code::InvalidURI).message(format!("Couldn't parse the specified URI: {error}."))
+    }
+}
+
+/// A header or argument that means something and was given twice.
+impl From<Repeated> for S3Error {
+    fn from(error: Repeated) -> Self {
+        Self::new(Code::InvalidArgument).message(format!("{error}.")).with("ArgumentName", error.name)
+    }
+}
 
 /// What the authority refused. Its sentence is kept where the client can act on it, and hidden where it would only tell
 /// about our insides.

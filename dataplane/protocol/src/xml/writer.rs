@@ -49,6 +49,12 @@ impl XmlWriter {
         self.tag(b"</", name);
     }
 
+    /// Escaped text inside the element that is open.
+    pub fn characters(&mut self, text: &str) {
+        assert!(self.depth > 0, "text outside of the root");
+        escape(&mut self.out, text);
+    }
+
     /// `<name>true</name>`.
     pub fn bool(&mut self, name: &str, value: bool) {
         self.text(name, if value { "true" } else { "false" });

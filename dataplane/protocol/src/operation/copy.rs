@@ -1,0 +1,175 @@
+//! Copies: where from, under which conditions, and what of the source comes along.
+
+use bytes::Bytes;
+use holdfast_common::wire;
+
+use crate::digest::ChecksumAlgorithm;
+use crate::error::{Code, S3Error};
+use crate::name::{BucketName, ObjectKey};
+use crate::precondition::{Conditions, ETagList};
+use crate::range::ByteRange;
+use crate::uri::decode_percent;
+
+use super::body::{checksum_name_error, invalid_request};
+use super::multipart::{part_number, part_number_missing};
+use super::request::Request;
+use super::{UploadRef, VersionSelector, metadata, write_conditions};
+
+/// The source of a copy. Reading it needs a grant of its own.
+#[derive(Clone, Debug)]
+pub struct CopySource {
+    pub bucket: BucketName,
+    pub key: ObjectKey,
+    pub version: VersionSelector,
+    /// For a node that reads the source itself.
+    pub conditions: Conditions,
+    /// The same for the authority, which decides them in the transaction of the copy.
+    pub when: wire::Precondition,
+    /// `x-amz-source-expected-bucket-owner`
+    pub expected_bucket_owner: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CopyObjectInput {
+    pub source: CopySource,
+    /// `x-amz-metadata-directive: REPLACE`: `meta` wholly replaces the source's; else only storage class and website redirect
+    /// of `meta` count, which S3 never copies.
+    pub replace_meta: bool,
+    pub meta: wire::ObjectMeta,
+    pub when: wire::Precondition,
+    /// The checksum the copy shall have; `None`: the source's.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+}
+
+#[derive(Clone, Debug)]
+pub struct UploadPartCopyInput {
+    pub source: CopySource,
+    /// Both ends told; `None`: the whole source.
+    pub range: Option<ByteRange>,
+    pub upload: UploadRef,
+    /// 1..=10000
+    pub part_number: u32,
+}
+
+impl CopySource {
+    fn read(request: &Request<'_>) -> Result<Self, S3Error> {
+        let raw = request.header("x-amz-copy-source")?.unwrap_or_default();
+        let (bucket, key, version) = parse_source(raw)?;
+        let text = |name| request.text(name);
+        let conditions = Conditions::parse(
+            text("x-amz-copy-source-if-match")?.as_deref(),
+            text("x-amz-copy-source-if-none-match")?.as_deref(),
+            text("x-amz-copy-source-if-modified-since")?.as_deref(),
+            text("x-amz-copy-source-if-unmodified-since")?.as_deref(),
+        );
+        let when = to_wire(&conditions)?;
+        let expected_bucket_owner = text("x-amz-source-expected-bucket-owner")?;
+        Ok(Self { bucket, key, version, conditions, when, expected_bucket_owner })
+    }
+}
+
+impl CopyObjectInput {
+    pub(super) fn read(request: &Request<'_>, bucket: &BucketName, key: &ObjectKey) -> Result<Self, S3Error> {
+        let source = CopySource::read(request)?;
+        let replace_meta = match request.text("x-amz-metadata-directive")?.as_deref() {
+            None | Some("COPY") => false,
+            Some("REPLACE") => true,
+            Some(other) => {
+                let message = "Unknown metadata directive.";
+                return Err(S3Error::invalid_argument("x-amz-metadata-directive", other, message));
+            }
+        };
+        let meta = metadata::object_meta(request)?;
+        let names_class = request.header("x-amz-storage-class")?.is_some();
+        let same =
+            source.bucket == *bucket && source.key == *key && source.version == VersionSelector::Current;
+        if same && !replace_meta && !names_class && meta.website_redirect.is_empty() {
+            return Err(invalid_request(
+                "This copy request is illegal because it is trying to copy an object to itself without changing the \
+                 object's metadata, storage class, website redirect location or encryption attributes.",
+            ));
+        }
+        let algorithm = request.text("x-amz-checksum-algorithm")?;
+        let checksum_algorithm =
+            algorithm.map(|name| ChecksumAlgorithm::named(&name)).transpose().map_err(checksum_name_error)?;
+        Ok(Self { source, replace_meta, meta, when: write_conditions(request)?, checksum_algorithm })
+    }
+}
+
+impl UploadPartCopyInput {
+    pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
+        let range = request.text("x-amz-copy-source-range")?;
+        let parsed = range.as_deref().map(ByteRange::parse_copy_source).transpose();
+        let range = parsed.map_err(|error| {
+            let value = range.clone().unwrap_or_default();
+            S3Error::invalid_argument("x-amz-copy-source-range", value, error.to_string())
+        })?;
+        Ok(Self {
+            source: CopySource::read(request)?,
+            range,
+            upload: UploadRef::read(request)?,
+            part_number: part_number(request)?.ok_or_else(part_number_missing)?,
+        })
+    }
+}
+
+/// `[/]bucket/key[?versionId=id]`, percent-encoded. The version is cut off before decoding, so that a key may hold a `?`;
+/// `+` is itself, as in a path.
+fn parse_source(raw: &[u8]) -> Result<(BucketName, ObjectKey, VersionSelector), S3Error> {
+    const VERSION: &[u8] = b"?versionId=";
+    let raw = raw.strip_prefix(b"/").unwrap_or(raw);
+    if raw.starts_with(b"arn:") {
+        return Err(S3Error::not_implemented("Copying from an access point"));
+    }
+    let (path, version) = match memchr::memmem::rfind(raw, VERSION) {
+        Some(at) => (&raw[..at], Some(&raw[at + VERSION.len()..])),
+        None => (raw, None),
+    };
+    let slash = memchr::memchr(b'/', path).ok_or_else(malformed_source)?;
+    let bucket = decode_percent(&path[..slash])?;
+    let bucket = std::str::from_utf8(&bucket).map_err(|_| malformed_source())?;
+    let bucket = BucketName::parse(bucket).map_err(|_| malformed_source())?;
+    let key = decode_percent(&path[slash + 1..])?;
+    if key.is_empty() {
+        return Err(malformed_source());
+    }
+    let key = ObjectKey::parse(Bytes::from(key.into_owned()))?;
+    let version = match version {
+        None => VersionSelector::Current,
+        Some(id) => {
+            let id = decode_percent(id)?;
+            VersionSelector::parse(&String::from_utf8_lossy(&id))?
+        }
+    };
+    Ok((bucket, key, version))
+}
+
+fn malformed_source() -> S3Error {
+    S3Error::new(Code::InvalidArgument)
+        .message("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+        .with("ArgumentName", "x-amz-copy-source")
+}
+
+/// The authority compares one ETag; S3's clients never send more.
+fn to_wire(conditions: &Conditions) -> Result<wire::Precondition, S3Error> {
+    Ok(wire::Precondition {
+        absent: false,
+        if_match: one_tag(conditions.if_match.as_ref())?,
+        if_none_match: one_tag(conditions.if_none_match.as_ref())?,
+        if_unmodified_since_ms: conditions.if_unmodified_since_ms.unwrap_or(0),
+        if_modified_since_ms: conditions.if_modified_since_ms.unwrap_or(0),
+        if_size: 0,
+        has_if_size: false,
+    })
+}
+
+fn one_tag(list: Option<&ETagList>) -> Result<String, S3Error> {
+    match list {
+        None => Ok(String::new()),
+        Some(ETagList::Any) => Ok("*".to_owned()),
+        Some(ETagList::Tags(tags)) => match tags.as_slice() {
+            [tag] if !tag.opaque.is_empty() => Ok(tag.opaque.clone()),
+            _ => Err(S3Error::not_implemented("A condition on a copy's source with other than one ETag")),
+        },
+    }
+}

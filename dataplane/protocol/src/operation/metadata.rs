@@ -1,0 +1,110 @@
+//! What a client says about an object: content headers, user metadata, storage class. Kept as said, checked once.
+
+use holdfast_common::wire::{ObjectMeta, Pair};
+
+use crate::error::{Code, S3Error};
+use crate::limits::USER_METADATA_BYTES_MAX;
+
+use super::request::{Request, header_text};
+
+/// The type of an object whose writer named none, as S3 answers it.
+pub const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
+
+/// S3's storage classes. All are taken as labels and stored alike; an unknown one is the client's mistake.
+const STORAGE_CLASSES: [&str; 12] = [
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "GLACIER_IR",
+    "DEEP_ARCHIVE",
+    "OUTPOSTS",
+    "SNOW",
+    "EXPRESS_ONEZONE",
+    "FSX_OPENZFS",
+];
+
+/// Reads the metadata of an object to be written.
+pub(super) fn object_meta(request: &Request<'_>) -> Result<ObjectMeta, S3Error> {
+    let text = |name| request.text(name).map(Option::unwrap_or_default);
+    let content_type = text("content-type")?;
+    Ok(ObjectMeta {
+        content_type: if content_type.is_empty() { CONTENT_TYPE_DEFAULT.to_owned() } else { content_type },
+        cache_control: text("cache-control")?,
+        content_disposition: text("content-disposition")?,
+        content_encoding: without_aws_chunked(&text("content-encoding")?),
+        content_language: text("content-language")?,
+        expires: text("expires")?,
+        website_redirect: website_redirect(text("x-amz-website-redirect-location")?)?,
+        storage_class: storage_class(text("x-amz-storage-class")?)?,
+        user: user_metadata(request)?,
+        tags: Vec::new(),
+        checksums: Vec::new(),
+    })
+}
+
+/// `aws-chunked` is how the body travelled, not what the object is.
+fn without_aws_chunked(value: &str) -> String {
+    let is_ours = |token: &str| token.eq_ignore_ascii_case("aws-chunked");
+    if !value.split(',').any(|token| is_ours(token.trim())) {
+        return value.to_owned();
+    }
+    let kept: Vec<&str> =
+        value.split(',').map(str::trim).filter(|token| !token.is_empty() && !is_ours(token)).collect();
+    kept.join(",")
+}
+
+fn website_redirect(value: String) -> Result<String, S3Error> {
+    let legal = ["/", "http://", "https://"].iter().any(|start| value.starts_with(start));
+    if value.is_empty() || legal { Ok(value) } else { Err(S3Error::new(Code::InvalidRedirectLocation)) }
+}
+
+/// Empty for `STANDARD`.
+fn storage_class(value: String) -> Result<String, S3Error> {
+    match value.as_str() {
+        "" | "STANDARD" => Ok(String::new()),
+        name if STORAGE_CLASSES.contains(&name) => Ok(value),
+        _ => Err(S3Error::new(Code::InvalidStorageClass).with("StorageClassRequested", value)),
+    }
+}
+
+/// `x-amz-meta-*`: names lower-case, values as sent, those of one name joined with commas in their order.
+fn user_metadata(request: &Request<'_>) -> Result<Vec<Pair>, S3Error> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    let mut bytes = 0;
+    for (name, value) in request.with_prefix("x-amz-meta-") {
+        let name = name.to_ascii_lowercase();
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(S3Error::invalid_argument(
+                "x-amz-meta-",
+                name,
+                "The name of a metadata header is not valid.",
+            ));
+        }
+        let value = header_text(&name, value)?;
+        match pairs.iter_mut().find(|pair| pair.name == name) {
+            Some(pair) => {
+                bytes += 1 + value.len();
+                pair.value.push(',');
+                pair.value.push_str(&value);
+            }
+            None => {
+                bytes += name.len() + value.len();
+                pairs.push(Pair { name, value });
+            }
+        }
+    }
+    if bytes > USER_METADATA_BYTES_MAX {
+        return Err(S3Error::new(Code::MetadataTooLarge)
+            .with("Size", bytes.to_string())
+            .with("MaxSizeAllowed", USER_METADATA_BYTES_MAX.to_string()));
+    }
+    Ok(pairs)
+}
+
+/// A character of a header name (RFC 9110, 5.6.2). Hoisted names come out of a query and may hold anything.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

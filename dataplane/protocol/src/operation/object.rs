@@ -1,0 +1,212 @@
+//! Operations on one object: put, get, head, delete.
+
+use holdfast_common::wire;
+
+use crate::error::{Code, S3Error};
+use crate::limits::{PUT_BYTES_MAX, VERSION_ID_BYTES_MAX};
+use crate::precondition::Conditions;
+use crate::range::ByteRange;
+
+use super::body::invalid_request;
+use super::request::{Request, header_text};
+use super::{BodyClaims, etag_of, metadata, multipart, write_conditions};
+
+#[derive(Clone, Debug)]
+pub struct PutObjectInput {
+    pub meta: wire::ObjectMeta,
+    pub body: BodyClaims,
+    pub when: wire::Precondition,
+}
+
+/// GET and HEAD: the same questions, with and without the bytes.
+#[derive(Clone, Debug)]
+pub struct GetObjectInput {
+    pub version: VersionSelector,
+    pub selection: Selection,
+    pub conditions: Conditions,
+    /// Only for requests that are signed: an anonymous one with any of them is refused.
+    pub overrides: ResponseOverrides,
+    /// `x-amz-checksum-mode: ENABLED`
+    pub checksum_mode: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteObjectInput {
+    pub version: VersionSelector,
+    /// `If-Match` alone, as in S3.
+    pub when: wire::Precondition,
+}
+
+/// Which version is meant. On a bucket that never was versioned the null version is the current one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionSelector {
+    Current,
+    /// `versionId=null`
+    Null,
+    /// Well-formed; whether it exists the authority knows.
+    Named(String),
+}
+
+/// Which of an object's bytes are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    Whole,
+    Range(ByteRange),
+    /// The bytes of one part, answered 206 with `x-amz-mp-parts-count`; of an object that was put whole, part 1 is all.
+    Part(u32),
+}
+
+/// `response-*` arguments: headers of the answer as the signer of the URL wants them. Empty: as stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseOverrides {
+    pub content_type: String,
+    pub content_language: String,
+    pub expires: String,
+    pub cache_control: String,
+    pub content_disposition: String,
+    pub content_encoding: String,
+}
+
+impl PutObjectInput {
+    pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
+        if request.has_argument("versionId") {
+            return Err(no_version_here(request)?);
+        }
+        if request.has_argument("partNumber") {
+            return Err(multipart::part_number_missing());
+        }
+        Ok(Self {
+            body: BodyClaims::read(request)?.of_object(PUT_BYTES_MAX)?,
+            meta: metadata::object_meta(request)?,
+            when: write_conditions(request)?,
+        })
+    }
+}
+
+impl GetObjectInput {
+    pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
+        let text = |name| request.text(name);
+        let conditions = Conditions::parse(
+            text("if-match")?.as_deref(),
+            text("if-none-match")?.as_deref(),
+            text("if-modified-since")?.as_deref(),
+            text("if-unmodified-since")?.as_deref(),
+        );
+        Ok(Self {
+            version: VersionSelector::read(request)?,
+            selection: Selection::read(request)?,
+            conditions,
+            overrides: ResponseOverrides::read(request)?,
+            checksum_mode: text("x-amz-checksum-mode")?
+                .is_some_and(|mode| mode.eq_ignore_ascii_case("ENABLED")),
+        })
+    }
+}
+
+impl DeleteObjectInput {
+    pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
+        let when = match request.text("if-match")? {
+            None => wire::Precondition::default(),
+            Some(_) => write_conditions(request)?,
+        };
+        for name in ["x-amz-if-match-size", "x-amz-if-match-last-modified-time"] {
+            if request.header(name)?.is_some() {
+                return Err(S3Error::not_implemented(format_args!("The header {name}")).with("Header", name));
+            }
+        }
+        Ok(Self { version: VersionSelector::read(request)?, when })
+    }
+}
+
+impl VersionSelector {
+    fn read(request: &Request<'_>) -> Result<Self, S3Error> {
+        request.argument("versionId")?.map_or(Ok(Self::Current), Self::parse)
+    }
+
+    /// Reads a version id, of a request or of an entry of DeleteObjects.
+    pub fn parse(version_id: &str) -> Result<Self, S3Error> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        match version_id {
+            "null" => Ok(Self::Null),
+            "" => Err(invalid_version(version_id, "Version id cannot be the empty string")),
+            id if id.len() <= VERSION_ID_BYTES_MAX && id.bytes().all(legal) => Ok(Self::Named(id.to_owned())),
+            _ => Err(invalid_version(version_id, "Invalid version id specified")),
+        }
+    }
+
+    /// The version id a request named, for the answer and for the authority.
+    #[must_use]
+    pub fn named(&self) -> Option<&str> {
+        match self {
+            Self::Current => None,
+            Self::Null => Some("null"),
+            Self::Named(id) => Some(id),
+        }
+    }
+}
+
+impl Selection {
+    fn read(request: &Request<'_>) -> Result<Self, S3Error> {
+        let range = request.text("range")?;
+        match (multipart::part_number(request)?, range) {
+            (Some(_), Some(_)) => {
+                Err(invalid_request("Cannot specify both Range header and partNumber query parameter"))
+            }
+            (Some(part), None) => Ok(Self::Part(part)),
+            (None, Some(range)) => Ok(ByteRange::parse(&range).map_or(Self::Whole, Self::Range)),
+            (None, None) => Ok(Self::Whole),
+        }
+    }
+}
+
+impl ResponseOverrides {
+    fn read(request: &Request<'_>) -> Result<Self, S3Error> {
+        let text = |name| match request.argument(name)? {
+            None => Ok(String::new()),
+            // what comes out of a query may hold line ends, and must not end a header of the answer
+            Some(value) => header_text(name, value.as_bytes()),
+        };
+        Ok(Self {
+            content_type: text("response-content-type")?,
+            content_language: text("response-content-language")?,
+            expires: text("response-expires")?,
+            cache_control: text("response-cache-control")?,
+            content_disposition: text("response-content-disposition")?,
+            content_encoding: text("response-content-encoding")?,
+        })
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The refusal of overrides by someone who did not sign them.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when there is any.
+    pub fn refuse_unsigned(&self) -> Result<(), S3Error> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        Err(invalid_request("Request specific response headers cannot be used for anonymous GET requests."))
+    }
+}
+
+/// The ETag condition of one entry of DeleteObjects.
+#[must_use]
+pub fn etag_condition(etag: &str) -> wire::Precondition {
+    wire::Precondition { if_match: etag_of(etag), ..Default::default() }
+}
+
+fn invalid_version(value: &str, message: &'static str) -> S3Error {
+    S3Error::invalid_argument("versionId", value, message)
+}
+
+fn no_version_here(request: &Request<'_>) -> Result<S3Error, S3Error> {
+    let version = request.argument("versionId")?.unwrap_or_default();
+    Ok(S3Error::new(Code::InvalidArgument)
+        .message("This operation does not accept a version-id.")
+        .with("ArgumentName", "versionId")
+        .with("ArgumentValue", version))
+}

@@ -1,0 +1,115 @@
+//! Listings of multipart uploads and of their parts.
+
+use holdfast_common::wire;
+
+use crate::date::iso8601;
+use crate::digest::{ChecksumAlgorithm, ChecksumValue};
+use crate::operation::{ListPartsInput, ListUploadsInput, checksum_kind_name};
+
+use super::list::{Names, Owner, quoted, storage_class};
+use super::writer::XmlWriter;
+
+/// ListMultipartUploadsResult. `owner` is the bucket's; whoever began an upload belongs to the same tenant.
+#[must_use]
+pub fn write_list_uploads(
+    bucket: &str,
+    input: &ListUploadsInput,
+    page: &wire::UploadsAnswer,
+    owner: Owner<'_>,
+) -> Vec<u8> {
+    let names = Names { encode: input.encode };
+    let mut xml = XmlWriter::document();
+    xml.open_root("ListMultipartUploadsResult");
+    xml.text("Bucket", bucket);
+    names.write(&mut xml, "KeyMarker", input.key_marker.as_bytes());
+    xml.text("UploadIdMarker", &input.upload_id_marker);
+    if page.truncated {
+        names.write(&mut xml, "NextKeyMarker", &page.next_key_marker);
+        xml.text("NextUploadIdMarker", &page.next_upload_id_marker);
+    }
+    names.write(&mut xml, "Prefix", input.prefix.as_bytes());
+    if !input.delimiter.is_empty() {
+        names.write(&mut xml, "Delimiter", input.delimiter.as_bytes());
+    }
+    names.write_kind(&mut xml);
+    xml.number("MaxUploads", input.max_uploads.into());
+    xml.bool("IsTruncated", page.truncated);
+    for upload in &page.uploads {
+        write_upload(&mut xml, upload, names, owner);
+    }
+    names.write_groups(&mut xml, page.common_prefixes.iter().map(|prefix| &**prefix));
+    xml.close("ListMultipartUploadsResult");
+    xml.finish()
+}
+
+fn write_upload(xml: &mut XmlWriter, upload: &wire::Upload, names: Names, owner: Owner<'_>) {
+    xml.open("Upload");
+    names.write(xml, "Key", &upload.key);
+    xml.text("UploadId", &upload.upload_id);
+    owner.write(xml, "Initiator");
+    owner.write(xml, "Owner");
+    xml.text("StorageClass", class_of(upload));
+    xml.text("Initiated", &iso8601(upload.initiated_ms));
+    write_algorithm(xml, upload);
+    xml.close("Upload");
+}
+
+/// ListPartsResult. `page.upload` must be there: without it the answer is NoSuchUpload.
+#[must_use]
+pub fn write_list_parts(
+    bucket: &str,
+    key: &[u8],
+    input: &ListPartsInput,
+    page: &wire::PartsAnswer,
+    owner: Owner<'_>,
+) -> Vec<u8> {
+    let mut xml = XmlWriter::document();
+    xml.open_root("ListPartsResult");
+    xml.text("Bucket", bucket);
+    Names { encode: input.encode }.write(&mut xml, "Key", key);
+    xml.text("UploadId", &input.upload.upload_id);
+    owner.write(&mut xml, "Initiator");
+    owner.write(&mut xml, "Owner");
+    xml.text("StorageClass", page.upload.as_ref().map_or("STANDARD", class_of));
+    xml.number("PartNumberMarker", input.part_number_marker.into());
+    if page.truncated {
+        xml.number("NextPartNumberMarker", page.next_after_number.into());
+    }
+    xml.number("MaxParts", input.max_parts.into());
+    Names { encode: input.encode }.write_kind(&mut xml);
+    xml.bool("IsTruncated", page.truncated);
+    if let Some(upload) = &page.upload {
+        write_algorithm(&mut xml, upload);
+    }
+    for part in &page.parts {
+        write_part(&mut xml, part);
+    }
+    xml.close("ListPartsResult");
+    xml.finish()
+}
+
+fn write_part(xml: &mut XmlWriter, part: &wire::Part) {
+    xml.open("Part");
+    xml.number("PartNumber", part.number.into());
+    xml.text("LastModified", &iso8601(part.modified_ms));
+    xml.text("ETag", &quoted(&hex::encode(&part.md5)));
+    xml.number("Size", part.blob.as_ref().map_or(0, |blob| blob.size));
+    for value in part.checksums.iter().filter_map(ChecksumValue::from_wire) {
+        xml.text(value.algorithm().element(), &value.to_base64());
+    }
+    xml.close("Part");
+}
+
+fn class_of(upload: &wire::Upload) -> &str {
+    storage_class(upload.meta.as_ref().map_or("", |meta| &meta.storage_class))
+}
+
+fn write_algorithm(xml: &mut XmlWriter, upload: &wire::Upload) {
+    if !upload.has_checksum_algorithm {
+        return;
+    }
+    if let Some(algorithm) = ChecksumAlgorithm::from_wire(upload.checksum_algorithm) {
+        xml.text("ChecksumAlgorithm", algorithm.name());
+        xml.text("ChecksumType", checksum_kind_name(upload.checksum_kind()));
+    }
+}
