@@ -1,1 +1,141 @@
-//! (being written)
+//! The outside world as one type parameter, and what an operation may do with it: every door takes a [`Grant`].
+//!
+//! [`Env`] names the runtime, the drives and the link; the real ones are in `main.rs`, the simulator brings its own.
+//! [`Core`] is one core's share of the node. Its methods are the only way from an operation to metadata and bytes, and
+//! each wants the grant for exactly that (DESIGN 8, invariant 4).
+
+mod metadata;
+mod mutate;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_common::id::OpId;
+use holdfast_common::wire;
+use holdfast_protocol::placement::Class;
+use tokio::sync::oneshot;
+
+use crate::blob::Blobs;
+use crate::cache::{CacheReader, HotRecords};
+use crate::drives::Drives;
+use crate::link::Link;
+use crate::link::state::{NodeState, View};
+use crate::rt::Rt;
+
+pub use metadata::MetadataError;
+pub use mutate::Conditional;
+
+/// The outside world.
+pub trait Env: 'static {
+    type Rt: Rt;
+    type Drives: Drives;
+    type Link: Link;
+}
+
+/// What does not change while the process lives.
+#[derive(Debug)]
+pub struct Settings {
+    pub region: String,
+    pub domains: Vec<String>,
+    /// Class of buckets that name none.
+    pub class: Class,
+    pub node_id: Arc<str>,
+}
+
+/// One core's share of the node: handles on everything, nothing shared with other cores but what is `Arc`.
+pub struct Core<E: Env> {
+    pub settings: Arc<Settings>,
+    pub state: Arc<NodeState>,
+    pub drives: Rc<E::Drives>,
+    blobs: Blobs<E::Drives, E::Rt>,
+    link: E::Link,
+    /// `None` in a simulation that has no RocksDB.
+    cache: Option<CacheReader>,
+    hot: RefCell<HotRecords>,
+    /// Lookups under way on this core: who comes second waits for the first.
+    lookups: RefCell<HashMap<(u64, Bytes), Vec<oneshot::Sender<metadata::Shared>>>>,
+    /// Interned lists of backends.
+    placements: RefCell<HashMap<Vec<u32>, u32>>,
+    view: RefCell<(u64, Arc<View>)>,
+    pub counters: Rc<Counters>,
+}
+
+/// What a core counts about metadata; summed at scrape.
+#[derive(Default)]
+pub struct Counters {
+    pub hot_hits: std::cell::Cell<u64>,
+    pub cache_hits: std::cell::Cell<u64>,
+    pub lookups: std::cell::Cell<u64>,
+}
+
+impl<E: Env> Core<E> {
+    pub fn new(
+        settings: Arc<Settings>,
+        state: Arc<NodeState>,
+        drives: Rc<E::Drives>,
+        blobs: Blobs<E::Drives, E::Rt>,
+        link: E::Link,
+        cache: Option<CacheReader>,
+    ) -> Self {
+        let view = RefCell::new((state.view_generation(), state.view()));
+        Self {
+            settings,
+            state,
+            drives,
+            blobs,
+            link,
+            cache,
+            hot: RefCell::default(),
+            lookups: RefCell::default(),
+            placements: RefCell::default(),
+            view,
+            counters: Rc::default(),
+        }
+    }
+
+    /// The configuration as of now; cheap when it has not changed since the last call.
+    pub fn view(&self) -> Arc<View> {
+        let generation = self.state.view_generation();
+        let mut held = self.view.borrow_mut();
+        if held.0 != generation {
+            *held = (generation, self.state.view());
+        }
+        held.1.clone()
+    }
+
+    /// A fresh op id, registered as open until the guard is dropped so that the reaper leaves its fragments alone.
+    pub fn op_begin(&self) -> OpenOp {
+        let mut random = [0u8; 10];
+        E::Rt::random(&mut random);
+        let op = OpId::new(E::Rt::unix_ms(), random);
+        self.state.op_open(op.0);
+        OpenOp { op, state: self.state.clone() }
+    }
+
+    /// The owner that answers name for a tenant: its canonical id and display name.
+    pub fn owner(&self, tenant_id: u64) -> Arc<wire::Tenant> {
+        self.view().tenants.get(&tenant_id).cloned().unwrap_or_default()
+    }
+}
+
+/// An op id that may still be committed.
+pub struct OpenOp {
+    op: OpId,
+    state: Arc<NodeState>,
+}
+
+impl OpenOp {
+    #[must_use]
+    pub fn id(&self) -> OpId {
+        self.op
+    }
+}
+
+impl Drop for OpenOp {
+    fn drop(&mut self) {
+        self.state.op_close(self.op.0);
+    }
+}

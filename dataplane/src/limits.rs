@@ -89,3 +89,96 @@ pub const CACHE_FRESH_MAX: usize = 1 << 16;
 
 /// How long a stopping node waits for the cache to be flushed.
 pub const CACHE_STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+// ---- drives and their index ---------------------------------------------------------------------------------------
+
+/// Size of a segment on a drive of [`SEGMENT_LARGE_FROM_BYTES`] or more: 64 MiB are written in a tenth of a second, so the
+/// seal's flush is noise, and a scan of the open ones is short.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// The same on smaller drives, where several open segments of 64 MiB per core would be felt.
+pub const SEGMENT_BYTES_SMALL: u64 = 16 << 20;
+/// Where a drive stops being small.
+pub const SEGMENT_LARGE_FROM_BYTES: u64 = 2 << 40;
+/// Smallest segment that a test may ask for: it holds the largest record, its header and a table.
+pub const SEGMENT_BYTES_MIN: u64 = 5 << 20;
+
+/// Bytes that one write carries at most: the largest pooled buffer. A single larger record goes alone.
+pub const BATCH_BYTES: usize = POOL_CLASS_BYTES_MAX;
+/// Payload waiting to be written on one (core, drive). Two rows of 32 large uploads; beyond it appends wait, and on a
+/// drive that hangs they are refused.
+pub const APPEND_QUEUE_BYTES_MAX: usize = 32 << 20;
+/// Appends waiting for room in that queue.
+pub const APPEND_WAITERS_MAX: usize = 1024;
+/// A write that lasts longer makes its drive `Busy` for what exceeds the queue.
+pub const WRITE_STALL: Duration = Duration::from_secs(2);
+
+/// Segments a drive keeps zeroed and ready: one for each of two cores.
+pub const SEGMENTS_READY: usize = 2;
+/// Zeros written at a time in the background; what a core's request for a segment waits behind at most.
+pub const ZERO_CHUNK_BYTES: usize = 1 << 20;
+/// Requests to a drive's keeper thread: takes, seals, deletes. Cores wait beyond it.
+pub const KEEPER_QUEUE_MAX: usize = 4096;
+/// Deletes gathered into one write and one flush.
+pub const DELETES_PER_BATCH_MAX: usize = 512;
+/// How long the keeper gathers them.
+pub const DELETES_GATHER: Duration = Duration::from_millis(10);
+
+/// Failed writes in a row, or failed flushes at all, after which a drive leaves the write set.
+pub const DRIVE_ERRORS_MAX: u32 = 3;
+/// Free bytes a drive keeps for deletes and for whoever shares its file system: a twentieth, at most this.
+pub const DRIVE_RESERVE_BYTES_MAX: u64 = 1 << 30;
+
+/// Segment files one core keeps open for reading, over all drives.
+pub const READ_FILES_MAX: usize = 256;
+/// Records up to this are read whole in one go; of larger ones the header and the blocks asked for.
+pub const READ_WHOLE_BYTES_MAX: usize = 64 << 10;
+/// What recovery reads at a time.
+pub const SCAN_WINDOW_BYTES: usize = 8 << 20;
+
+/// RocksDB's block cache for the drive index.
+pub const INDEX_CACHE_BYTES: usize = 32 << 20;
+/// One write buffer; all together hold twice that.
+pub const INDEX_WRITE_BUFFER_BYTES: usize = 16 << 20;
+/// Files RocksDB holds open for the index.
+pub const INDEX_FILES_MAX: i32 = 256;
+/// Messages to the index thread; writers wait beyond it.
+pub const INDEX_QUEUE_MAX: usize = 4096;
+/// Messages it takes into one RocksDB batch.
+pub const INDEX_BATCH_MAX: usize = 512;
+/// Time between checkpoints while segments are being sealed.
+pub const INDEX_CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+
+/// A commit refused with "try again" is tried again so often, a little later each time: 5 x 15 ms on average.
+pub const COMMIT_RETRIES_MAX: u32 = 5;
+pub const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(5);
+
+// ---- blobs --------------------------------------------------------------------------------------------------------
+
+/// Rows of one blob in memory, reading or writing: one that moves over the network and one that moves to or from drives.
+/// 2 rows of 4+2 pieces of 256 KiB are 3 MiB per request, whatever the object's size.
+pub const BLOB_ROWS_IN_FLIGHT: usize = 2;
+
+/// Once the write quorum is reached, how long the others are waited for. A drive in good health is late by its queue, not
+/// by this; what is cut off becomes a repair job, which costs more than the wait.
+pub const BLOB_LAGGARD_WAIT: Duration = Duration::from_millis(100);
+
+/// The same where the quorum leaves nothing to spare (one parity fragment): cutting off a late drive would leave a blob
+/// that the next failure destroys, so it gets as long as a sick drive may need to be found out.
+pub const BLOB_LAGGARD_WAIT_SPARELESS: Duration = Duration::from_secs(5);
+
+/// How long the write quorum itself may take before the request fails.
+pub const BLOB_QUORUM_WAIT: Duration = Duration::from_secs(30);
+
+/// A piece that is not there by then is computed from others, if the code has some to spare.
+pub const BLOB_READ_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a row may take to be read before the request fails.
+pub const BLOB_READ_WAIT: Duration = Duration::from_secs(30);
+
+/// The grain of these waits. At most one timer per blob is out.
+pub const BLOB_TICK: Duration = Duration::from_millis(50);
+
+const _: () = assert!(BLOB_TICK.as_millis() < BLOB_LAGGARD_WAIT.as_millis());
+const _: () = assert!(BLOB_LAGGARD_WAIT.as_millis() < BLOB_LAGGARD_WAIT_SPARELESS.as_millis());
+const _: () = assert!(BLOB_LAGGARD_WAIT_SPARELESS.as_millis() < BLOB_QUORUM_WAIT.as_millis());
+const _: () = assert!(BLOB_READ_PATIENCE.as_millis() < BLOB_READ_WAIT.as_millis());

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_common::wire;
+use holdfast_protocol::access::{BucketFacts, KeyIdentity};
+use holdfast_protocol::sigv4::{KeyLookup, KeySource, SigningKey};
 use parking_lot::{Mutex, RwLock};
 
 use crate::cache::CacheWriter;
@@ -37,13 +39,48 @@ pub struct View {
     pub cluster_id: [u8; 16],
     pub epoch: u64,
     pub history_lost: bool,
-    pub keys: Arc<HashMap<String, Arc<wire::AccessKey>>>,
-    pub buckets: Arc<HashMap<String, Arc<wire::Bucket>>>,
+    keys: Arc<HashMap<Box<str>, Arc<Key>>>,
+    pub buckets: Arc<HashMap<Box<str>, Arc<BucketFacts>>>,
     pub backends: Arc<HashMap<u32, wire::Backend>>,
     pub placements: Arc<HashMap<u32, Arc<[u32]>>>,
     pub tenants: Arc<HashMap<u64, Arc<wire::Tenant>>>,
     /// Buckets that may be cached, with the watermark from which records count.
     pub interest: Arc<HashMap<u64, u64>>,
+}
+
+/// An access key as cores use it: who it is, and its day signing keys by (yyyymmdd, region). In memory only.
+struct Key {
+    identity: Arc<KeyIdentity>,
+    days: Vec<(u32, Box<str>, SigningKey)>,
+}
+
+impl Key {
+    /// `None` for a key this build cannot read: leaving it out refuses it.
+    fn from_wire(key: &wire::AccessKey) -> Option<Self> {
+        let identity = match KeyIdentity::from_wire(key) {
+            Ok(identity) => Arc::new(identity),
+            Err(error) => {
+                tracing::warn!(%error, "a key of the snapshot is left out");
+                return None;
+            }
+        };
+        let days = key.day_keys.iter().filter_map(|day| {
+            let bytes: &[u8; 32] = day.key.as_ref().try_into().ok()?;
+            Some((day.date, day.region.as_str().into(), SigningKey::new(bytes)))
+        });
+        Some(Self { identity, days: days.collect() })
+    }
+}
+
+impl KeySource for View {
+    fn signing_key(&self, access_key_id: &str, day: u32, region: &str) -> KeyLookup<'_> {
+        let Some(key) = self.keys.get(access_key_id) else { return KeyLookup::NoSuchKey };
+        let found = key.days.iter().find(|(date, place, _)| *date == day && **place == *region);
+        match found {
+            Some((_, _, signing)) => KeyLookup::Found { key: signing, identity: &key.identity },
+            None => KeyLookup::NoKeyForDay { identity: &key.identity },
+        }
+    }
 }
 
 impl NodeState {
@@ -79,6 +116,20 @@ impl NodeState {
             && as_of >= self.floor.load(Ordering::Acquire)
             && as_of >= self.slot(bucket_id, key).load(Ordering::SeqCst)
             && boottime_ms < self.lease_until_ms.load(Ordering::Acquire)
+    }
+
+    /// No change after `as_of` is known of this key: good enough for an answer that was asked before it was shown.
+    #[must_use]
+    pub fn not_overtaken(&self, bucket_id: u64, key: &[u8], as_of: u64) -> bool {
+        as_of >= self.slot(bucket_id, key).load(Ordering::SeqCst)
+    }
+
+    /// A placement that the authority just interned for us; its configuration message may still be on its way.
+    pub fn learn_placement(&self, placement: &wire::Placement) {
+        if !self.view().placements.contains_key(&placement.placement_id) {
+            let snapshot = wire::ConfigSnapshot { placements: vec![placement.clone()], ..Default::default() };
+            self.change(|view| view.upsert(snapshot));
+        }
     }
 
     #[must_use]
@@ -175,14 +226,19 @@ impl View {
     pub(crate) fn upsert(&mut self, snapshot: wire::ConfigSnapshot) {
         if !snapshot.keys.is_empty() {
             let keys = Arc::make_mut(&mut self.keys);
-            for key in snapshot.keys {
-                keys.insert(key.access_key_id.clone(), Arc::new(key));
+            for key in &snapshot.keys {
+                match Key::from_wire(key) {
+                    Some(entry) => keys.insert(key.access_key_id.as_str().into(), Arc::new(entry)),
+                    None => keys.remove(key.access_key_id.as_str()),
+                };
             }
         }
         if !snapshot.buckets.is_empty() {
             let buckets = Arc::make_mut(&mut self.buckets);
-            for bucket in snapshot.buckets {
-                buckets.insert(bucket.name.clone(), Arc::new(bucket));
+            for bucket in &snapshot.buckets {
+                if let Some(facts) = BucketFacts::from_wire(bucket) {
+                    buckets.insert(bucket.name.as_str().into(), Arc::new(facts));
+                }
             }
         }
         if !snapshot.backends.is_empty() {
@@ -215,11 +271,11 @@ impl View {
         if !change.removed_keys.is_empty() {
             let keys = Arc::make_mut(&mut self.keys);
             for id in &change.removed_keys {
-                keys.remove(id);
+                keys.remove(id.as_str());
             }
         }
         if !change.removed_buckets.is_empty() {
-            Arc::make_mut(&mut self.buckets).retain(|_, bucket| !change.removed_buckets.contains(&bucket.bucket_id));
+            Arc::make_mut(&mut self.buckets).retain(|_, bucket| !change.removed_buckets.contains(&bucket.bucket_id.0));
             Arc::make_mut(&mut self.interest).retain(|bucket, _| !change.removed_buckets.contains(bucket));
         }
         if !change.removed_backends.is_empty() {

@@ -1,0 +1,288 @@
+//! Asking: records from the caches under a lease, else from the authority; listings and uploads always from there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_common::id::BackendId;
+use holdfast_common::wire::{self, answer, query};
+use holdfast_protocol::access::{
+    AbortUpload, Action, GetObject, Grant, ListObjects, ListParts, ListUploads, ObjectTarget, PutObject,
+};
+use holdfast_protocol::error::{Code, S3Error};
+use tokio::sync::oneshot;
+
+use super::{Core, Env};
+use crate::blob::{BlobError, BlobReader, BlobWriter, NewBlob};
+use crate::cache::{Cached, Known};
+use crate::link::{Link, LinkError};
+use crate::rt::Rt as _;
+
+/// Why metadata could not be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MetadataError {
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("refused: {:?} {}", .0.reason(), .0.detail)]
+    Refused(wire::Refused),
+    #[error("the control plane broke the protocol: {0}")]
+    Protocol(&'static str),
+}
+
+impl From<MetadataError> for S3Error {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::Refused(refused) => refused.into(),
+            MetadataError::Link(_) => S3Error::new(Code::ServiceUnavailable)
+                .message("The control plane cannot be reached. Please try again."),
+            MetadataError::Protocol(_) => S3Error::new(Code::InternalError),
+        }
+    }
+}
+
+/// The answer of one lookup, for all who waited for it.
+pub(super) type Shared = Result<Cached, MetadataError>;
+
+/// Grants about an object, whatever the action.
+pub(super) fn place<A: Action<Resource = ObjectTarget>>(grant: &Grant<A>) -> (u64, Bytes) {
+    let target = grant.resource();
+    (target.bucket.bucket_id.0, target.key.clone().into_bytes())
+}
+
+impl<E: Env> Core<E> {
+    /// The current version of an object: what a GET needs before the first byte. `None`: there is none.
+    pub async fn lookup(
+        &self,
+        grant: &Grant<GetObject>,
+    ) -> Result<Option<Arc<wire::ObjectRecord>>, MetadataError> {
+        let (bucket_id, key) = place(grant);
+        let found = match self.cached(bucket_id, &key).await {
+            Some(cached) => cached,
+            None => self.looked_up(bucket_id, key).await?,
+        };
+        Ok(match found.known {
+            Known::Object(record) => Some(record),
+            Known::Absent => None,
+        })
+    }
+
+    /// What this node knows and may show. The check comes after the fetch, whatever was fetched from.
+    async fn cached(&self, bucket_id: u64, key: &Bytes) -> Option<Cached> {
+        let may_show = |cached: &Cached| {
+            let (view, now) = (self.view(), E::Rt::boottime_ms());
+            self.state.usable(&view, bucket_id, key, cached.as_of, now)
+        };
+        let hot = self.hot.borrow_mut().find(bucket_id, key);
+        if let Some(cached) = hot.filter(may_show) {
+            self.counters.hot_hits.set(self.counters.hot_hits.get() + 1);
+            return Some(cached);
+        }
+        if !self.state.lease_live(E::Rt::boottime_ms()) {
+            return None;
+        }
+        let stored = self.cache.as_ref()?.find(bucket_id, key).await?;
+        if !may_show(&stored) {
+            return None;
+        }
+        self.counters.cache_hits.set(self.counters.cache_hits.get() + 1);
+        self.hot.borrow_mut().keep(bucket_id, key.clone(), stored.clone());
+        Some(stored)
+    }
+
+    /// One question to the authority however many ask on this core at once.
+    ///
+    /// Who joins a question under way might get an answer older than a commit it was told of meanwhile; so the joined
+    /// answer counts only if its slot has not been raised past it, else one asks again, alone.
+    async fn looked_up(&self, bucket_id: u64, key: Bytes) -> Shared {
+        let joined = {
+            let mut lookups = self.lookups.borrow_mut();
+            match lookups.get_mut(&(bucket_id, key.clone())) {
+                Some(waiters) => {
+                    let (reply, answer) = oneshot::channel();
+                    waiters.push(reply);
+                    Some(answer)
+                }
+                None => {
+                    lookups.insert((bucket_id, key.clone()), Vec::new());
+                    None
+                }
+            }
+        };
+        if let Some(answer) = joined {
+            match answer.await {
+                Ok(Ok(cached)) if self.state.not_overtaken(bucket_id, &key, cached.as_of) => return Ok(cached),
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(_)) | Err(_) => return self.ask(bucket_id, &key).await,
+            }
+        }
+        // The guard takes the entry away even if this request is dropped, and its waiters then ask for themselves.
+        let leader = LookupLeader { core: self, name: (bucket_id, key.clone()) };
+        let answer = self.ask(bucket_id, &key).await;
+        for waiter in leader.waiters() {
+            let _ = waiter.send(answer.clone());
+        }
+        answer
+    }
+
+    async fn ask(&self, bucket_id: u64, key: &Bytes) -> Shared {
+        self.counters.lookups.set(self.counters.lookups.get() + 1);
+        let lookup = wire::LookupQuery { bucket_id, key: key.clone(), ..Default::default() };
+        let answer = self.query(query::Query::Lookup(lookup)).await?;
+        let answer::Answer::Lookup(found) = answer.1 else {
+            return Err(MetadataError::Protocol("a lookup answered by something else"));
+        };
+        let known = match found.record {
+            Some(record) if !record.delete_marker => Known::Object(Arc::new(record)),
+            _ => Known::Absent,
+        };
+        let cached = Cached { as_of: answer.0, known };
+        self.keep(bucket_id, key, &cached);
+        Ok(cached)
+    }
+
+    /// Fills the caches, if the bucket may be cached; asks that it may, if not yet.
+    pub(super) fn keep(&self, bucket_id: u64, key: &Bytes, cached: &Cached) {
+        if !self.view().interest.contains_key(&bucket_id) {
+            self.link.interest(bucket_id);
+            return;
+        }
+        self.hot.borrow_mut().keep(bucket_id, key.clone(), cached.clone());
+        self.state.cache.fill(bucket_id, key.clone(), cached.clone());
+    }
+
+    /// A query and its watermark, refusals told apart.
+    pub(super) async fn query(&self, query: query::Query) -> Result<(u64, answer::Answer), MetadataError> {
+        let answer = self.link.query(query).await?;
+        match answer.answer {
+            Some(answer::Answer::Refused(refused)) => Err(MetadataError::Refused(refused)),
+            Some(other) => Ok((answer.as_of, other)),
+            None => Err(MetadataError::Protocol("an empty answer")),
+        }
+    }
+
+    /// One page of a listing. The bucket id of the query is the grant's, whatever it said.
+    pub async fn list(
+        &self,
+        grant: &Grant<ListObjects>,
+        query: wire::ListQuery,
+    ) -> Result<wire::ListAnswer, MetadataError> {
+        let query = wire::ListQuery { bucket_id: grant.resource().bucket.bucket_id.0, ..query };
+        match self.query(query::Query::List(query)).await?.1 {
+            answer::Answer::List(page) => Ok(page),
+            _ => Err(MetadataError::Protocol("a listing answered by something else")),
+        }
+    }
+
+    pub async fn list_uploads(
+        &self,
+        grant: &Grant<ListUploads>,
+        query: wire::UploadsQuery,
+    ) -> Result<wire::UploadsAnswer, MetadataError> {
+        let query = wire::UploadsQuery { bucket_id: grant.resource().bucket.bucket_id.0, ..query };
+        match self.query(query::Query::Uploads(query)).await?.1 {
+            answer::Answer::Uploads(page) => Ok(page),
+            _ => Err(MetadataError::Protocol("uploads answered by something else")),
+        }
+    }
+
+    pub async fn list_parts(
+        &self,
+        grant: &Grant<ListParts>,
+        upload_id: &str,
+        after_number: u32,
+        max_parts: u32,
+    ) -> Result<wire::PartsAnswer, MetadataError> {
+        self.parts(place(grant), upload_id, after_number, max_parts).await
+    }
+
+    /// The upload that a part or its completion names; `None`: there is none for this key.
+    pub async fn upload(
+        &self,
+        grant: &Grant<PutObject>,
+        upload_id: &str,
+    ) -> Result<Option<wire::Upload>, MetadataError> {
+        Ok(self.parts(place(grant), upload_id, 0, 0).await?.upload)
+    }
+
+    /// The same for an abort.
+    pub async fn upload_to_abort(
+        &self,
+        grant: &Grant<AbortUpload>,
+        upload_id: &str,
+    ) -> Result<Option<wire::Upload>, MetadataError> {
+        Ok(self.parts(place(grant), upload_id, 0, 0).await?.upload)
+    }
+
+    async fn parts(
+        &self,
+        (bucket_id, key): (u64, Bytes),
+        upload_id: &str,
+        after_number: u32,
+        max_parts: u32,
+    ) -> Result<wire::PartsAnswer, MetadataError> {
+        let query = wire::PartsQuery { bucket_id, key, upload_id: upload_id.to_owned(), after_number, max_parts };
+        match self.query(query::Query::Parts(query)).await?.1 {
+            answer::Answer::Parts(page) => Ok(page),
+            _ => Err(MetadataError::Protocol("parts answered by something else")),
+        }
+    }
+
+    /// One page of the manifest of an object with many parts.
+    pub async fn manifest_page(
+        &self,
+        _grant: &Grant<GetObject>,
+        pages_of: Bytes,
+        page: u32,
+    ) -> Result<Vec<wire::Part>, MetadataError> {
+        let query = wire::ManifestPageQuery { pages_of, page };
+        match self.query(query::Query::ManifestPage(query)).await?.1 {
+            answer::Answer::ManifestPage(page) => Ok(page.parts),
+            _ => Err(MetadataError::Protocol("a manifest page answered by something else")),
+        }
+    }
+
+    /// Begins to write an object's or a part's bytes where the class and the backends as known put them.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` when too few drives can be written.
+    pub fn blob_write(
+        &self,
+        _grant: &Grant<PutObject>,
+        blob: NewBlob,
+    ) -> Result<BlobWriter<E::Drives, E::Rt>, S3Error> {
+        let placement = self.place_blob(blob.op_id, blob.size)?;
+        Ok(self.blobs.write(blob, &placement))
+    }
+
+    /// Reads a span of a blob that a record of this grant names.
+    ///
+    /// # Errors
+    /// A record that makes no sense to this version, or a placement nobody told us of.
+    pub fn blob_read(
+        &self,
+        _grant: &Grant<GetObject>,
+        blob: &wire::Blob,
+        range: std::ops::Range<u64>,
+    ) -> Result<BlobReader<E::Drives, E::Rt>, BlobError> {
+        let view = self.view();
+        let backends = view.placements.get(&blob.placement_id).ok_or(BlobError::Record("an unknown placement"))?;
+        let backends: Vec<BackendId> = backends.iter().map(|id| BackendId(*id)).collect();
+        self.blobs.read(blob, &backends, range)
+    }
+}
+
+struct LookupLeader<'a, E: Env> {
+    core: &'a Core<E>,
+    name: (u64, Bytes),
+}
+
+impl<E: Env> LookupLeader<'_, E> {
+    fn waiters(self) -> Vec<oneshot::Sender<Shared>> {
+        self.core.lookups.borrow_mut().remove(&self.name).unwrap_or_default()
+    }
+}
+
+impl<E: Env> Drop for LookupLeader<'_, E> {
+    fn drop(&mut self) {
+        self.core.lookups.borrow_mut().remove(&self.name);
+    }
+}

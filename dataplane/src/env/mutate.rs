@@ -1,0 +1,239 @@
+//! Changing: every mutation is one op id, decided by the authority, and what it leaves is known here at once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_common::id::{BackendId, OpId, PlacementId};
+use holdfast_common::wire::{self, Refusal, answer, mutation, mutation_result, query};
+use holdfast_protocol::access::{
+    AbortUpload, BucketFacts, CreateBucket, DeleteBucket, DeleteObject, GetObject, Grant, KeyIdentity, ObjectTarget,
+    PutObject,
+};
+use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::placement::{self, Backend, BackendState, Placement};
+
+use super::metadata::MetadataError;
+use super::{Core, Env};
+use crate::cache::{Cached, Known};
+use crate::drives::{DriveState, DriveStatus, Drives as _};
+use crate::limits;
+use crate::link::Link as _;
+use crate::rt::Rt as _;
+
+/// What a committed mutation left, with its sequence.
+pub type Conditional = Result<(u64, wire::Committed), MetadataError>;
+
+impl<E: Env> Core<E> {
+    /// Makes an object current. `record` is what a lookup would answer now, but for what the authority stamps; it fills
+    /// the caches, so that the next GET of this node asks nobody.
+    pub async fn put(&self, grant: &Grant<PutObject>, op: OpId, put: wire::PutObject) -> Conditional {
+        let mut record = wire::ObjectRecord {
+            op_id: op.to_wire(),
+            size: put.size,
+            etag: put.etag.clone(),
+            meta: put.meta.clone(),
+            manifest: put.manifest.clone(),
+            ..Default::default()
+        };
+        let done = self.on_object(grant.resource(), grant.principal(), op, mutation::Op::Put(put)).await?;
+        let target = grant.resource();
+        record.bucket_id = target.bucket.bucket_id.0;
+        record.key = target.key.clone().into_bytes();
+        record.seq = done.0;
+        record.modified_ms = done.1.modified_ms;
+        record.version_id = done.1.version_id.clone();
+        record.tenant_id = target.bucket.tenant_id.0;
+        self.learned(target, done.0, Known::Object(Arc::new(record)));
+        Ok(done)
+    }
+
+    pub async fn delete(&self, grant: &Grant<DeleteObject>, op: OpId, delete: wire::DeleteObject) -> Conditional {
+        let current = delete.version_id.is_empty();
+        let target = grant.resource();
+        let done = self.on_object(target, grant.principal(), op, mutation::Op::Delete(delete)).await?;
+        if current && done.0 > 0 {
+            self.learned(target, done.0, Known::Absent);
+        }
+        Ok(done)
+    }
+
+    /// References move, bytes do not. The source's grant proves that it may be read.
+    pub async fn copy(
+        &self,
+        source: &Grant<GetObject>,
+        grant: &Grant<PutObject>,
+        op: OpId,
+        copy: wire::CopyObject,
+    ) -> Conditional {
+        let from = source.resource();
+        let copy = wire::CopyObject {
+            source_bucket_id: from.bucket.bucket_id.0,
+            source_key: from.key.clone().into_bytes(),
+            ..copy
+        };
+        let done = self.on_object(grant.resource(), grant.principal(), op, mutation::Op::Copy(copy)).await?;
+        self.learned_record(grant.resource(), &done);
+        Ok(done)
+    }
+
+    pub async fn create_upload(&self, grant: &Grant<PutObject>, op: OpId, create: wire::CreateUpload) -> Conditional {
+        self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CreateUpload(create)).await
+    }
+
+    pub async fn put_part(&self, grant: &Grant<PutObject>, op: OpId, part: wire::PutPart) -> Conditional {
+        self.on_object(grant.resource(), grant.principal(), op, mutation::Op::PutPart(part)).await
+    }
+
+    /// A whole object, or nothing but its reference, becomes a part.
+    pub async fn copy_part(
+        &self,
+        source: &Grant<GetObject>,
+        grant: &Grant<PutObject>,
+        op: OpId,
+        part: wire::CopyPart,
+    ) -> Conditional {
+        let from = source.resource();
+        let part =
+            wire::CopyPart { source_bucket_id: from.bucket.bucket_id.0, source_key: from.key.clone().into_bytes(), ..part };
+        self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CopyPart(part)).await
+    }
+
+    pub async fn complete_upload(
+        &self,
+        grant: &Grant<PutObject>,
+        op: OpId,
+        complete: wire::CompleteUpload,
+    ) -> Conditional {
+        let op = self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CompleteUpload(complete));
+        let done = op.await?;
+        self.learned_record(grant.resource(), &done);
+        Ok(done)
+    }
+
+    pub async fn abort_upload(&self, grant: &Grant<AbortUpload>, op: OpId, upload_id: &str) -> Conditional {
+        let abort = wire::AbortUpload { upload_id: upload_id.to_owned() };
+        self.on_object(grant.resource(), grant.principal(), op, mutation::Op::AbortUpload(abort)).await
+    }
+
+    pub async fn create_bucket(&self, grant: &Grant<CreateBucket>, op: OpId, region: String) -> Conditional {
+        let create = wire::CreateBucket { name: grant.resource().as_str().to_owned(), region };
+        self.commit(grant.principal(), op, None, Bytes::new(), mutation::Op::CreateBucket(create)).await
+    }
+
+    pub async fn delete_bucket(&self, grant: &Grant<DeleteBucket>, op: OpId) -> Conditional {
+        let bucket = &grant.resource().bucket;
+        let delete = mutation::Op::DeleteBucket(wire::DeleteBucket {});
+        self.commit(grant.principal(), op, Some(bucket), Bytes::new(), delete).await
+    }
+
+    async fn on_object(
+        &self,
+        target: &ObjectTarget,
+        principal: &Arc<KeyIdentity>,
+        op: OpId,
+        what: mutation::Op,
+    ) -> Conditional {
+        self.commit(principal, op, Some(&target.bucket), target.key.clone().into_bytes(), what).await
+    }
+
+    /// Sends one mutation. A bucket whose configuration moved on is looked at again and tried under the same op id.
+    async fn commit(
+        &self,
+        principal: &Arc<KeyIdentity>,
+        op: OpId,
+        bucket: Option<&Arc<BucketFacts>>,
+        key: Bytes,
+        what: mutation::Op,
+    ) -> Conditional {
+        let mut mutation = wire::Mutation {
+            op_id: op.to_wire(),
+            retry: false,
+            bucket_id: bucket.map_or(0, |bucket| bucket.bucket_id.0),
+            bucket_revision: bucket.map_or(0, |bucket| bucket.revision),
+            key,
+            tenant_id: principal.tenant_id.0,
+            access_key_id: principal.access_key_id.to_string(),
+            op: Some(what),
+        };
+        for turn in 0u32.. {
+            let result = self.link.commit(mutation.clone()).await?;
+            let refused = match result.outcome {
+                Some(mutation_result::Outcome::Committed(committed)) => return Ok((result.seq, committed)),
+                Some(mutation_result::Outcome::Refused(refused)) => refused,
+                None => return Err(MetadataError::Protocol("a result without an outcome")),
+            };
+            if !refused.retryable || turn >= limits::COMMIT_RETRIES_MAX {
+                return Err(MetadataError::Refused(refused));
+            }
+            E::Rt::sleep(limits::COMMIT_RETRY_PAUSE * (turn + 1)).await;
+            if refused.reason() == Refusal::StaleRevision {
+                let name = bucket.map(|bucket| bucket.name.clone());
+                let now = name.and_then(|name| self.view().buckets.get(name.as_str()).cloned());
+                mutation.bucket_revision = now.map_or(0, |bucket| bucket.revision);
+            }
+            mutation.retry = true;
+        }
+        unreachable!("the loop ends by its bound")
+    }
+
+    fn learned_record(&self, target: &ObjectTarget, done: &(u64, wire::Committed)) {
+        if let Some(record) = &done.1.record {
+            self.learned(target, done.0, Known::Object(Arc::new(record.clone())));
+        }
+    }
+
+    /// The commit's own entry: as of its sequence nobody knows this key better.
+    fn learned(&self, target: &ObjectTarget, seq: u64, known: Known) {
+        self.keep(target.bucket.bucket_id.0, &target.key.clone().into_bytes(), &Cached { as_of: seq, known });
+    }
+
+    /// Where the blob of `op` goes: class LOCAL over this node's drives.
+    pub(super) fn place_blob(&self, op: OpId, size: Option<u64>) -> Result<Placement, S3Error> {
+        let backends = self.local_backends();
+        placement::place(&self.settings.class, &self.settings.node_id, &backends, op, size).map_err(|refusal| {
+            tracing::error!(%refusal, "no placement for a new object");
+            S3Error::new(Code::ServiceUnavailable).message("Too few drives can be written now. Please try again.")
+        })
+    }
+
+    /// This node's drives as placement wants them: what the authority says of the backend and what the drive says itself.
+    fn local_backends(&self) -> Vec<Backend> {
+        let view = self.view();
+        let backend = |status: DriveStatus| {
+            let id = status.backend?;
+            let known = view.backends.get(&id.0)?;
+            let state = match (known.state.as_str(), &status.state) {
+                ("draining", _) => BackendState::Draining,
+                ("active", DriveState::Active) => BackendState::Active,
+                ("active", DriveState::Full) => BackendState::Full,
+                _ => BackendState::Failed,
+            };
+            Some(Backend {
+                id,
+                state,
+                drive: status.drive,
+                node: self.settings.node_id.clone(),
+                provider: known.provider.as_str().into(),
+                country: known.country.as_str().into(),
+                region: known.region.as_str().into(),
+            })
+        };
+        self.drives.statuses().into_iter().filter_map(backend).collect()
+    }
+
+    /// The interned id of an ordered list of backends, asked once per list and core.
+    pub async fn placement_id(&self, backends: &[BackendId]) -> Result<PlacementId, MetadataError> {
+        let list: Vec<u32> = backends.iter().map(|backend| backend.0).collect();
+        let known = self.placements.borrow().get(&list).copied();
+        if let Some(id) = known {
+            return Ok(PlacementId(id));
+        }
+        let answer = self.query(query::Query::Placement(wire::PlacementQuery { backends: list.clone() })).await?;
+        let answer::Answer::Placement(placement) = answer.1 else {
+            return Err(MetadataError::Protocol("a placement answered by something else"));
+        };
+        self.state.learn_placement(&placement);
+        self.placements.borrow_mut().insert(list, placement.placement_id);
+        Ok(PlacementId(placement.placement_id))
+    }
+}
