@@ -34,6 +34,59 @@ pub const DRAIN_WAIT: Duration = Duration::from_secs(5);
 
 // ---- server -------------------------------------------------------------------------------------------------------
 
+/// Connections the kernel holds for one core before we accept them. The kernel cuts it to net.core.somaxconn.
+pub const LISTEN_BACKLOG: i32 = 1024;
+
+/// Connections of one core. One idle costs a task of a few KiB and no buffer; one at work up to 1.5 MiB.
+pub const CONNECTIONS_MAX_PER_CORE: usize = 4096;
+
+/// Pause after `accept` fails for want of descriptors or memory: long enough for some to come free.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// From the first byte of a head to its end, and for a whole TLS handshake. Heads are one packet or two.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a connection may wait between requests. Longer than the 60 s after which boto3 and Go's clients drop theirs.
+pub const IDLE_DEADLINE: Duration = Duration::from_secs(75);
+
+/// How long a connection keeps a buffer after an answer, in the hope of the next request: busy clients come back within
+/// a round trip of a local network.
+pub const IDLE_WITH_BUFFER: Duration = Duration::from_millis(4);
+
+/// How long a body may stand still, in either direction.
+pub const STALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Bytes a second that a body must come in with on average, once [`RATE_GRACE`] is over. A 2G modem does better.
+pub const RECV_RATE_MIN: u64 = 1 << 10;
+
+/// The same for what we send.
+pub const SEND_RATE_MIN: u64 = 1 << 10;
+
+/// Time that a slow start of a body is forgiven.
+pub const RATE_GRACE: Duration = Duration::from_secs(60);
+
+/// First buffer of a head, bytes; a signed PUT of an SDK has about 1 KiB, and small bodies come along.
+pub const HEAD_BUFFER_BYTES: usize = 8 << 10;
+
+/// Buffer that a body is received into, bytes: with less, system calls cost more than copying at 5 GB/s.
+pub const BODY_BUFFER_BYTES: usize = 256 << 10;
+
+/// Unread body that is read away to keep a connection: 256 KiB are cheaper than a TCP and TLS handshake.
+pub const DRAIN_KEEP_BYTES: u64 = 256 << 10;
+
+/// Unread body that is read away before an early answer's connection is closed, so that the client, which may still be
+/// sending, reads the answer and not a reset. 16 MiB covers socket buffers of long fat pipes and a whole S3 part.
+pub const DRAIN_CLOSE_BYTES: u64 = 16 << 20;
+
+/// The longest that takes.
+pub const DRAIN_CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a core that stops waits for answers under way. Under systemd's 90 s, over a slow 16 MiB part.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(25);
+
+/// TLS records gathered for one send, bytes.
+pub const TLS_SEND_BYTES: usize = 128 << 10;
+
 // ------------------------------------------------------------------------------------------- link and cache
 
 /// Requests of all cores that may wait for the authority; the next answers 503. 10,000 x ~1 KiB is 10 MiB.
