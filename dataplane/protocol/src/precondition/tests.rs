@@ -1,0 +1,84 @@
+//! Conditions against an object with the ETag "abc", changed at 1994-11-06T08:49:37.9Z.
+
+use super::*;
+
+const MODIFIED_MS: u64 = 784_111_777_900;
+const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+const EXACTLY: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+/// `headers`: lines such as `match: "abc"`, by the last words of the header names.
+#[track_caller]
+fn check(headers: &[(&str, &str)], expected: Verdict) {
+    let value = |name| headers.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+    let conditions =
+        Conditions::parse(value("match"), value("none-match"), value("modified"), value("unmodified"));
+    assert_eq!(conditions.evaluate("\"abc\"", MODIFIED_MS), expected, "{headers:?}");
+    assert_eq!(conditions.evaluate("abc", MODIFIED_MS), expected, "{headers:?}, ETag without quotes");
+    let copy = conditions.evaluate_copy_source("abc", MODIFIED_MS);
+    assert_eq!(copy == Verdict::Proceed, expected == Verdict::Proceed, "{headers:?}, copy source");
+    assert_ne!(copy, Verdict::NotModified);
+}
+
+const IF_MATCH: Verdict = Verdict::Failed { condition: "If-Match" };
+const UNMODIFIED: Verdict = Verdict::Failed { condition: "If-Unmodified-Since" };
+
+#[test]
+fn one_condition() {
+    check(&[], Verdict::Proceed);
+    check(&[("match", "\"abc\"")], Verdict::Proceed);
+    check(&[("match", "abc")], Verdict::Proceed);
+    check(&[("match", "*")], Verdict::Proceed);
+    check(&[("match", "\"x\", \"abc\"")], Verdict::Proceed);
+    check(&[("match", "\"x,abc\"")], IF_MATCH);
+    check(&[("match", "\"ABC\"")], IF_MATCH);
+    check(&[("match", "W/\"abc\"")], IF_MATCH);
+    check(&[("match", "")], IF_MATCH);
+    check(&[("none-match", "\"abc\"")], Verdict::NotModified);
+    check(&[("none-match", "x,abc")], Verdict::NotModified);
+    check(&[("none-match", "W/\"abc\"")], Verdict::NotModified);
+    check(&[("none-match", "*")], Verdict::NotModified);
+    check(&[("none-match", "\"x\"")], Verdict::Proceed);
+    check(&[("modified", BEFORE)], Verdict::Proceed);
+    check(&[("modified", EXACTLY)], Verdict::NotModified);
+    check(&[("modified", AFTER)], Verdict::NotModified);
+    check(&[("unmodified", BEFORE)], UNMODIFIED);
+    check(&[("unmodified", EXACTLY)], Verdict::Proceed);
+    check(&[("unmodified", AFTER)], Verdict::Proceed);
+    check(&[("unmodified", "some day")], Verdict::Proceed);
+}
+
+/// The two combinations that AWS documents, and their mirrors.
+#[test]
+fn precedence() {
+    check(&[("match", "abc"), ("unmodified", BEFORE)], Verdict::Proceed);
+    check(&[("match", "x"), ("unmodified", AFTER)], IF_MATCH);
+    check(&[("none-match", "abc"), ("modified", BEFORE)], Verdict::NotModified);
+    check(&[("none-match", "x"), ("modified", AFTER)], Verdict::Proceed);
+    check(&[("match", "x"), ("none-match", "abc")], IF_MATCH);
+    check(&[("match", "abc"), ("none-match", "abc")], Verdict::NotModified);
+    check(&[("unmodified", BEFORE), ("modified", AFTER)], UNMODIFIED);
+}
+
+#[test]
+fn copy_sources_name_their_condition() {
+    let conditions = Conditions::parse(None, Some("abc"), None, None);
+    assert_eq!(
+        conditions.evaluate_copy_source("abc", MODIFIED_MS),
+        Verdict::Failed { condition: "x-amz-copy-source-if-none-match" }
+    );
+}
+
+#[test]
+fn writes() {
+    let parse = WriteCondition::parse;
+    assert_eq!(parse(None, None), Ok(None));
+    assert_eq!(parse(None, Some("*")), Ok(Some(WriteCondition::Absent)));
+    assert_eq!(parse(Some("*"), None), Ok(Some(WriteCondition::Present)));
+    assert_eq!(parse(Some("\"abc\""), None), Ok(Some(WriteCondition::Matches("abc".to_owned()))));
+    assert_eq!(parse(None, Some("\"abc\"")), Err(WriteConditionError::IfNoneMatch));
+    assert_eq!(parse(Some("a, b"), None), Err(WriteConditionError::IfMatch));
+    assert_eq!(parse(Some("W/\"a\""), None), Err(WriteConditionError::IfMatch));
+    assert_eq!(parse(Some(""), None), Err(WriteConditionError::IfMatch));
+    assert_eq!(parse(Some("a"), Some("*")), Err(WriteConditionError::Both));
+}
