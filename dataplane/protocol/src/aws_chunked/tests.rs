@@ -8,8 +8,16 @@ use super::*;
 /// The events with data put together per chunk, so that splits do not show.
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
-    chunks: Vec<(u64, Option<[u8; 32]>, Vec<u8>, bool)>,
+    chunks: Vec<SeenChunk>,
     end: Option<Trailers>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct SeenChunk {
+    size: u64,
+    signature: Option<[u8; 32]>,
+    data: Vec<u8>,
+    ended: bool,
 }
 
 /// Feeds `input` in pieces that end at `cuts`.
@@ -31,13 +39,13 @@ fn decode(
             match event {
                 AwsChunkedEvent::Framing => assert!(consumed > 0, "no progress"),
                 AwsChunkedEvent::ChunkHeader { size, signature } => {
-                    seen.chunks.push((size, signature, vec![], false));
+                    seen.chunks.push(SeenChunk { size, signature, data: vec![], ended: false });
                 }
                 AwsChunkedEvent::Data(data) => {
                     assert_eq!(data, &input[at..at + consumed], "data is the front of the input");
-                    seen.chunks.last_mut().unwrap().2.extend_from_slice(data);
+                    seen.chunks.last_mut().unwrap().data.extend_from_slice(data);
                 }
-                AwsChunkedEvent::ChunkEnd => seen.chunks.last_mut().unwrap().3 = true,
+                AwsChunkedEvent::ChunkEnd => seen.chunks.last_mut().unwrap().ended = true,
                 AwsChunkedEvent::End(trailers) => seen.end = Some(trailers),
             }
             at += consumed;
@@ -57,7 +65,7 @@ fn check(mode: AwsChunkedMode, input: &str, expected: Result<&str, AwsChunkedErr
     let announced = expected.map_or(Some(3), |data| Some(data.len() as u64));
     let seen = decode(mode, announced, input.as_bytes(), &[]);
     let data =
-        seen.as_ref().map(|seen| seen.chunks.iter().flat_map(|chunk| chunk.2.clone()).collect::<Vec<_>>());
+        seen.as_ref().map(|seen| seen.chunks.iter().flat_map(|chunk| chunk.data.clone()).collect::<Vec<_>>());
     assert_eq!(data.as_deref().map_err(|error| **error), expected.map(str::as_bytes), "{input:?}");
     seen.ok().and_then(|seen| seen.end)
 }
@@ -190,9 +198,9 @@ proptest! {
         let mode = if signed { SignedTrailer } else { UnsignedTrailer };
         let announced = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let seen = decode(mode, Some(announced), &encode(&chunks, signed), &cuts).unwrap();
-        let data: Vec<_> = seen.chunks.iter().map(|chunk| chunk.2.clone()).filter(|data| !data.is_empty()).collect();
+        let data: Vec<_> = seen.chunks.iter().map(|chunk| chunk.data.clone()).filter(|data| !data.is_empty()).collect();
         prop_assert_eq!(data, chunks);
-        prop_assert!(seen.chunks.iter().all(|chunk| chunk.0 == chunk.2.len() as u64 && chunk.3));
+        prop_assert!(seen.chunks.iter().all(|chunk| chunk.size == chunk.data.len() as u64 && chunk.ended));
         let trailers = seen.end.unwrap();
         prop_assert_eq!(trailers.value("x-amz-checksum-crc32"), Some("AAAAAA=="));
     }
