@@ -5,9 +5,11 @@
 //! A value is taken from, first wins: the environment (`HOLDFAST_CONTROLPLANE_<KEY>`), the file, the default.
 
 mod error;
+mod init;
 mod load;
 mod reference;
 mod secrets;
+mod settings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 use holdfast_common::telemetry::LogFormat;
 
 pub use error::ConfigError;
+pub use init::init_secrets;
 pub use reference::{SettingRow, reference};
 pub use secrets::{RootCredentials, hash_token, read_owner_only, write_owner_only};
 
@@ -52,7 +55,9 @@ settings! {
     database_url: Option<String> = None;
     /// File that holds the address instead; it must not be readable by others.
     database_url_file: Option<PathBuf> = None;
-    /// PEM file of the authorities that PostgreSQL's certificate is checked against.
+    /// How that connection is protected: `auto` (none on a Unix socket, `verify-full` elsewhere), `verify-full` or `disable`.
+    database_tls: DatabaseTlsMode = DatabaseTlsMode::Auto;
+    /// PEM file of the authorities that PostgreSQL's certificate is checked against; absent: the system's.
     database_ca_file: Option<PathBuf> = None;
     /// Connections kept to PostgreSQL at most; four are for commits.
     database_connections_max: u32 = 16;
@@ -78,6 +83,12 @@ settings! {
     root_credentials_file: Option<PathBuf> = None;
     /// Region that clients sign for and buckets report.
     region: String = "us-east-1".to_owned();
+    /// Further regions that signatures may name.
+    regions_also: Vec<String> = Vec::new();
+    /// How long a node may serve from its cache after it was last heard, milliseconds. Longer: calmer; shorter: a dead node holds up fewer writes.
+    lease_ms: u64 = 5000;
+    /// What this process calls itself towards the others, and where they send clients; absent: the host's name.
+    holder: Option<String> = None;
     /// Single machine, single process of each kind: a restarted leader need not wait for old leases. `holdfast dev` sets it.
     dev: bool = false;
     /// Operational address of a data plane whose metrics `/metrics` shows too. `holdfast dev` sets it.
@@ -86,6 +97,15 @@ settings! {
     log: String = "info".to_owned();
     /// Shape of a log line: `pretty` or `json`.
     log_format: LogFormat = LogFormat::Pretty;
+}
+
+/// See `database_tls`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatabaseTlsMode {
+    Auto,
+    VerifyFull,
+    Disable,
 }
 
 impl Config {

@@ -1,1 +1,95 @@
-fn main() {}
+//! `holdfast-controlplane`: the authority as a server of its own. `init` makes its secrets, `--config` runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use holdfast_common::telemetry;
+use holdfast_controlplane::api::{Api, Listener};
+use holdfast_controlplane::config::{Config, init_secrets};
+use holdfast_controlplane::server;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// The control plane of Holdfast.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast-controlplane", version, args_conflicts_with_subcommands = true)]
+struct Args {
+    /// TOML file; `holdfast config reference` lists its keys.
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the master key and the admin token where the configuration wants them; the token is printed, this once.
+    Init {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match (args.command, args.config) {
+        (Some(Command::Init { config }), _) => init(&config),
+        (None, Some(config)) => serve(&config),
+        (None, None) => Err("name a configuration with --config FILE".into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("holdfast-controlplane: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn init(path: &Path) -> Outcome<()> {
+    let config = Config::load(path)?;
+    let token = init_secrets(&config)?;
+    let token = token.expose_str().unwrap_or_default();
+    let text = format!("{token}\n");
+    eprintln!(
+        "The admin token follows; it is stored nowhere. Keep it, and a copy of {}.",
+        config.master_key_file.display()
+    );
+    std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?;
+    Ok(())
+}
+
+fn serve(path: &Path) -> Outcome<()> {
+    let config = Config::load(path)?;
+    telemetry::init(config.log_format, &config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(config))
+}
+
+async fn run(config: Config) -> Outcome<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let token_hash = config.admin_token_hash()?;
+    let root = config.root_credentials()?;
+    let listener = Listener::bind(&config).await?;
+    let running = server::start(config.settings()?).await?;
+    let (stop, stopped) = watch::channel(false);
+    let api = Api::new(running.authority.clone(), token_hash, config.dataplane_ops_addr);
+    let serving = tokio::spawn(listener.serve(api.router(), stopped));
+    if let Some(root) = root {
+        running.authority.ensure_root_key(&root.access_key_id, &root.secret_access_key).await?;
+    }
+    tracing::info!(admin = %config.admin_addr, grpc = %running.grpc_addr, "serving");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    running.stop().await;
+    serving.await?;
+    Ok(())
+}

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("cannot read the configuration {path}: {cause}; name another with --config, or see `holdfast config reference`")]
+    #[error(
+        "cannot read the configuration {path}: {cause}; name another with --config, or see `holdfast config reference`"
+    )]
     Unreadable { path: PathBuf, cause: std::io::Error },
     #[error("the configuration {path} does not parse: {cause}; `holdfast config reference` lists every key")]
     Malformed { path: PathBuf, cause: String },
@@ -12,7 +14,9 @@ pub enum ConfigError {
     BadValue { path: PathBuf, key: String, cause: String },
     #[error("{key} is set without {other}; set both or neither")]
     Incomplete { key: &'static str, other: &'static str },
-    #[error("no database: set `database_url` (or `database_url_file`), such as `host=/run/postgresql user=holdfast dbname=holdfast`")]
+    #[error(
+        "no database: set `database_url` (or `database_url_file`), such as `host=/run/postgresql user=holdfast dbname=holdfast`"
+    )]
     NoDatabase,
     #[error("`database_url` and `database_url_file` are both set; keep one")]
     TwoDatabases,
@@ -24,6 +28,8 @@ pub enum ConfigError {
     SecretOpen { what: &'static str, path: PathBuf, mode: u32 },
     #[error("{what} {path} does not hold {expected}; {next}")]
     SecretMalformed { what: &'static str, path: PathBuf, expected: &'static str, next: &'static str },
+    #[error("{path} holds a token's hash already, and the token cannot be shown again; remove it to have a new one made", path = path.display())]
+    TokenExists { path: PathBuf },
     #[error("cannot write {path}: {cause}; check the directory's owner and free space")]
     Unwritable { path: PathBuf, cause: std::io::Error },
 }

@@ -41,14 +41,24 @@ impl Config {
             (Some(_), Some(_)) => return Err(ConfigError::TwoDatabases),
             _ => {}
         }
-        both("grpc_tls_cert_file", self.grpc_tls_cert_file.is_some(), "grpc_tls_key_file", self.grpc_tls_key_file.is_some())?;
+        both(
+            "grpc_tls_cert_file",
+            self.grpc_tls_cert_file.is_some(),
+            "grpc_tls_key_file",
+            self.grpc_tls_key_file.is_some(),
+        )?;
         both(
             "grpc_tls_cert_file",
             self.grpc_tls_cert_file.is_some(),
             "grpc_tls_client_ca_file",
             self.grpc_tls_client_ca_file.is_some(),
         )?;
-        both("admin_tls_cert_file", self.admin_tls_cert_file.is_some(), "admin_tls_key_file", self.admin_tls_key_file.is_some())?;
+        both(
+            "admin_tls_cert_file",
+            self.admin_tls_cert_file.is_some(),
+            "admin_tls_key_file",
+            self.admin_tls_key_file.is_some(),
+        )?;
         for (key, addr, covered, tls) in [
             ("grpc_addr", self.grpc_addr, self.grpc_tls_cert_file.is_some(), "grpc_tls_cert_file"),
             ("admin_addr", self.admin_addr, self.admin_tls_cert_file.is_some(), "admin_tls_cert_file"),
@@ -69,12 +79,15 @@ fn both(key: &'static str, has_key: bool, other: &'static str, has_other: bool) 
     }
 }
 
-/// Puts what the environment says over the table. Numbers and booleans are read as TOML, all else is text.
+/// Puts what the environment says over the table. Lists are separated by commas.
 fn overlay(table: &mut Table, env: impl Fn(&str) -> Option<String>) {
     for (name, kind, _) in SETTINGS {
         let Some(text) = env(&env_name(name)) else { continue };
         let value = match *kind {
-            "u32" => text.parse().map_or(Value::String(text), Value::Integer),
+            "u32" | "u64" => text.parse().map_or(Value::String(text), Value::Integer),
+            "Vec<String>" => {
+                text.split(',').map(|item| Value::String(item.trim().to_owned())).collect::<Vec<_>>().into()
+            }
             "bool" => text.parse().map_or(Value::String(text), Value::Boolean),
             _ => Value::String(text),
         };
@@ -123,7 +136,10 @@ mod tests {
             ("HOLDFAST_CONTROLPLANE_DATABASE_CONNECTIONS_MAX", "7"),
         ];
         let config = parse("database_url = 'x'\nregion = 'a'", &env).expect("parses");
-        assert_eq!((config.region.as_str(), config.dev, config.database_connections_max), ("eu-central-1", true, 7));
+        assert_eq!(
+            (config.region.as_str(), config.dev, config.database_connections_max),
+            ("eu-central-1", true, 7)
+        );
     }
 
     #[test]

@@ -92,7 +92,10 @@ impl RootCredentials {
             expected: "a JSON object with `access_key_id` and `secret_access_key`",
             next: "write both, or remove the file to have new ones made",
         })?;
-        Ok(Self { access_key_id: file.access_key_id, secret_access_key: Secret::from(file.secret_access_key) })
+        Ok(Self {
+            access_key_id: file.access_key_id,
+            secret_access_key: Secret::from(file.secret_access_key),
+        })
     }
 }
 
@@ -131,7 +134,8 @@ pub fn write_owner_only(path: &Path, content: &[u8]) -> Result<(), ConfigError> 
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(failed(cause)),
         _ => {}
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(failed)?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&new, path).map_err(failed)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -141,7 +145,8 @@ pub fn write_owner_only(path: &Path, content: &[u8]) -> Result<(), ConfigError> 
 /// Where a path of the file leads; see [`Config::resolve`].
 pub(super) fn resolve(base: &Path, path: &Path, credentials: Option<&Path>) -> PathBuf {
     let bare = path.components().count() == 1 && path.is_relative();
-    let credential = credentials.filter(|_| bare).map(|directory| directory.join(path)).filter(|found| found.exists());
+    let credential =
+        credentials.filter(|_| bare).map(|directory| directory.join(path)).filter(|found| found.exists());
     credential.unwrap_or_else(|| base.join(path))
 }
 
