@@ -1,8 +1,21 @@
 //! The drives of this node: pieces of blobs appended to segments, made durable by shared flushes, read back verified.
 //!
 //! A process opens its drives once ([`Engine::open`]); every core then takes a [`CoreDrives`] handle with its own open
-
+//! segments. What the rest of the data plane sees is the trait [`Drives`]. How a segment lives is in
 //! [`segment`]; how durability is shared between cores in [`flush`]; how a start finds everything again in [`recovery`].
+
+pub mod drive;
+pub mod flush;
+pub mod format;
+pub mod segment;
+pub mod stats;
+
+mod core;
+mod delete_log;
+mod engine;
+mod keeper;
+mod recovery;
+mod writer;
 
 use std::future::Future;
 use std::ops::Range;
@@ -10,6 +23,8 @@ use std::ops::Range;
 use holdfast_common::id::{BackendId, DriveId, FragmentId};
 pub use holdfast_protocol::record::PieceCoding;
 
+pub use self::core::CoreDrives;
+pub use self::engine::{Engine, EngineConfig, Opened};
 use crate::rt::Chunk;
 
 /// One core's view of the drives. Cheap handle; futures are `!Send`, and each may be dropped at any time.
@@ -84,6 +99,20 @@ pub struct Receipt {
     failures: u64,
 }
 
+impl Receipt {
+    /// The receipt of an append that began when `failures` flushes of its device had failed; for whoever implements
+    /// [`Drives`].
+    #[must_use]
+    pub fn after(failures: u64) -> Self {
+        Self { failures }
+    }
+
+    #[must_use]
+    pub fn failures(self) -> u64 {
+        self.failures
+    }
+}
+
 /// What a drive could not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DriveError {
@@ -128,3 +157,6 @@ pub struct DriveStatus {
     pub free_bytes: u64,
     pub state: DriveState,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! One drive as everything in the process shares it: identity, state, space, segments, counters.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use holdfast_common::id::{BackendId, DriveId};
+use holdfast_protocol::record::Place;
+use parking_lot::Mutex;
+
+use super::flush::Device;
+use super::format::DriveRoot;
+use super::keeper::Job;
+use super::stats::DriveStats;
+use super::{DriveError, DriveState, DriveStatus};
+use crate::limits::{DRIVE_ERRORS_MAX, DRIVE_RESERVE_BYTES_MAX};
+
+/// A drive that is open. What hangs on its directory (lock, keeper) ends with it.
+#[derive(Debug)]
+pub struct Drive {
+    /// Its number in this process, also in the index.
+    pub slot: usize,
+    pub root: DriveRoot,
+    pub device: Arc<Device>,
+    pub segment_bytes: u64,
+    /// Writes bypass the page cache.
+    pub direct: bool,
+    pub stats: DriveStats,
+    pub(super) keeper: flume::Sender<Job>,
+    /// What each segment file is now.
+    pub(super) segments: Mutex<HashMap<u32, Segment>>,
+    /// 0: not numbered yet; else the backend's id + 1.
+    backend: AtomicU64,
+    errors_in_a_row: AtomicU32,
+    state: Mutex<DriveState>,
+}
+
+/// What a segment file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub generation: u32,
+    pub phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// In the pool.
+    Free,
+    /// Being appended to.
+    Open,
+    Sealed,
+    /// Its header is unreadable: never touched.
+    Unknown,
+}
+
+impl Drive {
+    pub(super) fn new(slot: usize, root: DriveRoot, device: Arc<Device>, setup: Setup, keeper: flume::Sender<Job>) -> Self {
+        Self {
+            slot,
+            root,
+            device,
+            segment_bytes: setup.segment_bytes,
+            direct: setup.direct,
+            stats: DriveStats::default(),
+            keeper,
+            segments: Mutex::default(),
+            backend: AtomicU64::new(0),
+            errors_in_a_row: AtomicU32::new(0),
+            state: Mutex::new(DriveState::Active),
+        }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> DriveId {
+        self.root.drive
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root.path
+    }
+
+    /// The backend it serves, once the authority has numbered it.
+    #[must_use]
+    pub fn backend(&self) -> Option<BackendId> {
+        let number = self.backend.load(Ordering::Acquire).checked_sub(1)?;
+        u32::try_from(number).ok().map(BackendId)
+    }
+
+    pub(super) fn bind(&self, backend: BackendId) {
+        self.backend.store(u64::from(backend.0) + 1, Ordering::Release);
+    }
+
+    pub(super) fn place(&self, segment: u32, generation: u32, offset: u32) -> Place {
+        Place { drive: self.id(), segment, generation, offset }
+    }
+
+    #[must_use]
+    pub fn state(&self) -> DriveState {
+        self.state.lock().clone()
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        matches!(*self.state.lock(), DriveState::Failed(_))
+    }
+
+    /// Takes the drive out of the write set, for good: it comes back by a restart.
+    pub(super) fn fail(&self, sentence: String) {
+        let mut state = self.state.lock();
+        if !matches!(*state, DriveState::Failed(_)) {
+            tracing::error!(drive = %self.id(), path = %self.path().display(), reason = %sentence, "a drive left the write set");
+            *state = DriveState::Failed(sentence);
+        }
+    }
+
+    /// Full or no longer full; a failed drive stays failed.
+    pub(super) fn set_full(&self, full: bool) {
+        let mut state = self.state.lock();
+        match (&*state, full) {
+            (DriveState::Active, true) => *state = DriveState::Full,
+            (DriveState::Full, false) => *state = DriveState::Active,
+            _ => return,
+        }
+        tracing::warn!(drive = %self.id(), path = %self.path().display(), full, "a drive's room changed");
+    }
+
+    /// Counts a failed operation; too many in a row and the drive is out.
+    pub(super) fn note_error(&self, error: &DriveError) {
+        self.stats.errors.add(1);
+        tracing::warn!(drive = %self.id(), path = %self.path().display(), %error, "a drive's operation failed");
+        if *error == DriveError::Full {
+            return self.set_full(true);
+        }
+        if self.errors_in_a_row.fetch_add(1, Ordering::AcqRel) + 1 >= DRIVE_ERRORS_MAX {
+            self.fail(format!("{DRIVE_ERRORS_MAX} operations in a row failed, the last: {error}"));
+        }
+    }
+
+    pub(super) fn note_success(&self) {
+        if self.errors_in_a_row.load(Ordering::Relaxed) != 0 {
+            self.errors_in_a_row.store(0, Ordering::Release);
+        }
+    }
+
+    pub(super) fn set_segment(&self, number: u32, generation: u32, phase: Phase) {
+        self.segments.lock().insert(number, Segment { generation, phase });
+    }
+
+    /// Capacity and free bytes of its file system; zeros when it cannot be asked.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        Space::of(self.path())
+    }
+
+    #[must_use]
+    pub fn status(&self) -> DriveStatus {
+        let space = self.space();
+        DriveStatus {
+            drive: self.id(),
+            backend: self.backend(),
+            label: self.path().display().to_string(),
+            capacity_bytes: space.capacity,
+            free_bytes: space.free,
+            state: self.state(),
+        }
+    }
+}
+
+/// How a drive is used, decided when it is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    pub segment_bytes: u64,
+    pub direct: bool,
+}
+
+/// Room on a file system, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Space {
+    pub capacity: u64,
+    pub free: u64,
+}
+
+impl Space {
+    /// Of the file system that holds `path`.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        rustix::fs::statvfs(path).map_or(Self::default(), |found| Self {
+            capacity: found.f_blocks.saturating_mul(found.f_frsize),
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+        })
+    }
+
+    /// Bytes that new fragments leave alone.
+    #[must_use]
+    pub fn reserve(&self) -> u64 {
+        (self.capacity / 20).min(DRIVE_RESERVE_BYTES_MAX)
+    }
+}

@@ -1,0 +1,48 @@
+//! Counters of one drive, read by metrics and by tests that hold the engine to its promises.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Plain counts since the process started.
+#[derive(Debug, Default)]
+pub struct DriveStats {
+    pub pieces_appended: Count,
+    pub payload_bytes_appended: Count,
+    /// Writes to segments; pieces per write is the batch size.
+    pub writes: Count,
+    pub bytes_written: Count,
+    /// Writes to segments that were not zeroed yet, whose flush costs file-system metadata.
+    pub writes_unzeroed: Count,
+    pub write_micros: Count,
+    pub pieces_read: Count,
+    pub bytes_read: Count,
+    pub read_micros: Count,
+    pub rotten: Count,
+    pub deletes: Count,
+    pub errors: Count,
+    pub segments_taken: Count,
+    pub segments_recycled: Count,
+}
+
+/// Counters of one device's flushes.
+#[derive(Debug, Default)]
+pub struct FlushStats {
+    pub flushes: Count,
+    /// Callers who shared them.
+    pub callers: Count,
+    pub micros: Count,
+    pub failures: Count,
+}
+
+/// A counter.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
