@@ -28,3 +28,6 @@ pub fn md5(message: &[u8]) -> [u8; 16] {
 fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().expect("a digest has its algorithm's length")
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,4 +42,10 @@ impl Authenticated {
             Self::Anonymous => None,
         }
     }
+
+    /// For the tests of the evaluator, which has nothing to do with signatures.
+    #[cfg(test)]
+    pub(crate) fn for_tests(identity: Arc<KeyIdentity>) -> Self {
+        Self::key(identity)
+    }
 }

@@ -1,0 +1,142 @@
+//! Any split gives the digests of the whole; lanes and combinations agree with the slow way.
+
+use super::combine::{FullObject, composite, multipart_etag};
+use super::lanes::{Block, Lanes};
+use super::{BodyDigests, ChecksumAlgorithm, ChecksumSet, ChecksumValue, DigestPlan, Digests, md5, sha256};
+use ::md5::Digest as _;
+use proptest::prelude::*;
+
+fn everything() -> DigestPlan {
+    let checksums = ChecksumAlgorithm::ALL.into_iter().fold(ChecksumSet::default(), ChecksumSet::with);
+    DigestPlan { md5: true, payload_sha256: true, checksums }
+}
+
+fn digests(plan: DigestPlan, body: &[u8]) -> Digests {
+    let mut digests = BodyDigests::new(plan);
+    digests.update(body);
+    digests.finish()
+}
+
+fn checksum(algorithm: ChecksumAlgorithm, body: &[u8]) -> ChecksumValue {
+    let checksums = ChecksumSet::default().with(algorithm);
+    digests(DigestPlan { checksums, ..DigestPlan::default() }, body).checksum(algorithm).expect("planned")
+}
+
+fn reference_md5(body: &[u8]) -> [u8; 16] {
+    ::md5::Md5::digest(body).into()
+}
+
+#[test]
+fn published_check_values() {
+    let all = digests(everything(), b"123456789");
+    let shown = |algorithm| hex::encode(all.checksum(algorithm).expect("planned").as_bytes());
+    assert_eq!(shown(ChecksumAlgorithm::Crc32), "cbf43926");
+    assert_eq!(shown(ChecksumAlgorithm::Crc32c), "e3069283");
+    assert_eq!(shown(ChecksumAlgorithm::Crc64Nvme), "ae8b14860a799888");
+    assert_eq!(shown(ChecksumAlgorithm::Sha1), "f7c3bc1d808e04732adf679965ccc34ca7ae3441");
+    let sha = "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225";
+    assert_eq!(shown(ChecksumAlgorithm::Sha256), sha);
+    assert_eq!(all.payload_sha256.map(hex::encode).as_deref(), Some(sha));
+    assert_eq!(all.md5.map(hex::encode).as_deref(), Some("25f9e794323b453885f5181f1b624d0b"));
+    assert_eq!((all.length, all.checksums().count()), (9, 5));
+}
+
+#[test]
+fn what_was_not_planned_is_not_there() {
+    let none = digests(DigestPlan::default(), b"123456789");
+    assert_eq!((none.md5, none.payload_sha256, none.checksums().count()), (None, None, 0));
+    let payload = digests(DigestPlan { payload_sha256: true, ..DigestPlan::default() }, b"x");
+    assert_eq!(payload.checksum(ChecksumAlgorithm::Sha256), None);
+    assert_eq!(payload.payload_sha256, Some(sha256(b"x")));
+}
+
+#[test]
+fn multipart_names() {
+    let parts = [md5(b"a"), md5(b"b")];
+    let joined = md5(&parts.concat());
+    assert_eq!(multipart_etag(&parts), format!("{}-2", hex::encode(joined)));
+    assert!(FullObject::new(ChecksumAlgorithm::Sha256).is_none());
+    let mut crc = FullObject::new(ChecksumAlgorithm::Crc32).expect("a CRC");
+    assert!(!crc.push(&checksum(ChecksumAlgorithm::Crc32c, b"x"), 1), "another algorithm's value");
+    assert_eq!(crc.finish(), checksum(ChecksumAlgorithm::Crc32, b""));
+    assert_eq!(composite(ChecksumAlgorithm::Crc32, [&checksum(ChecksumAlgorithm::Sha1, b"x")]), None);
+}
+
+fn bodies(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), count)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_is_the_whole(pieces in bodies(0..8)) {
+        let whole = pieces.concat();
+        let mut split = BodyDigests::new(everything());
+        pieces.iter().for_each(|piece| split.update(piece));
+        let split = split.finish();
+        prop_assert_eq!(split, digests(everything(), &whole));
+        prop_assert_eq!(split.md5, Some(reference_md5(&whole)));
+        prop_assert_eq!(split.payload_sha256, Some(sha256(&whole)));
+    }
+
+    #[test]
+    fn full_object_and_composite(pieces in bodies(0..8), repeat in 1usize..4) {
+        let pieces: Vec<Vec<u8>> = pieces.iter().flat_map(|piece| vec![piece.clone(); repeat]).collect();
+        for algorithm in ChecksumAlgorithm::ALL {
+            let values: Vec<ChecksumValue> = pieces.iter().map(|piece| checksum(algorithm, piece)).collect();
+            let raw: Vec<u8> = values.iter().flat_map(|value| value.as_bytes().to_vec()).collect();
+            prop_assert_eq!(composite(algorithm, &values), Some(checksum(algorithm, &raw)));
+            let Some(mut full) = FullObject::new(algorithm) else { continue };
+            for (value, piece) in values.iter().zip(&pieces) {
+                prop_assert!(full.push(value, piece.len() as u64));
+            }
+            prop_assert_eq!(full.finish(), checksum(algorithm, &pieces.concat()));
+        }
+    }
+
+    #[test]
+    fn combining_huge_lengths_agrees_with_crc_fast(a: u64, b: u64, length: u64) {
+        use crc_fast::CrcAlgorithm::{Crc32Iscsi, Crc32IsoHdlc, Crc64Nvme};
+        let pairs = [(ChecksumAlgorithm::Crc32, Crc32IsoHdlc), (ChecksumAlgorithm::Crc32c, Crc32Iscsi),
+            (ChecksumAlgorithm::Crc64Nvme, Crc64Nvme)];
+        for (ours, theirs) in pairs {
+            let mask = if ours.bytes() == 8 { u64::MAX } else { u64::from(u32::MAX) };
+            let mut full = FullObject::new(ours).expect("a CRC");
+            prop_assert!(full.push(&ChecksumValue::from_crc(ours, a & mask), 1));
+            prop_assert!(full.push(&ChecksumValue::from_crc(ours, b & mask), length));
+            let expected = crc_fast::checksum_combine(theirs, a & mask, b & mask, length);
+            prop_assert_eq!(full.finish().as_crc(), expected);
+        }
+    }
+
+    /// Several turns of a loop: each turn some of the bodies have a block ready, of any length.
+    #[test]
+    fn lanes_agree_with_each_alone(turns in prop::collection::vec(bodies(0..40), 1..4), skip in 2usize..9) {
+        let lanes = Lanes::new();
+        let plan = |index: usize| DigestPlan { md5: !index.is_multiple_of(skip), ..everything() };
+        let mut states: Vec<BodyDigests> = (0..40).map(|index| BodyDigests::new(plan(index))).collect();
+        let mut bodies = vec![Vec::new(); 40];
+        for turn in &turns {
+            let mut blocks: Vec<Block<'_>> =
+                states.iter_mut().zip(turn).map(|(digests, bytes)| Block { digests, bytes }).collect();
+            lanes.update(&mut blocks);
+            bodies.iter_mut().zip(turn).for_each(|(body, bytes)| body.extend_from_slice(bytes));
+        }
+        for (index, (state, body)) in states.into_iter().zip(&bodies).enumerate() {
+            let finished = state.finish();
+            prop_assert_eq!(finished, digests(plan(index), body));
+            prop_assert_eq!(finished.md5, plan(index).md5.then(|| reference_md5(body)));
+        }
+    }
+
+    #[test]
+    fn sha256_in_lanes_is_sha256(messages in bodies(0..40)) {
+        let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        let mut out = vec![[0; 32]; slices.len()];
+        Lanes::new().sha256(&slices, &mut out);
+        for (message, digest) in messages.iter().zip(out) {
+            prop_assert_eq!(digest, sha256(message));
+        }
+    }
+}
