@@ -3,19 +3,83 @@
 //! Cheap to clone; every clone is the same authority. Administration verbs live here as types and signatures and in
 //! `app/*` as bodies; commits are in `app/commit`, reads in `app/query`, what nodes are told in `app/sessions`.
 
+pub mod commit;
+mod config;
+mod keys;
+pub(crate) mod query;
+pub mod sequence;
+pub mod session;
+pub mod sessions;
+mod status;
+mod tenants;
+pub mod vault;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use holdfast_common::secret::Secret;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreError, authority};
+use commit::Committer;
+use sessions::Sessions;
+use vault::Vault;
 
 /// Handle of the authority.
 #[derive(Clone)]
 pub struct Authority {
     pub(crate) inner: Arc<Inner>,
+    pub(crate) committer: Committer,
 }
 
-pub(crate) struct Inner {}
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) sessions: Sessions,
+    pub(crate) metrics: Metrics,
+    pub(crate) cluster_id: Uuid,
+    pub(crate) regions: Vec<String>,
+    /// Names this process to others.
+    pub(crate) holder: String,
+    pub(crate) lease_ms: u64,
+    /// Changes of configuration are made and published one after the other.
+    pub(crate) configuration: tokio::sync::Mutex<()>,
+    /// Rung when a commit met another leader's epoch.
+    pub(crate) step_down: Notify,
+    /// A node remembers commits that this database lacks: nothing is reaped.
+    pub(crate) history_lost: AtomicBool,
+    pub(crate) stamped_ms: AtomicU64,
+}
+
+impl Inner {
+    /// The clock that Last-Modified is stamped from: never backwards within a process.
+    pub(crate) fn stamp_ms(&self, now_ms: u64) -> u64 {
+        self.stamped_ms.fetch_max(now_ms, Ordering::AcqRel).max(now_ms)
+    }
+
+    /// Waits until nothing is in flight, at most this long.
+    pub(crate) async fn drain(&self, at_most: std::time::Duration) {
+        let until = tokio::time::Instant::now() + at_most;
+        while self.sessions.watermark() < self.sessions.assigned() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Another process to be asked instead, when it said where it is.
+    pub(crate) fn elsewhere(&self, holder: String) -> Option<String> {
+        (holder.starts_with("http") && holder != self.holder).then_some(holder)
+    }
+}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
 
 /// Why an administrator's request was not done; each carries one sentence for people.
 #[derive(Debug, thiserror::Error)]
@@ -150,53 +214,67 @@ pub struct BackendStatus {
 impl Authority {
     /// Makes a tenant; the name is unique.
     pub async fn create_tenant(&self, name: &str) -> Result<TenantInfo, AdminError> {
-        let _ = name;
-        Err(AdminError::Unavailable("being written".into()))
+        self.create_tenant_inner(name).await
     }
 
     pub async fn list_tenants(&self) -> Result<Vec<TenantInfo>, AdminError> {
-        Err(AdminError::Unavailable("being written".into()))
+        self.list_tenants_inner().await
     }
 
     /// Makes an access key. Returns when every live session knows it.
     pub async fn create_key(&self, new: NewKey) -> Result<CreatedKey, AdminError> {
-        let _ = new;
-        Err(AdminError::Unavailable("being written".into()))
+        self.create_key_inner(new).await
     }
 
     pub async fn list_keys(&self) -> Result<Vec<KeyInfo>, AdminError> {
-        Err(AdminError::Unavailable("being written".into()))
+        self.list_keys_inner().await
     }
 
     /// Ends a key. Returns when every live session has acknowledged, or its lease ran out. Twice is harmless.
     pub async fn revoke_key(&self, access_key_id: &str) -> Result<Revoked, AdminError> {
-        let _ = access_key_id;
-        Err(AdminError::Unavailable("being written".into()))
+        self.revoke_key_inner(access_key_id).await
     }
 
     /// Installs the root key (tenant `root`, everything allowed). Idempotent; a changed secret replaces the old one.
     pub async fn ensure_root_key(&self, access_key_id: &str, secret: &Secret) -> Result<(), AdminError> {
-        let _ = (access_key_id, secret);
-        Err(AdminError::Unavailable("being written".into()))
+        self.ensure_root_key_inner(access_key_id, secret).await
     }
 
     pub async fn list_buckets(&self) -> Result<Vec<BucketInfo>, AdminError> {
-        Err(AdminError::Unavailable("being written".into()))
+        self.list_buckets_inner().await
     }
 
     pub async fn status(&self) -> Result<Status, AdminError> {
-        Err(AdminError::Unavailable("being written".into()))
+        self.status_inner().await
     }
 
     /// True when this process leads and its term is live: what `/readyz` says.
     #[must_use]
     pub fn is_leading(&self) -> bool {
-        false
+        self.inner.sessions.leading().is_some()
     }
 
     /// Prometheus text of this process.
     #[must_use]
     pub fn metrics_text(&self) -> String {
-        String::new()
+        let metrics = &self.inner.metrics;
+        let sessions = self.inner.sessions.facts();
+        metrics
+            .sessions
+            .set(sessions.iter().filter(|facts| facts.connected).count().try_into().unwrap_or(i64::MAX));
+        metrics.leading.set(i64::from(self.is_leading()));
+        metrics.epoch.set(self.inner.sessions.epoch());
+        metrics.watermark.set(self.inner.sessions.watermark());
+        metrics.text()
+    }
+
+    /// Refuses with the leader's address when this process does not lead.
+    pub(crate) async fn must_lead(&self) -> Result<(), AdminError> {
+        if self.is_leading() {
+            return Ok(());
+        }
+        let client = self.inner.store.client().await?;
+        let (_, holder) = authority::holder(&client).await?;
+        Err(AdminError::NotLeader { leader: self.inner.elsewhere(holder) })
     }
 }

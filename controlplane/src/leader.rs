@@ -1,1 +1,100 @@
-//! (being written)
+//! Leadership: takes the row when its term has run out, prolongs it, steps down when it cannot.
+//!
+//! The term is measured on this process's clock from before the statement that confirmed it was sent, so the process
+//! stops leading before the database lets another take over. Leases lie within the confirmed term: a takeover need not
+//! wait for those of the leader before.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::app::Authority;
+use crate::limits::{CLOCK_MARGIN, TERM, TERM_POLL, TERM_RENEW};
+use crate::store::{StoreError, authority};
+
+fn term_ms() -> u64 {
+    u64::try_from(TERM.as_millis()).expect("seconds")
+}
+
+/// Leads whenever it can, for ever; `leading` is the epoch it has already taken.
+pub(crate) async fn run(handle: Authority, leading: Option<u64>) {
+    if let Some(epoch) = leading {
+        reign(&handle, epoch).await;
+    }
+    loop {
+        match take(&handle, false).await {
+            Ok(Some(epoch)) => reign(&handle, epoch).await,
+            Ok(None) => sleep(TERM_POLL).await,
+            Err(error) => {
+                tracing::warn!(%error, "the leadership row cannot be read");
+                sleep(TERM_POLL).await;
+            }
+        }
+    }
+}
+
+/// Takes leadership if it is free, or at once with `force` (dev: nobody else can lead this database).
+pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>, StoreError> {
+    let inner = &handle.inner;
+    let asked = Instant::now();
+    let client = inner.store.client().await?;
+    let Some(taken) = authority::take(&client, &inner.holder, term_ms(), force).await? else {
+        return Ok(None);
+    };
+    inner.sessions.begin_epoch(taken.epoch, asked + TERM);
+    tracing::info!(epoch = taken.epoch, "this control plane leads");
+    Ok(Some(taken.epoch))
+}
+
+/// Prolongs the term until that fails for too long, or a commit finds another leader.
+async fn reign(handle: &Authority, epoch: u64) {
+    let inner = &handle.inner;
+    let mut confirmed = Instant::now();
+    loop {
+        tokio::select! {
+            () = sleep(TERM_RENEW) => {}
+            () = inner.step_down.notified() => {}
+        }
+        inner.sessions.sweep();
+        let asked = Instant::now();
+        match tokio::time::timeout(TERM_RENEW, prolong(handle, epoch)).await {
+            Ok(Ok(true)) => {
+                confirmed = asked;
+                inner.sessions.prolong_term(epoch, asked + TERM);
+            }
+            Ok(Ok(false)) => {
+                tracing::warn!(epoch, "another control plane has taken over");
+                break;
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the term was not prolonged"),
+            Err(_) => tracing::warn!("the term was not prolonged in time"),
+        }
+        if confirmed.elapsed() + CLOCK_MARGIN > TERM {
+            tracing::error!(epoch, "the database was out of reach for a whole term: stepping down");
+            break;
+        }
+    }
+    let leader = match inner.store.client().await {
+        Ok(client) => authority::holder(&client).await.ok().and_then(|(_, holder)| inner.elsewhere(holder)),
+        Err(_) => None,
+    };
+    inner.sessions.end_epoch("this control plane no longer leads", leader.as_deref());
+}
+
+async fn prolong(handle: &Authority, epoch: u64) -> Result<bool, StoreError> {
+    let client = handle.inner.store.client().await?;
+    authority::renew(&client, epoch, term_ms()).await
+}
+
+/// Gives leadership back at a stop: another may take it once the last lease has run out.
+pub(crate) async fn hand_back(handle: &Authority) {
+    let inner = &handle.inner;
+    let Some(epoch) = inner.sessions.leading() else { return };
+    let leases = inner.sessions.end_epoch("this control plane stops", None);
+    let leases_ms = u64::try_from((leases + Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
+    if let Ok(client) = inner.store.client().await
+        && let Err(error) = authority::release(&client, epoch, leases_ms.min(term_ms())).await
+    {
+        tracing::warn!(%error, "leadership was not given back; it ends with its term");
+    }
+}

@@ -1,1 +1,129 @@
-//! (being written)
+//! Every bound of the control plane, with its reason.
+
+use std::time::Duration;
+
+/// Items of one commit batch. UNNEST gains little beyond 512 rows (MEASURED.md B5) and a bisection stays short.
+pub const BATCH_ITEMS_MAX: usize = 512;
+/// Batches in flight at once, each on its own connection over disjoint keys: four reach the measured plateau (B5).
+pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
+/// Waiting items that are looked at to form one batch; a hot key in front cannot make forming quadratic.
+pub const BATCH_SCAN_MAX: usize = 4096;
+/// Mutations waiting for the committer; beyond it the nodes' streams are no longer read.
+pub const COMMIT_QUEUE_MAX: usize = 16_384;
+/// Mutations in one `CommitUp`.
+pub const COMMIT_UP_ITEMS_MAX: usize = 4096;
+/// Results that one `CommitDown` merges.
+pub const COMMIT_DOWN_ITEMS_MAX: usize = 512;
+/// Results waiting for a node that does not read them.
+pub const COMMIT_DOWN_QUEUE_MAX: usize = 4096;
+/// Pause before a batch whose outcome is unknown, or that lost a conflict, is run again; grows to the second.
+pub const BATCH_RETRY_PAUSE: Duration = Duration::from_millis(20);
+pub const BATCH_RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Op ids older than this are refused: the changelog that would know them is trimmed.
+pub const OP_AGE_MS_MAX: u64 = 7 * DAY_MS;
+pub const DAY_MS: u64 = 86_400_000;
+/// Partitions of the changelog made ahead.
+pub const CHANGELOG_DAYS_AHEAD: u64 = 3;
+/// A completed upload answers repeated completes for this long.
+pub const COMPLETED_UPLOAD_KEPT_MS: u64 = 7 * DAY_MS;
+
+/// Bytes of an object key (AWS).
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Bytes of a manifest or of metadata in one row; an inline manifest has about 2.5 KiB, metadata 2 KiB plus tags.
+pub const ROW_BLOB_BYTES_MAX: usize = 64 << 10;
+/// Part numbers end here (AWS).
+pub const PARTS_MAX: u32 = 10_000;
+/// Smallest part but the last (AWS): 5 MiB.
+pub const PART_BYTES_MIN: u64 = 5 << 20;
+/// Largest object (AWS): 5 TiB. Leaves room in a signed 64-bit column.
+pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
+
+/// Entries of one listing page (AWS).
+pub const LIST_KEYS_MAX: u32 = 1000;
+/// Rows fetched by one seek of a listing with a delimiter, where most may fall into one group.
+pub const LIST_SEEK_ROWS_MIN: i64 = 64;
+/// Queries of one `QueryUp`.
+pub const QUERY_UP_ITEMS_MAX: usize = 4096;
+/// `QueryUp` messages of one node worked on at once.
+pub const QUERIES_IN_FLIGHT_MAX: usize = 64;
+
+/// Term of leadership; a leader that cannot reach the database stops serving within it.
+pub const TERM: Duration = Duration::from_secs(10);
+pub const TERM_RENEW: Duration = Duration::from_secs(2);
+/// How often a follower looks whether the term has run out.
+pub const TERM_POLL: Duration = Duration::from_millis(500);
+/// Kept back from the term and added to every lease, for clocks that run at different speeds.
+pub const CLOCK_MARGIN: Duration = Duration::from_millis(250);
+
+/// Lease of a session unless configured.
+pub const LEASE_MS: u64 = 5000;
+/// Shortest lease worth granting.
+pub const LEASE_MS_MIN: u64 = 500;
+/// A session that has not acknowledged for this long is not renewed until it has caught up.
+pub const ACK_LATE: Duration = Duration::from_secs(2);
+/// Ordered messages waiting for one session; beyond it the session ends and the node replays.
+pub const SESSION_QUEUE_MAX: usize = 16_384;
+/// Keys that are replayed to a node that was away; beyond it dropping the cache is cheaper.
+pub const REPLAY_KEYS_MAX: i64 = 20_000;
+pub const REPLAY_BYTES_MAX: usize = 8 << 20;
+/// A node that connects has this long to say hello.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// Drives of one node.
+pub const DRIVES_MAX: usize = 256;
+/// Backends of one placement.
+pub const PLACEMENT_BACKENDS_MAX: usize = 64;
+/// Buckets a session may declare interest in.
+pub const INTEREST_MAX: usize = 100_000;
+
+/// Days for which signing keys are derived: yesterday's week and tomorrow (a presigned URL lives 7 days).
+pub const SIGNING_DAYS_BACK: i64 = 7;
+pub const SIGNING_DAYS_AHEAD: i64 = 1;
+/// Names of tenants and keys, bytes.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Connections to the database: four commit, the rest read.
+pub const CONNECTIONS_MIN: usize = 8;
+/// Waiting for a connection of the pool.
+pub const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+
+// ------------------------------------------------------------------------------------------- administration, `dev`
+
+/// A request body of the REST API; the largest is a key with a thousand bucket names of 63 bytes.
+pub const API_BODY_BYTES_MAX: usize = 256 << 10;
+/// A REST request may take this long; a revocation waits for leases, which are far shorter.
+pub const API_REQUEST: Duration = Duration::from_secs(60);
+/// Connections of the admin listener at once; people, a console and a scraper need few.
+pub const API_CONNECTIONS_MAX: usize = 256;
+/// Time for a TLS handshake and for a request's head on the admin listener.
+pub const API_HEAD: Duration = Duration::from_secs(10);
+/// Requests in flight at a stop get this long.
+pub const API_DRAIN: Duration = Duration::from_secs(5);
+/// An answer the CLI or a scrape accepts, bytes: a list of 10,000 keys has about 4 MB.
+pub const CLIENT_BODY_BYTES_MAX: usize = 64 << 20;
+/// The data plane's metrics must not hold up a scrape for longer.
+pub const SCRAPE: Duration = Duration::from_secs(3);
+/// A secret key given by the operator, bytes: AWS's have 40; SDKs refuse none up to here.
+pub const SECRET_KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// Drives of `holdfast dev`: as many as a node spreads one blob over (`LOCAL_FRAGMENTS_MAX` there).
+pub const DEV_DRIVES_MAX: u8 = 16;
+/// A log larger than this is set aside (one generation) at the next start.
+pub const DEV_LOG_BYTES_MAX: u64 = 64 << 20;
+/// What of a dead child's log is shown.
+pub const DEV_LOG_TAIL_BYTES: u64 = 16 << 10;
+pub const DEV_LOG_TAIL_LINES: usize = 15;
+/// Between two looks at something that is about to be so.
+pub const DEV_POLL_MS: u64 = 25;
+/// An orphan gets this long per signal: PostgreSQL's shutdown checkpoint is the longest of them.
+pub const DEV_ORPHAN_PATIENCE_MS: u64 = 30_000;
+/// PostgreSQL may have to replay 1 GiB of WAL on a slow disk.
+pub const DEV_POSTGRES_READY_S: u64 = 300;
+pub const DEV_POSTGRES_STOP_S: u64 = 60;
+/// The control plane migrates; the data plane walks open segments and may rebuild an index.
+pub const DEV_CONTROLPLANE_READY_S: u64 = 120;
+pub const DEV_DATAPLANE_READY_S: u64 = 600;
+/// What is in flight at a stop gets this long, in each plane.
+pub const DEV_STOP_S: u64 = 30;
+/// Oldest PostgreSQL that is supported.
+pub const POSTGRES_VERSION_MIN: u32 = 13;

@@ -1,1 +1,24 @@
-//! (being written)
+//! Decisions without I/O: what a mutation does to the rows it finds, how a listing walks, which days get signing keys.
+//!
+//! Rows and `now` come in, writes and answers go out. `app/*` reads the rows before and carries the writes out after.
+
+pub mod checksum;
+pub mod complete;
+pub mod decide;
+pub mod listing;
+pub mod precondition;
+pub mod signing_days;
+pub mod validate;
+pub mod writes;
+
+use holdfast_common::wire;
+
+/// A refusal with its sentence.
+pub(crate) fn refuse(reason: wire::Refusal, detail: impl Into<String>) -> wire::Refused {
+    wire::Refused { reason: reason.into(), detail: detail.into(), retryable: false }
+}
+
+/// A refusal after which the same op id may come again.
+pub(crate) fn refuse_for_now(reason: wire::Refusal, detail: impl Into<String>) -> wire::Refused {
+    wire::Refused { reason: reason.into(), detail: detail.into(), retryable: true }
+}

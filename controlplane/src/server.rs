@@ -4,10 +4,33 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
 
 use holdfast_common::secret::Secret;
+use holdfast_common::wire::{self, node_server::NodeServer};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-use crate::app::Authority;
+use crate::app::commit::{self, Committer};
+use crate::app::sessions::Sessions;
+use crate::app::vault::Vault;
+use crate::app::{Authority, Inner};
+use crate::grpc::NodeService;
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreError, cluster, migrate};
+use crate::{leader, tasks};
+
+/// A node that has gone without a word is noticed within twice this.
+const GRPC_KEEPALIVE: Duration = Duration::from_secs(10);
+/// What is in flight at a stop has this long.
+const STOP_DEADLINE: Duration = Duration::from_secs(3);
+/// Place of the leader task among the tasks.
+const LEADER_TASK: usize = 1;
 
 /// How the database connection is protected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +75,8 @@ pub struct Settings {
     pub grpc_tls: Option<GrpcTls>,
     /// Regions that signatures may name; day signing keys are derived for each.
     pub regions: Vec<String>,
-    /// Names this process in the leadership row (host name or the like), and where others are sent.
+    /// Names this process in the leadership row. An `http(s)://` URL is where nodes are sent that asked another
+    /// process; empty: made from the address it listens on.
     pub holder: String,
     /// Lease of a node's session; 5000 is the default.
     pub lease_ms: u64,
@@ -77,15 +101,138 @@ pub enum StartError {
 pub struct Running {
     pub authority: Authority,
     pub grpc_addr: SocketAddr,
+    stop_grpc: watch::Sender<bool>,
+    grpc: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Connects, migrates, serves. Returns once gRPC listens; leadership may come later ([`Authority::is_leading`]).
+///
+/// # Errors
+/// A sentence each: database, migration, setting, address.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
-    let _ = settings;
-    Err(StartError::Setting("being written".into()))
+    let listener = listen(settings.grpc_listen).await?;
+    let grpc_addr = listener.local_addr().map_err(|error| StartError::Listen(error.to_string()))?;
+    let server = tonic_server(settings.grpc_tls.as_ref())?;
+    let dev = settings.dev;
+    let (authority, work) = authority(settings, grpc_addr).await?;
+    if let Err(error) = leader::take(&authority, dev).await {
+        return Err(StartError::Database(format!("the leadership row cannot be read: {error}")));
+    }
+    // Before the first commit: today's partition of the changelog.
+    if authority.is_leading()
+        && let Err(error) = tasks::upkeep_once(&authority).await
+    {
+        return Err(StartError::Database(format!("the changelog's partitions cannot be made: {error}")));
+    }
+    let tasks = vec![
+        tokio::spawn(commit::run(authority.inner.clone(), work)),
+        tokio::spawn(leader::run(authority.clone(), authority.inner.sessions.leading())),
+        tokio::spawn(tasks::upkeep(authority.clone())),
+        tokio::spawn(tasks::day_keys(authority.clone())),
+    ];
+    let (stop_grpc, stopped) = watch::channel(false);
+    let grpc = tokio::spawn(serve_grpc(server, listener, NodeService::new(authority.clone()), stopped));
+    Ok(Running { authority, grpc_addr, stop_grpc, grpc, tasks })
+}
+
+/// Database, migrations, cluster row, and the handle over them.
+async fn authority(
+    settings: Settings,
+    grpc_addr: SocketAddr,
+) -> Result<(Authority, mpsc::Receiver<commit::Work>), StartError> {
+    let vault = Vault::new(&settings.master_key).ok_or_else(|| {
+        StartError::Setting("the master key has 32 bytes; make one with `holdfast-controlplane init`".into())
+    })?;
+    let store = Store::connect(&settings.database).await?;
+    let ran = migrate::run(&store).await?;
+    if ran > 0 {
+        tracing::info!(ran, "migrations");
+    }
+    let database =
+        |error: StoreError| StartError::Database(format!("the cluster row cannot be read: {error}"));
+    let client = store.client().await.map_err(database)?;
+    let fresh = uuid::Builder::from_random_bytes(vault.random()).into_uuid();
+    let cluster_id =
+        cluster::ensure(&client, fresh, &hex::encode(vault.random::<32>())).await.map_err(database)?;
+    drop(client);
+    let holder = if settings.holder.is_empty() { format!("http://{grpc_addr}") } else { settings.holder };
+    let inner = Inner {
+        store,
+        vault,
+        sessions: Sessions::new(settings.lease_ms),
+        metrics: Metrics::default(),
+        cluster_id,
+        regions: settings.regions,
+        holder,
+        lease_ms: settings.lease_ms,
+        configuration: tokio::sync::Mutex::new(()),
+        step_down: Notify::new(),
+        history_lost: AtomicBool::new(false),
+        stamped_ms: AtomicU64::new(0),
+    };
+    let (committer, work) = Committer::channel();
+    Ok((Authority { inner: Arc::new(inner), committer }, work))
+}
+
+async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|error| {
+        StartError::Listen(format!(
+            "nodes cannot be listened for on {addr}: {error}; see who has the port with `ss -ltnp`"
+        ))
+    })
+}
+
+fn tonic_server(tls: Option<&GrpcTls>) -> Result<Server, StartError> {
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(GRPC_KEEPALIVE))
+        .http2_keepalive_timeout(Some(GRPC_KEEPALIVE))
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20);
+    let Some(tls) = tls else { return Ok(server) };
+    let identity = Identity::from_pem(&tls.certificate_pem, tls.key_pem.expose());
+    let mut config = ServerTlsConfig::new().identity(identity);
+    if let Some(ca) = &tls.client_ca_pem {
+        config = config.client_ca_root(Certificate::from_pem(ca));
+    }
+    server.tls_config(config).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        StartError::Setting(format!("the certificate or key for nodes is not usable: {error}{cause}"))
+    })
+}
+
+async fn serve_grpc(
+    mut server: Server,
+    listener: TcpListener,
+    node: NodeService,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let service = NodeServer::new(node)
+        .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(wire::MESSAGE_BYTES_MAX);
+    let until = async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    if let Err(error) = server.add_service(service).serve_with_incoming_shutdown(incoming, until).await {
+        tracing::error!(%error, "the listener for nodes has failed");
+    }
 }
 
 impl Running {
     /// Finishes what is in flight within a bound, gives leadership back, closes.
-    pub async fn stop(self) {}
+    pub async fn stop(mut self) {
+        // The leader task must not take over again what is handed back below.
+        self.tasks[LEADER_TASK].abort();
+        self.authority.inner.drain(STOP_DEADLINE).await;
+        leader::hand_back(&self.authority).await;
+        let _ = self.stop_grpc.send(true);
+        if tokio::time::timeout(STOP_DEADLINE, &mut self.grpc).await.is_err() {
+            self.grpc.abort();
+        }
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
 }

@@ -1,0 +1,180 @@
+//! The commit service: mutations of all nodes, merged into batches over disjoint keys (DESIGN 3.1).
+//!
+//! One task owns queue and locks. A batch is formed whenever one of the four slots is free and something can run, so
+//! batches grow exactly while others are in flight and an idle system adds no wait. A batch's locks are held until
+//! its commits may be shown to everyone; what waits behind them can therefore never reveal them early.
+
+pub mod batch;
+pub mod locks;
+pub mod transaction;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use holdfast_common::wire;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::app::Inner;
+use crate::limits::{BATCH_ITEMS_MAX, BATCH_SCAN_MAX, BATCHES_IN_FLIGHT_MAX, COMMIT_QUEUE_MAX};
+use crate::plan::{decide, refuse_for_now, validate};
+use locks::{Lock, LockTable, locks_of};
+
+/// A mutation, who sent it, and where its answer goes.
+pub struct Work {
+    pub mutation: wire::Mutation,
+    pub session: Uuid,
+    pub reply: mpsc::UnboundedSender<wire::MutationResult>,
+}
+
+/// One mutation in a batch.
+pub(crate) struct Item {
+    pub(crate) op_id: holdfast_common::id::OpId,
+    pub(crate) mutation: wire::Mutation,
+    pub(crate) session: Uuid,
+    pub(crate) reply: mpsc::UnboundedSender<wire::MutationResult>,
+}
+
+/// What a batch tells the queue.
+pub(crate) enum Event {
+    /// The transaction has ended: its slot is free.
+    Ended,
+    /// Everyone knows: its locks are free.
+    Released(Vec<Lock>),
+}
+
+/// Where mutations go in.
+#[derive(Clone)]
+pub struct Committer {
+    work: mpsc::Sender<Work>,
+}
+
+impl Committer {
+    /// Makes the queue; [`run`] works it off.
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Work>) {
+        let (work, queue) = mpsc::channel(COMMIT_QUEUE_MAX);
+        (Self { work }, queue)
+    }
+
+    /// Queues a mutation; waits while the queue is full. False: the authority has stopped.
+    pub async fn submit(&self, work: Work) -> bool {
+        self.work.send(work).await.is_ok()
+    }
+}
+
+struct Queue {
+    inner: Arc<Inner>,
+    waiting: VecDeque<(Item, Vec<Lock>)>,
+    locks: LockTable,
+    in_flight: usize,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+/// Works until every [`Committer`] is gone.
+pub(crate) async fn run(inner: Arc<Inner>, mut work: mpsc::Receiver<Work>) {
+    let (events, mut happened) = mpsc::unbounded_channel();
+    let mut queue =
+        Queue { inner, waiting: VecDeque::new(), locks: LockTable::default(), in_flight: 0, events };
+    let mut arrived = Vec::new();
+    loop {
+        tokio::select! {
+            count = work.recv_many(&mut arrived, BATCH_ITEMS_MAX), if queue.waiting.len() < COMMIT_QUEUE_MAX => {
+                if count == 0 {
+                    return;
+                }
+                arrived.drain(..).for_each(|work| queue.admit(work));
+            }
+            Some(event) = happened.recv() => queue.happened(event),
+        }
+        while let Ok(event) = happened.try_recv() {
+            queue.happened(event);
+        }
+        queue.start_batches();
+    }
+}
+
+impl Queue {
+    fn admit(&mut self, work: Work) {
+        match validate::validate(&work.mutation, now_ms()) {
+            Ok(op_id) => {
+                let locks = locks_of(&work.mutation);
+                let Work { mutation, session, reply } = work;
+                self.waiting.push_back((Item { op_id, mutation, session, reply }, locks));
+            }
+            Err(refused) => {
+                let outcome = Some(wire::mutation_result::Outcome::Refused(refused));
+                answer(&work.reply, wire::MutationResult { op_id: work.mutation.op_id, seq: 0, outcome });
+            }
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        match event {
+            Event::Ended => self.in_flight -= 1,
+            Event::Released(locks) => self.locks.release(&locks),
+        }
+    }
+
+    fn start_batches(&mut self) {
+        while self.in_flight < BATCHES_IN_FLIGHT_MAX {
+            let (items, locks) = self.form();
+            if items.is_empty() {
+                return;
+            }
+            let keys = batch::keys_touched(&items);
+            let Some(begun) = self.inner.sessions.begin(items.len(), keys) else {
+                self.locks.release(&locks);
+                for item in items {
+                    let refused =
+                        refuse_for_now(wire::Refusal::NotLeader, "this control plane is not the leader");
+                    answer(&item.reply, decide::refused_result(item.op_id, refused));
+                }
+                continue;
+            };
+            self.inner.metrics.batch_items.observe(items.len() as f64);
+            self.in_flight += 1;
+            tokio::spawn(batch::run(self.inner.clone(), items, begun, locks, self.events.clone()));
+        }
+    }
+
+    /// Takes what can run from the front of the queue. Something that cannot keeps its place: whoever is behind it and
+    /// wants the same waits too, so a bucket's deletion is not starved by its writers.
+    fn form(&mut self) -> (Vec<Item>, Vec<Lock>) {
+        let mut items = Vec::new();
+        let mut taken = Vec::new();
+        let mut wanted = LockTable::default();
+        let mut kept = VecDeque::new();
+        let mut scanned = 0;
+        while let Some((item, locks)) = self.waiting.pop_front() {
+            if self.locks.free(&locks) && wanted.free(&locks) {
+                self.locks.take(&locks);
+                taken.extend(locks);
+                items.push(item);
+            } else {
+                wanted.want(&locks);
+                kept.push_back((item, locks));
+            }
+            scanned += 1;
+            if items.len() == BATCH_ITEMS_MAX || scanned == BATCH_SCAN_MAX {
+                break;
+            }
+        }
+        while let Some(back) = kept.pop_back() {
+            self.waiting.push_front(back);
+        }
+        (items, taken)
+    }
+}
+
+/// Answers; a node that has gone asks again with the retry mark. The queue is unbounded because the stream bounds what
+/// it accepts (`grpc/commit`).
+pub(crate) fn answer(reply: &mpsc::UnboundedSender<wire::MutationResult>, result: wire::MutationResult) {
+    if reply.send(result).is_err() {
+        tracing::debug!("an answer found nobody to take it");
+    }
+}
+
+pub(crate) fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,184 @@
+//! The life of a batch: transaction, publication, acknowledgements, answers, release.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use holdfast_common::wire::mutation::Op;
+use holdfast_common::wire::{self, Refusal, mutation_result::Outcome};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::app::commit::locks::Lock;
+use crate::app::commit::transaction::{self, Failure};
+use crate::app::commit::{Event, Item, answer};
+use crate::app::sessions::Begun;
+use crate::app::sessions::wait::{self, Acknowledgement};
+use crate::app::{Inner, config};
+use crate::limits::{BATCH_RETRY_PAUSE, BATCH_RETRY_PAUSE_MAX};
+use crate::plan::decide::{ConfigEffect, refused_result};
+use crate::plan::{refuse, refuse_for_now};
+
+/// A statement of a lost connection may still commit once, and then once more; beyond that it is no such thing.
+const TAKEN_MAX: u32 = 5;
+
+/// What one item came to.
+pub(crate) struct Settled {
+    pub(crate) result: wire::MutationResult,
+    pub(crate) effect: Option<ConfigEffect>,
+    /// Written by this batch; false: refused, or the outcome on record.
+    pub(crate) fresh: bool,
+}
+
+/// The key that an item changes in nodes' caches.
+fn key_touched(mutation: &wire::Mutation) -> Option<(u64, Bytes)> {
+    match mutation.op.as_ref()? {
+        Op::Put(_) | Op::Delete(_) | Op::Copy(_) | Op::CompleteUpload(_) => {
+            Some((mutation.bucket_id, mutation.key.clone()))
+        }
+        _ => None,
+    }
+}
+
+pub(crate) fn keys_touched(items: &[Item]) -> Vec<(u64, Bytes)> {
+    items.iter().filter_map(|item| key_touched(&item.mutation)).collect()
+}
+
+/// Runs a batch from its transaction to its release.
+pub(crate) async fn run(
+    inner: Arc<Inner>,
+    items: Vec<Item>,
+    begun: Begun,
+    locks: Vec<Lock>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    let started = Instant::now();
+    let numbered: Vec<(&Item, u64)> = items.iter().zip(begun.range.clone()).collect();
+    let settled = commit(&inner, &numbered, begun.epoch).await;
+    let acknowledgements = publish(&inner, &items, &settled, &begun);
+    // The slot is free once the numbers are settled: the queue may outgrow what has been acknowledged, not order.
+    let _ = events.send(Event::Ended);
+    inner.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
+    count(&inner, &settled);
+    reply(&items, settled, &acknowledgements).await;
+    wait::all(acknowledgements).await;
+    inner.sessions.release(begun);
+    let _ = events.send(Event::Released(locks));
+}
+
+fn count(inner: &Inner, settled: &[Settled]) {
+    for item in settled {
+        match &item.result.outcome {
+            Some(Outcome::Committed(_)) if item.fresh => inner.metrics.commits.inc(),
+            Some(Outcome::Committed(_)) => inner.metrics.replays.inc(),
+            _ => inner.metrics.refusals.inc(),
+        };
+    }
+}
+
+fn publish(inner: &Inner, items: &[Item], settled: &[Settled], begun: &Begun) -> Vec<Acknowledgement> {
+    let mut keys = Vec::new();
+    let mut changes = Vec::new();
+    for (item, settled) in items.iter().zip(settled) {
+        if !settled.fresh {
+            continue;
+        }
+        if let Some((bucket_id, key)) = key_touched(&item.mutation) {
+            keys.push(wire::InvalidatedKey { bucket_id, key, seq: settled.result.seq });
+        }
+        changes.extend(settled.effect.as_ref().map(|effect| config::of_effect(effect, settled.result.seq)));
+    }
+    inner.sessions.publish(begun, &keys, changes)
+}
+
+/// Answers each writer when every *other* session has acknowledged: to its own node the answer is the invalidation.
+/// Whoever changed configuration waits for its own node too, because the client's next request needs it there.
+async fn reply(items: &[Item], settled: Vec<Settled>, acknowledgements: &[Acknowledgement]) {
+    let mut waiting = Vec::new();
+    for (item, settled) in items.iter().zip(settled) {
+        let waits = settled.fresh
+            && acknowledgements.iter().any(|wait| wait.session != item.session || settled.effect.is_some());
+        if waits {
+            waiting.push((item, settled));
+        } else {
+            answer(&item.reply, settled.result);
+        }
+    }
+    // Per writer: usually there is one or a few, and sessions acknowledge in order.
+    let mut writers: Vec<(Uuid, bool)> =
+        waiting.iter().map(|(item, settled)| (item.session, settled.effect.is_some())).collect();
+    writers.sort_unstable();
+    writers.dedup();
+    let answers = writers.into_iter().map(|(writer, configured)| {
+        let others: Vec<Acknowledgement> =
+            acknowledgements.iter().filter(|wait| wait.session != writer || configured).cloned().collect();
+        let mine: Vec<&(&Item, Settled)> = waiting
+            .iter()
+            .filter(|(item, settled)| item.session == writer && settled.effect.is_some() == configured)
+            .collect();
+        async move {
+            wait::all(others).await;
+            for (item, settled) in mine {
+                answer(&item.reply, settled.result.clone());
+            }
+        }
+    });
+    futures_util::future::join_all(answers).await;
+}
+
+/// Runs the transaction until its outcome is known for every item. A batch that aborts for its content is cut in half.
+async fn commit(inner: &Inner, items: &[(&Item, u64)], epoch: u64) -> Vec<Settled> {
+    let mut pause = BATCH_RETRY_PAUSE;
+    let mut again = false;
+    let mut taken = 0;
+    loop {
+        match transaction::run(inner, items, epoch, again).await {
+            Ok(settled) => return settled,
+            Err(Failure::Fenced) => {
+                inner.step_down.notify_one();
+                return refuse_all(items, Refusal::NotLeader, "another control plane leads");
+            }
+            Err(Failure::Taken(_)) if taken < TAKEN_MAX => {
+                again = true;
+                taken += 1;
+                inner.metrics.reruns.inc();
+            }
+            Err(Failure::Content(error) | Failure::Taken(error)) => {
+                inner.metrics.bisections.inc();
+                return bisect(inner, items, epoch, &error).await;
+            }
+            Err(Failure::Unsettled(error)) => {
+                // Perhaps committed, perhaps not: the same op ids go again and read their outcomes first.
+                again = true;
+                tracing::warn!(%error, items = items.len(), "a batch is run again");
+                inner.metrics.reruns.inc();
+                if inner.sessions.leading() != Some(epoch) {
+                    return refuse_all(items, Refusal::Unavailable, "the database cannot be asked");
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(BATCH_RETRY_PAUSE_MAX).max(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+fn refuse_all(items: &[(&Item, u64)], reason: Refusal, detail: &str) -> Vec<Settled> {
+    let settle = |(item, _): &(&Item, u64)| Settled {
+        result: refused_result(item.op_id, refuse_for_now(reason, detail)),
+        effect: None,
+        fresh: false,
+    };
+    items.iter().map(settle).collect()
+}
+
+async fn bisect(inner: &Inner, items: &[(&Item, u64)], epoch: u64, error: &str) -> Vec<Settled> {
+    if let [(item, _)] = items {
+        tracing::error!(op = %item.op_id, error, "one mutation cannot be stored");
+        let refused = refuse(Refusal::Malformed, format!("the database refuses it: {error}"));
+        return vec![Settled { result: refused_result(item.op_id, refused), effect: None, fresh: false }];
+    }
+    let (left, right) = items.split_at(items.len() / 2);
+    let mut settled = Box::pin(commit(inner, left, epoch)).await;
+    settled.extend(Box::pin(commit(inner, right, epoch)).await);
+    settled
+}

@@ -1,0 +1,251 @@
+//! The writing half of a batch: everything its items want, a statement per table, and COMMIT, in one round trip.
+
+use futures_util::future::{join, join_all};
+use prost::Message as _;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use crate::app::commit::transaction::Failure;
+use crate::plan::writes::{Reference, Writes, counted, encoded, page_references};
+use crate::store::head::decode;
+use crate::store::{Client, blob, bucket, changelog, head, job, manifest_page, signed, upload};
+
+/// What all rows of a batch share.
+#[derive(Clone, Copy)]
+pub(super) struct Context {
+    pub(super) epoch: u64,
+    /// Stamped on what is freed: the batch's first.
+    pub(super) seq: u64,
+    pub(super) now_ms: u64,
+}
+
+/// Columns that live until the statements have been answered.
+#[derive(Default)]
+struct Statements {
+    list: Vec<(&'static str, Vec<Box<dyn ToSql + Sync + Send>>)>,
+}
+
+impl Statements {
+    fn add(&mut self, text: &'static str, values: Vec<Box<dyn ToSql + Sync + Send>>) {
+        self.list.push((text, values));
+    }
+
+    /// Sends all together, `last` at the end; the first error counts, because PostgreSQL answers COMMIT of a failed
+    /// transaction without one.
+    async fn send(self, client: &Client, last: Option<&str>) -> Result<(), Failure> {
+        let mut statements = Vec::with_capacity(self.list.len());
+        for (text, _) in &self.list {
+            statements.push(client.prepare_cached(text).await?);
+        }
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> = self
+            .list
+            .iter()
+            .map(|(_, values)| values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect())
+            .collect();
+        let executes =
+            statements.iter().zip(&values).map(|(statement, values)| client.execute(statement, values));
+        let commit = async {
+            match last {
+                Some(last) => client.batch_execute(last).await,
+                None => Ok(()),
+            }
+        };
+        let (answers, last) = join(join_all(executes), commit).await;
+        for answer in answers {
+            answer?;
+        }
+        Ok(last?)
+    }
+}
+
+/// Writes and commits.
+pub(super) async fn all(client: &Client, mut writes: Writes, context: Context) -> Result<(), Failure> {
+    // References are added before any are dropped: a copy onto itself must not reach zero in between.
+    if !writes.shared.is_empty() {
+        share(client, &writes).await?;
+    }
+    let dropped = std::mem::take(&mut writes.dropped);
+    let freed = dead(client, dropped).await?;
+    let mut statements = Statements::default();
+    objects(&mut statements, &writes);
+    uploads(&mut statements, &writes, context);
+    buckets(&mut statements, &writes);
+    if !freed.is_empty() {
+        let (names, blobs): (Vec<Uuid>, Vec<Vec<u8>>) = freed.into_iter().unzip();
+        let (seq, now_ms) = (signed(context.seq), signed(context.now_ms));
+        statements.add(blob::FREE, vec![Box::new(names), Box::new(blobs), Box::new(seq), Box::new(now_ms)]);
+    }
+    repairs(&mut statements, &writes, context);
+    changes(&mut statements, &writes, context);
+    statements.send(client, Some("COMMIT")).await
+}
+
+async fn share(client: &Client, writes: &Writes) -> Result<(), Failure> {
+    let mut shared: Vec<(Uuid, i64)> = writes.shared.iter().map(|(name, more)| (*name, *more)).collect();
+    shared.sort_unstable();
+    let (names, more): (Vec<Uuid>, Vec<i64>) = shared.into_iter().unzip();
+    let mut statements = Statements::default();
+    statements.add(blob::SHARE, vec![Box::new(names), Box::new(more)]);
+    statements.send(client, None).await
+}
+
+/// Takes references away; returns the blobs that have none left. Pages of a dead manifest are opened, and what stands
+/// in them loses a reference in turn.
+async fn dead(client: &Client, dropped: Vec<Reference>) -> Result<Vec<(Uuid, Vec<u8>)>, Failure> {
+    let mut freed = Vec::new();
+    let mut next = dropped;
+    while !next.is_empty() {
+        let (names, fewer) = counted(&next);
+        let drop = client.prepare_cached(blob::DROP).await?;
+        let left = client.query(&drop, &[&names, &fewer]).await?;
+        let left: std::collections::HashMap<Uuid, i64> =
+            left.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let mut gone: std::collections::HashMap<Uuid, Reference> = next
+            .into_iter()
+            .filter(|reference| left.get(&reference.op_id).is_none_or(|refs| *refs <= 0))
+            .map(|reference| (reference.op_id, reference))
+            .collect();
+        let counters: Vec<Uuid> = gone.keys().filter(|name| left.contains_key(name)).copied().collect();
+        if !counters.is_empty() {
+            client.execute(blob::FORGET, &[&counters]).await?;
+        }
+        let pages: Vec<Uuid> =
+            gone.values().filter(|gone| gone.blob.is_none()).map(|gone| gone.op_id).collect();
+        freed.extend(gone.drain().filter_map(|(name, gone)| Some((name, encoded(&gone.blob?)))));
+        next = Vec::new();
+        if !pages.is_empty() {
+            for row in client.query(manifest_page::TAKE, &[&pages]).await? {
+                next.extend(page_references(&decode(row.get(0), "manifest_page.parts")?));
+            }
+        }
+    }
+    Ok(freed)
+}
+
+fn objects(statements: &mut Statements, writes: &Writes) {
+    if !writes.heads_gone.is_empty() {
+        let buckets: Vec<i64> = writes.heads_gone.iter().map(|(bucket, _)| signed(*bucket)).collect();
+        let keys: Vec<Vec<u8>> = writes.heads_gone.iter().map(|(_, key)| key.to_vec()).collect();
+        statements.add(head::DELETE, vec![Box::new(buckets), Box::new(keys)]);
+    }
+    if !writes.heads.is_empty() {
+        let mut columns = head::Columns::default();
+        writes.heads.iter().for_each(|row| columns.push(row));
+        statements.add(
+            head::UPSERT,
+            vec![
+                Box::new(columns.bucket_id),
+                Box::new(columns.key),
+                Box::new(columns.seq),
+                Box::new(columns.op_id),
+                Box::new(columns.version_id),
+                Box::new(columns.size),
+                Box::new(columns.modified_ms),
+                Box::new(columns.etag),
+                Box::new(columns.tenant_id),
+                Box::new(columns.manifest),
+                Box::new(columns.meta),
+            ],
+        );
+    }
+    if !writes.pages.is_empty() {
+        let names: Vec<Uuid> = writes.pages.iter().map(|(name, _, _)| *name).collect();
+        let numbers: Vec<i32> = writes.pages.iter().map(|(_, number, _)| *number).collect();
+        let pages: Vec<Vec<u8>> = writes.pages.iter().map(|(_, _, page)| page.encode_to_vec()).collect();
+        statements.add(manifest_page::INSERT, vec![Box::new(names), Box::new(numbers), Box::new(pages)]);
+    }
+}
+
+fn uploads(statements: &mut Statements, writes: &Writes, context: Context) {
+    let made = &writes.uploads;
+    if !made.is_empty() {
+        statements.add(
+            upload::INSERT,
+            vec![
+                Box::new(made.iter().map(|row| row.upload_id).collect::<Vec<_>>()),
+                Box::new(made.iter().map(|row| signed(row.bucket_id)).collect::<Vec<_>>()),
+                Box::new(made.iter().map(|row| row.key.to_vec()).collect::<Vec<_>>()),
+                Box::new(made.iter().map(|row| signed(row.tenant_id)).collect::<Vec<_>>()),
+                Box::new(made.iter().map(|row| signed(row.initiated_ms)).collect::<Vec<_>>()),
+                Box::new(made.iter().map(|row| row.checksum_algorithm).collect::<Vec<_>>()),
+                Box::new(made.iter().map(|row| row.checksum_kind).collect::<Vec<_>>()),
+                Box::new(made.iter().map(|row| row.meta.encode_to_vec()).collect::<Vec<_>>()),
+            ],
+        );
+    }
+    if !writes.parts.is_empty() {
+        let (names, parts): (Vec<Uuid>, Vec<&holdfast_common::wire::Part>) =
+            writes.parts.iter().map(|(name, part)| (*name, part)).unzip();
+        let numbers: Vec<i32> =
+            parts.iter().map(|part| i32::try_from(part.number).expect("validated: at most 10,000")).collect();
+        let parts: Vec<Vec<u8>> = parts.iter().map(|part| part.encode_to_vec()).collect();
+        statements.add(upload::UPSERT_PARTS, vec![Box::new(names), Box::new(numbers), Box::new(parts)]);
+    }
+    if !writes.parts_gone.is_empty() {
+        statements.add(upload::DELETE_PARTS, vec![Box::new(writes.parts_gone.clone())]);
+    }
+    if !writes.uploads_closed.is_empty() {
+        let (names, outcomes): (Vec<Uuid>, Vec<Vec<u8>>) = writes.uploads_closed.iter().cloned().unzip();
+        statements
+            .add(upload::CLOSE, vec![Box::new(names), Box::new(outcomes), Box::new(signed(context.now_ms))]);
+    }
+    if !writes.uploads_gone.is_empty() {
+        statements.add(upload::DELETE, vec![Box::new(writes.uploads_gone.clone())]);
+    }
+}
+
+fn buckets(statements: &mut Statements, writes: &Writes) {
+    for row in &writes.buckets {
+        statements.add(
+            bucket::INSERT,
+            vec![
+                Box::new(signed(row.id)),
+                Box::new(row.name.clone()),
+                Box::new(signed(row.tenant_id)),
+                Box::new(signed(row.created_ms)),
+                Box::new(signed(row.revision)),
+                Box::new(row.region.clone()),
+            ],
+        );
+    }
+    if !writes.buckets_gone.is_empty() {
+        let ids: Vec<i64> = writes.buckets_gone.iter().map(|id| signed(*id)).collect();
+        statements.add(bucket::DELETE, vec![Box::new(ids)]);
+    }
+}
+
+fn repairs(statements: &mut Statements, writes: &Writes, context: Context) {
+    if writes.repairs.is_empty() {
+        return;
+    }
+    let subjects: Vec<Uuid> = writes
+        .repairs
+        .iter()
+        .map(|blob| Uuid::from_slice(&blob.op_id).expect("validated: a UUIDv7"))
+        .collect();
+    let payloads: Vec<Vec<u8>> = writes.repairs.iter().map(encoded).collect();
+    let now_ms = signed(context.now_ms);
+    statements.add(
+        job::INSERT_REPAIR,
+        vec![Box::new(subjects.clone()), Box::new(subjects), Box::new(payloads), Box::new(now_ms)],
+    );
+}
+
+fn changes(statements: &mut Statements, writes: &Writes, context: Context) {
+    let rows = &writes.changes;
+    if rows.is_empty() {
+        return;
+    }
+    statements.add(
+        changelog::INSERT,
+        vec![
+            Box::new(rows.iter().map(|row| row.op_id).collect::<Vec<_>>()),
+            Box::new(rows.iter().map(|row| signed(row.seq)).collect::<Vec<_>>()),
+            Box::new(vec![signed(context.epoch); rows.len()]),
+            Box::new(rows.iter().map(|row| signed(row.bucket_id)).collect::<Vec<_>>()),
+            Box::new(rows.iter().map(|row| row.key.to_vec()).collect::<Vec<_>>()),
+            Box::new(rows.iter().map(|row| row.kind as i16).collect::<Vec<_>>()),
+            Box::new(rows.iter().map(|row| row.outcome.clone()).collect::<Vec<_>>()),
+        ],
+    );
+}

@@ -1,0 +1,229 @@
+//! The reading half of a batch: fence, buckets, keys, heads, uploads, parts, recorded outcomes, in one round trip.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use futures_util::future::{join, join_all};
+use holdfast_common::wire::Mutation;
+use holdfast_common::wire::mutation::Op;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use crate::app::commit::Item;
+use crate::app::commit::transaction::Failure;
+use crate::plan::decide::{Facts, upload_name};
+use crate::store::authority::SHARD;
+use crate::store::head::decode;
+use crate::store::{Client, access_key, bucket, changelog, head, signed, unsigned, upload};
+
+const FENCE: &str = "SELECT 1 FROM authority WHERE shard = $1 AND epoch = $2 FOR SHARE";
+
+/// What has to be read for a batch.
+#[derive(Default)]
+struct Wanted {
+    retried: Vec<Uuid>,
+    keys: HashSet<String>,
+    buckets: HashSet<i64>,
+    bucket_names: Vec<String>,
+    occupied: Vec<i64>,
+    head_buckets: Vec<i64>,
+    head_keys: Vec<Vec<u8>>,
+    uploads: Vec<Uuid>,
+    whole_uploads: Vec<Uuid>,
+    part_uploads: Vec<Uuid>,
+    part_numbers: Vec<i32>,
+}
+
+impl Wanted {
+    fn of(items: &[(&Item, u64)], again: bool) -> Self {
+        let mut wanted = Self::default();
+        for (item, _) in items {
+            if again || item.mutation.retry {
+                wanted.retried.push(item.op_id.uuid());
+            }
+            wanted.add(&item.mutation);
+        }
+        wanted
+    }
+
+    fn add(&mut self, mutation: &Mutation) {
+        if !mutation.access_key_id.is_empty() {
+            self.keys.insert(mutation.access_key_id.clone());
+        }
+        self.buckets.insert(signed(mutation.bucket_id));
+        match mutation.op.as_ref() {
+            Some(Op::Put(_) | Op::Delete(_)) => self.head(mutation.bucket_id, &mutation.key),
+            Some(Op::Copy(copy)) => {
+                self.head(mutation.bucket_id, &mutation.key);
+                self.buckets.insert(signed(copy.source_bucket_id));
+                self.head(copy.source_bucket_id, &copy.source_key);
+            }
+            Some(Op::PutPart(put)) => {
+                self.part(&put.upload_id, put.part.as_ref().map_or(0, |part| part.number))
+            }
+            Some(Op::CopyPart(copy)) => {
+                self.buckets.insert(signed(copy.source_bucket_id));
+                self.head(copy.source_bucket_id, &copy.source_key);
+                self.part(&copy.upload_id, copy.number);
+            }
+            Some(Op::CompleteUpload(complete)) => {
+                self.head(mutation.bucket_id, &mutation.key);
+                self.whole_upload(&complete.upload_id);
+            }
+            Some(Op::AbortUpload(abort)) => self.whole_upload(&abort.upload_id),
+            Some(Op::CreateBucket(create)) => self.bucket_names.push(create.name.clone()),
+            Some(Op::DeleteBucket(_)) => self.occupied.push(signed(mutation.bucket_id)),
+            Some(Op::CreateUpload(_)) | None => {}
+        }
+    }
+
+    fn head(&mut self, bucket_id: u64, key: &Bytes) {
+        self.head_buckets.push(signed(bucket_id));
+        self.head_keys.push(key.to_vec());
+    }
+
+    fn part(&mut self, name: &str, number: u32) {
+        if let Some(id) = upload_name(name) {
+            self.uploads.push(id);
+            self.part_uploads.push(id);
+            self.part_numbers.push(i32::try_from(number).unwrap_or(0));
+        }
+    }
+
+    fn whole_upload(&mut self, name: &str) {
+        if let Some(id) = upload_name(name) {
+            self.uploads.push(id);
+            self.whole_uploads.push(id);
+        }
+    }
+}
+
+enum Read {
+    Fence,
+    Buckets,
+    Keys,
+    Recorded,
+    Heads,
+    Occupied,
+    Uploads,
+    Parts,
+}
+
+/// Begins the transaction and reads.
+pub(super) async fn facts(
+    client: &Client,
+    items: &[(&Item, u64)],
+    epoch: u64,
+    again: bool,
+) -> Result<Facts, Failure> {
+    let wanted = Wanted::of(items, again);
+    let keys: Vec<String> = wanted.keys.iter().cloned().collect();
+    let buckets: Vec<i64> = wanted.buckets.iter().copied().collect();
+    let epoch = signed(epoch);
+    let mut reads: Vec<(Read, String, Vec<&(dyn ToSql + Sync)>)> = vec![
+        (Read::Fence, FENCE.into(), vec![&SHARD, &epoch]),
+        (Read::Buckets, bucket::select_touched(), vec![&buckets, &wanted.bucket_names]),
+    ];
+    if !keys.is_empty() {
+        reads.push((Read::Keys, access_key::LIVE.into(), vec![&keys]));
+    }
+    if !wanted.retried.is_empty() {
+        reads.push((Read::Recorded, changelog::RECORDED.into(), vec![&wanted.retried]));
+    }
+    if !wanted.head_keys.is_empty() {
+        reads.push((Read::Heads, head::select_many(), vec![&wanted.head_buckets, &wanted.head_keys]));
+    }
+    if !wanted.occupied.is_empty() {
+        reads.push((Read::Occupied, bucket::OCCUPIED.into(), vec![&wanted.occupied]));
+        reads.push((Read::Uploads, upload::select_of_buckets(), vec![&wanted.occupied]));
+    }
+    if !wanted.uploads.is_empty() {
+        reads.push((Read::Uploads, upload::select_many(), vec![&wanted.uploads]));
+    }
+    if !wanted.part_uploads.is_empty() {
+        reads.push((
+            Read::Parts,
+            upload::SELECT_PARTS.into(),
+            vec![&wanted.part_uploads, &wanted.part_numbers],
+        ));
+    }
+    if !wanted.whole_uploads.is_empty() {
+        reads.push((Read::Parts, upload::SELECT_ALL_PARTS.into(), vec![&wanted.whole_uploads]));
+    }
+    let mut facts = pipelined(client, &reads).await?;
+    if !wanted.occupied.is_empty() {
+        parts_of_doomed(client, &mut facts).await?;
+    }
+    Ok(facts)
+}
+
+/// A bucket that is deleted takes the parts of its uploads with it.
+async fn parts_of_doomed(client: &Client, facts: &mut Facts) -> Result<(), Failure> {
+    let uploads: Vec<Uuid> = facts.uploads.keys().copied().collect();
+    if !uploads.is_empty() {
+        for row in client.query(upload::SELECT_ALL_PARTS, &[&uploads]).await? {
+            take(&Read::Parts, &row, facts)?;
+        }
+    }
+    Ok(())
+}
+
+async fn pipelined(
+    client: &Client,
+    reads: &[(Read, String, Vec<&(dyn ToSql + Sync)>)],
+) -> Result<Facts, Failure> {
+    let mut statements = Vec::with_capacity(reads.len());
+    for (_, text, _) in reads {
+        statements.push(client.prepare_cached(text).await?);
+    }
+    let queries =
+        reads.iter().zip(&statements).map(|((_, _, values), statement)| client.query(statement, values));
+    // Polled in order, so BEGIN goes first; all travel together.
+    let (begun, answers) = join(client.batch_execute("BEGIN"), join_all(queries)).await;
+    begun?;
+    let mut facts = Facts::default();
+    for ((read, _, _), rows) in reads.iter().zip(answers) {
+        let rows = rows?;
+        if matches!(read, Read::Fence) && rows.is_empty() {
+            return Err(Failure::Fenced);
+        }
+        for row in &rows {
+            take(read, row, &mut facts)?;
+        }
+    }
+    Ok(facts)
+}
+
+fn take(read: &Read, row: &Row, facts: &mut Facts) -> Result<(), Failure> {
+    match read {
+        Read::Fence => {}
+        Read::Buckets => {
+            let bucket = bucket::read(row);
+            facts.bucket_names.insert(bucket.name.clone(), bucket.clone());
+            facts.buckets.insert(bucket.id, bucket);
+        }
+        Read::Keys => {
+            facts.keys.insert(row.get(0), unsigned(row.get(1)));
+        }
+        Read::Recorded => {
+            facts.recorded.insert(*row.get::<_, Uuid>(0).as_bytes(), (row.get(1), row.get(2)));
+        }
+        Read::Heads => {
+            let head = head::read(row)?;
+            facts.heads.insert((head.bucket_id, head.key.clone()), head);
+        }
+        Read::Occupied => {
+            facts.occupied.insert(unsigned(row.get(0)));
+        }
+        Read::Uploads => {
+            let upload = upload::read(row)?;
+            facts.uploads.insert(upload.upload_id, upload);
+        }
+        Read::Parts => {
+            let number = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
+            facts.parts.entry(row.get(0)).or_default().insert(number, decode(row.get(2), "part.part")?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Reads of nodes: lookups by one statement per message, listings, uploads, parts, pages, placements.
+//!
+//! `as_of` is the watermark before the first statement. An answer that may show a commit which some cache still
+//! contradicts waits until that commit is released (DESIGN 3.2): perhaps needlessly, never too little.
+
+mod list;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use bytes::Bytes;
+use holdfast_common::wire::answer::Answer as Body;
+use holdfast_common::wire::query::Query as Ask;
+use holdfast_common::wire::{self, Answer, Query, Refusal};
+use uuid::Uuid;
+
+use crate::app::Authority;
+use crate::app::sessions::wait;
+use crate::limits::{PLACEMENT_BACKENDS_MAX, QUERY_UP_ITEMS_MAX};
+use crate::plan::decide::upload_name;
+use crate::plan::{refuse, refuse_for_now};
+use crate::store::{Client, StoreError, backend, head, manifest_page, upload};
+
+/// One message's queries, answered in any order.
+pub(crate) async fn answer_all(authority: &Authority, queries: Vec<Query>) -> Vec<Answer> {
+    let started = Instant::now();
+    let as_of = authority.inner.sessions.watermark();
+    let ids: Vec<u64> = queries.iter().map(|query| query.query_id).collect();
+    let refused = |reason, detail: String| {
+        let one = |id: &u64| reply(*id, as_of, Body::Refused(refuse_for_now(reason, detail.clone())));
+        ids.iter().map(one).collect()
+    };
+    if !authority.is_leading() {
+        return refused(Refusal::NotLeader, "this control plane is not the leader".into());
+    }
+    if queries.len() > QUERY_UP_ITEMS_MAX {
+        return refused(Refusal::Malformed, "too many queries in one message".into());
+    }
+    let answers = match answers(authority, queries, as_of).await {
+        Ok(answers) => answers,
+        Err(error) => {
+            tracing::warn!(%error, "queries were not answered");
+            return refused(Refusal::Unavailable, error.to_string());
+        }
+    };
+    authority.inner.metrics.query_seconds.observe(started.elapsed().as_secs_f64());
+    // A leader that lost its term meanwhile may have been overtaken: its answers are worth nothing.
+    if authority.is_leading() { answers } else { refused(Refusal::NotLeader, "leadership was lost".into()) }
+}
+
+fn reply(query_id: u64, as_of: u64, body: Body) -> Answer {
+    Answer { query_id, as_of, answer: Some(body) }
+}
+
+async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Result<Vec<Answer>, StoreError> {
+    let client = authority.inner.store.client().await?;
+    let mut answers = Vec::with_capacity(queries.len());
+    let mut lookups = Vec::new();
+    for query in queries {
+        match query.query {
+            Some(Ask::Lookup(lookup)) => lookups.push((query.query_id, lookup)),
+            Some(ask) => {
+                let body = other(authority, &client, ask).await?;
+                answers.push(reply(query.query_id, as_of, body));
+            }
+            None => answers.push(reply(
+                query.query_id,
+                as_of,
+                Body::Refused(refuse(Refusal::Malformed, "no query")),
+            )),
+        }
+    }
+    if !lookups.is_empty() {
+        answers.extend(look_up(authority, client, lookups, as_of).await?);
+    }
+    Ok(answers)
+}
+
+/// All by one statement; those whose key is pending are answered when it is released.
+async fn look_up(
+    authority: &Authority,
+    client: Client,
+    lookups: Vec<(u64, wire::LookupQuery)>,
+    as_of: u64,
+) -> Result<Vec<Answer>, StoreError> {
+    let inner = &authority.inner;
+    inner.metrics.lookups.inc_by(lookups.len() as u64);
+    let mut keys: Vec<(u64, Bytes)> = lookups
+        .iter()
+        .filter(|(_, lookup)| i64::try_from(lookup.bucket_id).is_ok())
+        .map(|(_, lookup)| (lookup.bucket_id, lookup.key.clone()))
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let rows = head::lookup(&client, &keys).await?;
+    drop(client);
+    let pending: Vec<_> =
+        keys.iter().filter_map(|(bucket, key)| inner.sessions.pending_key(*bucket, key)).collect();
+    let heads: HashMap<(u64, Bytes), head::HeadRow> =
+        rows.into_iter().map(|row| ((row.bucket_id, row.key.clone()), row)).collect();
+    if !pending.is_empty() {
+        inner.metrics.reveal_waits.inc();
+        wait::released(pending).await;
+    }
+    let answer = |(query_id, lookup): (u64, wire::LookupQuery)| {
+        // The null version is the only one in a bucket that was never versioned.
+        let known = !lookup.by_version || matches!(lookup.version_id.as_str(), "" | "null");
+        let head = heads.get(&(lookup.bucket_id, lookup.key)).filter(|_| known);
+        let record = head.map(|head| head.clone().into_record());
+        reply(query_id, as_of, Body::Lookup(wire::LookupAnswer { record }))
+    };
+    Ok(lookups.into_iter().map(answer).collect())
+}
+
+async fn other(authority: &Authority, client: &Client, ask: Ask) -> Result<Body, StoreError> {
+    match ask {
+        Ask::Lookup(_) => unreachable!("lookups are answered together"),
+        Ask::List(query) => {
+            authority.inner.metrics.listings.inc();
+            list::objects(authority, client, &query).await.map(Body::List)
+        }
+        Ask::Uploads(query) => list::uploads(client, &query).await.map(Body::Uploads),
+        Ask::Parts(query) => parts(client, &query).await.map(Body::Parts),
+        Ask::ManifestPage(query) => page(client, &query).await,
+        Ask::Placement(query) => placement(authority, client, query.backends).await,
+    }
+}
+
+async fn parts(client: &Client, query: &wire::PartsQuery) -> Result<wire::PartsAnswer, StoreError> {
+    let Some(id) = upload_name(&query.upload_id) else { return Ok(wire::PartsAnswer::default()) };
+    let bucket = query.bucket_id.min(i64::MAX as u64);
+    let Some(row) = upload::open(client, bucket, &query.key, id).await? else {
+        return Ok(wire::PartsAnswer::default());
+    };
+    let max = i64::from(query.max_parts.min(1000));
+    let mut parts = if max == 0 {
+        Vec::new()
+    } else {
+        upload::parts_after(client, id, query.after_number, max + 1).await?
+    };
+    let truncated = parts.len() as i64 > max;
+    parts.truncate(usize::try_from(max).unwrap_or(0));
+    let next_after_number = parts.last().filter(|_| truncated).map_or(0, |part| part.number);
+    Ok(wire::PartsAnswer { upload: Some(row.into_wire()), parts, truncated, next_after_number })
+}
+
+async fn page(client: &Client, query: &wire::ManifestPageQuery) -> Result<Body, StoreError> {
+    let page = match Uuid::from_slice(&query.pages_of) {
+        Ok(pages_of) => manifest_page::page(client, pages_of, query.page).await?,
+        Err(_) => None,
+    };
+    // Gone: the object was overwritten since its record was read.
+    Ok(page.map_or_else(
+        || Body::Refused(refuse(Refusal::NoSuchKey, "the manifest is gone; look the object up again")),
+        Body::ManifestPage,
+    ))
+}
+
+/// The id of an ordered list of backends. A new one is known to every node before it is given out.
+async fn placement(authority: &Authority, client: &Client, backends: Vec<u32>) -> Result<Body, StoreError> {
+    let inner = &authority.inner;
+    let mut distinct = backends.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if backends.is_empty() || backends.len() > PLACEMENT_BACKENDS_MAX || distinct.len() != backends.len() {
+        return Ok(Body::Refused(refuse(Refusal::Malformed, "a placement names 1 to 64 different backends")));
+    }
+    if backend::known(client, &backends).await? != backends.len() {
+        return Ok(Body::Refused(refuse(Refusal::Malformed, "a placement names backends that do not exist")));
+    }
+    let _order = inner.configuration.lock().await;
+    let (placement_id, fresh) = backend::intern_placement(client, &backends).await?;
+    let placement = wire::Placement { placement_id, backends };
+    if fresh {
+        let upsert = wire::ConfigSnapshot { placements: vec![placement.clone()], ..Default::default() };
+        let change = wire::ConfigChange { upsert: Some(upsert), ..Default::default() };
+        wait::all(inner.sessions.publish_config(change)).await;
+    }
+    Ok(Body::Placement(placement))
+}

@@ -1,0 +1,258 @@
+//! A node's way in: hello checked, drives written down, what it missed replayed, and the welcome.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use holdfast_common::wire::{self, session_down::Message};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::app::commit::now_ms;
+use crate::app::sequence::EPOCH_SHIFT;
+use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
+use crate::app::{Authority, config};
+use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
+use crate::store::backend::{self, DriveSaid};
+use crate::store::node::{self, NodeRow};
+use crate::store::{Client, StoreError, authority, changelog};
+
+/// An admitted node: its first messages, and the queue of all that follow.
+pub struct Welcomed {
+    pub session_id: Uuid,
+    pub node_id: Uuid,
+    pub region: String,
+    pub first: Vec<wire::SessionDown>,
+    pub queue: mpsc::UnboundedReceiver<wire::SessionDown>,
+}
+
+/// Why a node is not admitted.
+pub enum Turned {
+    /// Said to the node.
+    Away(wire::Goodbye),
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Turned {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn away(reason: impl Into<String>, permanent: bool) -> Turned {
+    Turned::Away(wire::Goodbye { reason: reason.into(), permanent, leader: String::new() })
+}
+
+impl Authority {
+    /// Admits a node, or says why not.
+    pub async fn welcome(&self, hello: &wire::Hello) -> Result<Welcomed, Turned> {
+        let node_id = self.check_hello(hello)?;
+        let inner = &self.inner;
+        let client = inner.store.client().await?;
+        if !self.is_leading() {
+            let (_, holder) = authority::holder(&client).await?;
+            let Message::Goodbye(bye) =
+                goodbye("this control plane is not the leader", inner.elsewhere(holder).as_deref())
+            else {
+                unreachable!("a goodbye is one")
+            };
+            return Err(Turned::Away(bye));
+        }
+        let session_id = uuid::Builder::from_random_bytes(inner.vault.random()).into_uuid();
+        let row = NodeRow {
+            node_id,
+            name: hello.node_name.clone(),
+            region: hello.region.clone(),
+            build: hello.build.clone(),
+            last_seen_ms: 0,
+        };
+        if !node::enter(&client, &row, session_id, inner.sessions.epoch()).await? {
+            return Err(away("this node is revoked", true));
+        }
+        self.drives_said(&client, node_id, &hello.region, &hello.drives).await?;
+        let admitted = inner
+            .sessions
+            .admit(
+                session_id,
+                node_id,
+                &hello.node_name,
+                &hello.build,
+                Some(hello.applied_watermark),
+                &hello.interest,
+            )
+            .ok_or_else(|| away("this control plane is not the leader", false))?;
+        let history_lost = self.check_history(&client, hello, admitted.assigned).await?;
+        // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
+        let replay = if hello.applied_watermark == 0 || history_lost {
+            None
+        } else {
+            replay(&client, hello.applied_watermark).await?
+        };
+        if replay.is_none() {
+            inner.sessions.cover_from(session_id, admitted.assigned);
+        }
+        let welcome = wire::Welcome {
+            session_id: Bytes::copy_from_slice(session_id.as_bytes()),
+            cluster_id: Bytes::copy_from_slice(inner.cluster_id.as_bytes()),
+            shard: 0,
+            epoch: admitted.epoch,
+            watermark: admitted.watermark,
+            lease_ms: inner.lease_ms,
+            cache_reset: replay.is_none(),
+            config: Some(config::snapshot(inner, &client, now_ms()).await?),
+            history_lost,
+        };
+        inner.metrics.session_starts.inc();
+        tracing::info!(node = %hello.node_name, %node_id, cache_reset = welcome.cache_reset, "a node has joined");
+        let replay = wire::Invalidate { watermark: admitted.watermark, keys: replay.unwrap_or_default() };
+        let first = vec![
+            wire::SessionDown { ordinal: 0, message: Some(Message::Welcome(welcome)) },
+            wire::SessionDown { ordinal: REPLAY_ORDINAL, message: Some(Message::Invalidate(replay)) },
+        ];
+        Ok(Welcomed { session_id, node_id, region: hello.region.clone(), first, queue: admitted.queue })
+    }
+
+    fn check_hello(&self, hello: &wire::Hello) -> Result<Uuid, Turned> {
+        let ours = wire::PROTOCOL_VERSION;
+        if hello.protocol_version == 0 || hello.protocol_version > ours || hello.protocol_version + 1 < ours {
+            let theirs = hello.protocol_version;
+            return Err(away(
+                format!(
+                    "this control plane speaks protocol {ours} and the one before, the node {theirs}; upgrade the older of the two"
+                ),
+                true,
+            ));
+        }
+        let cluster = self.inner.cluster_id;
+        if !hello.cluster_id.is_empty() && hello.cluster_id != cluster.as_bytes().as_slice() {
+            return Err(away(
+                format!("this control plane is of cluster {cluster}, the node of another"),
+                true,
+            ));
+        }
+        if hello.node_name.len() > NAME_BYTES_MAX
+            || hello.region.len() > NAME_BYTES_MAX
+            || hello.drives.len() > DRIVES_MAX
+        {
+            return Err(away("the hello is out of bounds", true));
+        }
+        Uuid::try_parse(&hello.node_id).map_err(|_| away("the node id is not a UUID", true))
+    }
+
+    /// Writes a node's drives down and tells everyone of those that changed.
+    pub(crate) async fn drives_said(
+        &self,
+        client: &Client,
+        node_id: Uuid,
+        region: &str,
+        drives: &[wire::Drive],
+    ) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let _order = inner.configuration.lock().await;
+        let before: std::collections::HashMap<u32, u64> =
+            backend::all(client).await?.into_iter().map(|row| (row.id, row.revision)).collect();
+        let mut changed = Vec::new();
+        for drive in drives.iter().take(DRIVES_MAX) {
+            let Ok(drive_id) = Uuid::from_slice(&drive.drive_id) else { continue };
+            let said = DriveSaid {
+                drive_id,
+                node_id,
+                label: drive.label.clone(),
+                state: drive_state(&drive.state).to_owned(),
+                region: region.to_owned(),
+                capacity_bytes: drive.capacity_bytes,
+                free_bytes: drive.free_bytes,
+            };
+            let row = backend::upsert_drive(client, &said).await?;
+            if before.get(&row.id) != Some(&row.revision) {
+                changed.push(config::of_backend(&row));
+            }
+        }
+        if !changed.is_empty() {
+            let upsert = wire::ConfigSnapshot { backends: changed, ..Default::default() };
+            inner.sessions.publish_config(wire::ConfigChange { upsert: Some(upsert), ..Default::default() });
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn drives_reported(
+        &self,
+        node_id: Uuid,
+        region: &str,
+        drives: &[wire::Drive],
+    ) -> Result<(), StoreError> {
+        let client = self.inner.store.client().await?;
+        self.drives_said(&client, node_id, region, drives).await
+    }
+
+    pub(crate) async fn open_ops_reported(
+        &self,
+        node_id: Uuid,
+        open: &wire::OpenOps,
+    ) -> Result<(), StoreError> {
+        let client = self.inner.store.client().await?;
+        node::open_ops(&client, node_id, Uuid::from_slice(&open.oldest).ok(), open.count.min(i64::MAX as u64))
+            .await
+    }
+
+    pub(crate) async fn left(&self, session_id: Uuid) {
+        self.inner.sessions.disconnect(session_id);
+        if let Ok(client) = self.inner.store.client().await {
+            let _ = node::leave(&client, session_id).await;
+        }
+    }
+
+    /// Does this database have the highest commit that a client of the node was told of? If not, rows were lost:
+    /// a dump was restored, or a standby that lagged was promoted.
+    async fn check_history(
+        &self,
+        client: &Client,
+        hello: &wire::Hello,
+        assigned: u64,
+    ) -> Result<bool, StoreError> {
+        let seen = hello.acknowledged_seq_max;
+        let epoch = seen >> EPOCH_SHIFT;
+        let lost = if seen == 0 {
+            false
+        } else if epoch == assigned >> EPOCH_SHIFT || seen > assigned {
+            seen > assigned
+        } else {
+            authority::last_seq(client, epoch).await?.is_none_or(|last| last < seen)
+        };
+        if lost {
+            self.inner.history_lost.store(true, Ordering::Relaxed);
+            self.inner.metrics.history_lost.set(1);
+            tracing::error!(
+                node = %hello.node_name,
+                seen,
+                assigned,
+                "HISTORY LOST: a node remembers commits that this database does not have; nothing is reaped. Was a dump \
+                 restored, or an asynchronous standby promoted? See `holdfast admin recover`"
+            );
+        }
+        Ok(lost)
+    }
+}
+
+/// States that placement knows; a node says more than that in words.
+fn drive_state(said: &str) -> &'static str {
+    match said.split(':').next().unwrap_or_default().trim() {
+        "active" => "active",
+        "full" => "full",
+        "missing" => "missing",
+        _ => "failed",
+    }
+}
+
+async fn replay(client: &Client, since: u64) -> Result<Option<Vec<wire::InvalidatedKey>>, StoreError> {
+    let Some(changed) = changelog::since(client, since, REPLAY_KEYS_MAX).await? else { return Ok(None) };
+    let bytes: usize = changed.iter().map(|change| change.key.len() + 32).sum();
+    if bytes > REPLAY_BYTES_MAX {
+        return Ok(None);
+    }
+    let key = |change: changelog::Changed| wire::InvalidatedKey {
+        bucket_id: change.bucket_id,
+        key: change.key,
+        seq: change.seq,
+    };
+    Ok(Some(changed.into_iter().map(key).collect()))
+}

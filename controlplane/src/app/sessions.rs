@@ -1,0 +1,424 @@
+//! Sessions: what every node is told, in order, what it has acknowledged, and which commits may be shown (DESIGN 3.2).
+//!
+//! One lock over all of it, held for microseconds: publishing a batch, settling its sequence numbers and handing the
+//! messages to every session's queue is one step, so "everything up to the watermark stood before this message" holds.
+//!
+//! Every connected session gets every invalidation; interest only decides whose acknowledgement a commit waits for.
+//! That costs messages and buys simplicity: interest declared later needs no catching up.
+
+pub mod wait;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_common::wire::{self, session_down::Message};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::app::sequence::Sequence;
+use crate::limits::{ACK_LATE, CLOCK_MARGIN, INTEREST_MAX, LEASE_MS_MIN, SESSION_QUEUE_MAX};
+use wait::{Acknowledgement, Progress};
+
+pub struct Sessions {
+    lease_ms: u64,
+    hub: Mutex<Hub>,
+}
+
+#[derive(Default)]
+struct Hub {
+    epoch: u64,
+    /// Until when this process may serve as leader; `None`: it may not.
+    term_until: Option<Instant>,
+    sequence: Sequence,
+    sessions: HashMap<Uuid, Session>,
+    /// Keys whose commit may be in the database but may not be shown yet.
+    pending: BTreeMap<(u64, Bytes), watch::Receiver<bool>>,
+}
+
+struct Session {
+    node_id: Uuid,
+    node_name: String,
+    build: String,
+    /// `None`: the stream is gone, the lease may still run.
+    queue: Option<mpsc::UnboundedSender<wire::SessionDown>>,
+    next_ordinal: u64,
+    unacknowledged: VecDeque<(u64, Instant)>,
+    interest: HashSet<u64>,
+    /// Everything later than this was or will be told to this session.
+    covered_from: u64,
+    progress: watch::Sender<Progress>,
+}
+
+/// A session that was just admitted.
+pub struct Admitted {
+    pub epoch: u64,
+    pub watermark: u64,
+    pub assigned: u64,
+    pub queue: mpsc::UnboundedReceiver<wire::SessionDown>,
+}
+
+/// What `status` shows of a session.
+#[derive(Clone, Debug)]
+pub struct SessionFacts {
+    pub node_id: Uuid,
+    pub node_name: String,
+    pub build: String,
+    pub connected: bool,
+    pub lease_live: bool,
+    pub ordinal_sent: u64,
+    pub ordinal_acknowledged: u64,
+}
+
+/// The first ordinal of every session is its replay, reserved before anything else can be queued.
+pub const REPLAY_ORDINAL: u64 = 1;
+
+/// A batch that was begun: its sequence numbers, and the end of its pending time.
+pub struct Begun {
+    pub epoch: u64,
+    pub range: Range<u64>,
+    keys: Vec<(u64, Bytes)>,
+    released: watch::Sender<bool>,
+}
+
+impl Sessions {
+    #[must_use]
+    pub fn new(lease_ms: u64) -> Self {
+        Self { lease_ms, hub: Mutex::default() }
+    }
+
+    // ---------------------------------------------------------------------------------------- leadership
+
+    /// Begins to lead: no session of before counts, sequences start over under the new epoch.
+    pub fn begin_epoch(&self, epoch: u64, term_until: Instant) {
+        let mut hub = self.hub.lock();
+        hub.close_all("another leader has begun", None);
+        hub.epoch = epoch;
+        hub.term_until = Some(term_until);
+        hub.sequence = Sequence::of_epoch(epoch);
+    }
+
+    pub fn prolong_term(&self, epoch: u64, term_until: Instant) {
+        let mut hub = self.hub.lock();
+        if hub.epoch == epoch && hub.term_until.is_some() {
+            hub.term_until = Some(term_until);
+        }
+    }
+
+    /// Ends leadership; sessions are told goodbye. Returns how long their leases may still run.
+    pub fn end_epoch(&self, reason: &str, leader: Option<&str>) -> Duration {
+        let mut hub = self.hub.lock();
+        hub.term_until = None;
+        let now = Instant::now();
+        let longest = hub.sessions.values().filter_map(|session| session.progress.borrow().lease_until).max();
+        hub.close_all(reason, leader);
+        longest.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// The epoch, while this process leads within its confirmed term.
+    #[must_use]
+    pub fn leading(&self) -> Option<u64> {
+        let hub = self.hub.lock();
+        hub.term_live(Instant::now()).then_some(hub.epoch)
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.hub.lock().epoch
+    }
+
+    #[must_use]
+    pub fn watermark(&self) -> u64 {
+        self.hub.lock().sequence.watermark()
+    }
+
+    #[must_use]
+    pub fn assigned(&self) -> u64 {
+        self.hub.lock().sequence.assigned()
+    }
+
+    // ------------------------------------------------------------------------------------------- sessions
+
+    /// Admits a session, in place of any earlier one of its node: by its hello the node has given up that lease.
+    /// `None`: not leading.
+    pub fn admit(
+        &self,
+        id: Uuid,
+        node_id: Uuid,
+        node_name: &str,
+        build: &str,
+        covered_from: Option<u64>,
+        interest: &[u64],
+    ) -> Option<Admitted> {
+        let mut hub = self.hub.lock();
+        if !hub.term_live(Instant::now()) {
+            return None;
+        }
+        hub.sessions.retain(|_, session| {
+            if session.node_id == node_id {
+                session.say(0, goodbye("the node has said hello again", None));
+                session.progress.send_modify(|progress| progress.void = true);
+            }
+            session.node_id != node_id
+        });
+        let (sender, queue) = mpsc::unbounded_channel();
+        let assigned = hub.sequence.assigned();
+        let session = Session {
+            node_id,
+            node_name: node_name.to_owned(),
+            build: build.to_owned(),
+            queue: Some(sender),
+            next_ordinal: REPLAY_ORDINAL + 1,
+            unacknowledged: VecDeque::from([(REPLAY_ORDINAL, Instant::now())]),
+            interest: interest.iter().copied().take(INTEREST_MAX).collect(),
+            covered_from: covered_from.unwrap_or(assigned),
+            progress: watch::Sender::new(Progress::default()),
+        };
+        hub.sessions.insert(id, session);
+        Some(Admitted { epoch: hub.epoch, watermark: hub.sequence.watermark(), assigned, queue })
+    }
+
+    /// The cache of this session starts empty: what it has heard since it was admitted is what counts.
+    pub fn cover_from(&self, id: Uuid, covered_from: u64) {
+        if let Some(session) = self.hub.lock().sessions.get_mut(&id) {
+            session.covered_from = covered_from;
+        }
+    }
+
+    /// The stream ended. The lease runs on: the node may not have noticed.
+    pub fn disconnect(&self, id: Uuid) {
+        let mut hub = self.hub.lock();
+        if let Some(session) = hub.sessions.get_mut(&id) {
+            session.queue = None;
+            if session.progress.borrow().lease_until.is_none() {
+                hub.sessions.remove(&id);
+            }
+        }
+    }
+
+    /// Forgets sessions whose stream and lease are both gone.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.hub.lock().sessions.retain(|_, session| session.queue.is_some() || session.lease_live(now));
+    }
+
+    #[must_use]
+    pub fn is_connected(&self, id: Uuid) -> bool {
+        self.hub.lock().sessions.get(&id).is_some_and(|session| session.queue.is_some())
+    }
+
+    /// Grants a lease within the confirmed term, unless the node is late with its acknowledgements.
+    pub fn renew(&self, id: Uuid, nonce: u64) -> bool {
+        let mut hub = self.hub.lock();
+        let now = Instant::now();
+        let Some(term_until) = hub.term_until else { return false };
+        let watermark = hub.sequence.watermark();
+        let room = term_until.saturating_duration_since(now).saturating_sub(CLOCK_MARGIN);
+        let lease_ms = self.lease_ms.min(u64::try_from(room.as_millis()).unwrap_or(u64::MAX));
+        let Some(session) = hub.sessions.get_mut(&id) else { return false };
+        let late =
+            session.unacknowledged.front().is_some_and(|(_, sent)| now.duration_since(*sent) > ACK_LATE);
+        if late || lease_ms < LEASE_MS_MIN.min(self.lease_ms) {
+            return false;
+        }
+        let until = now + Duration::from_millis(lease_ms) + CLOCK_MARGIN;
+        session.progress.send_modify(|progress| progress.lease_until = progress.lease_until.max(Some(until)));
+        session.say(0, Message::Lease(wire::LeaseGranted { nonce, lease_ms, watermark }))
+    }
+
+    pub fn acknowledge(&self, id: Uuid, ordinal: u64) {
+        let mut hub = self.hub.lock();
+        let Some(session) = hub.sessions.get_mut(&id) else { return };
+        let ordinal = ordinal.min(session.next_ordinal - 1);
+        while session.unacknowledged.front().is_some_and(|(sent, _)| *sent <= ordinal) {
+            session.unacknowledged.pop_front();
+        }
+        session.progress.send_if_modified(|progress| {
+            let higher = ordinal > progress.acknowledged;
+            progress.acknowledged = progress.acknowledged.max(ordinal);
+            higher
+        });
+    }
+
+    /// Adds and removes buckets that this session caches from, and tells it from when.
+    pub fn interest(&self, id: Uuid, change: &wire::Interest) {
+        let mut hub = self.hub.lock();
+        let Some(session) = hub.sessions.get_mut(&id) else { return };
+        for bucket in &change.remove {
+            session.interest.remove(bucket);
+        }
+        let room = INTEREST_MAX.saturating_sub(session.interest.len());
+        let added: Vec<u64> = change.add.iter().copied().take(room).collect();
+        session.interest.extend(&added);
+        if !added.is_empty() {
+            let watermark = session.covered_from;
+            session.say(0, Message::Interest(wire::InterestGranted { buckets: added, watermark }));
+        }
+    }
+
+    // -------------------------------------------------------------------------------------------- commits
+
+    /// Begins a batch: numbers for its items, and its keys pending from now on. `None`: not leading.
+    pub fn begin(&self, items: usize, keys: Vec<(u64, Bytes)>) -> Option<Begun> {
+        let mut hub = self.hub.lock();
+        if !hub.term_live(Instant::now()) {
+            return None;
+        }
+        let range = hub.sequence.assign(items);
+        let (released, pending) = watch::channel(false);
+        for key in &keys {
+            hub.pending.insert(key.clone(), pending.clone());
+        }
+        Some(Begun { epoch: hub.epoch, range, keys, released })
+    }
+
+    /// Tells every session what a batch has changed and settles its numbers. Returns what to wait for.
+    pub fn publish(
+        &self,
+        begun: &Begun,
+        keys: &[wire::InvalidatedKey],
+        changes: Vec<wire::ConfigChange>,
+    ) -> Vec<Acknowledgement> {
+        let mut hub = self.hub.lock();
+        hub.sequence.settle(&begun.range);
+        let watermark = hub.sequence.watermark();
+        let mut messages = Vec::with_capacity(changes.len() + 1);
+        if !keys.is_empty() {
+            messages.push(Message::Invalidate(wire::Invalidate { watermark, keys: keys.to_vec() }));
+        }
+        let configured = !changes.is_empty();
+        messages.extend(changes.into_iter().map(Message::Config));
+        let grace = configured.then(|| self.grace());
+        hub.tell_all(&messages, grace, |session| {
+            keys.iter().any(|key| session.interest.contains(&key.bucket_id))
+        })
+    }
+
+    /// Configuration that changed outside a batch.
+    pub fn publish_config(&self, change: wire::ConfigChange) -> Vec<Acknowledgement> {
+        self.hub.lock().tell_all(&[Message::Config(change)], Some(self.grace()), |_| true)
+    }
+
+    /// How long a connected session without a lease is waited for when configuration changes.
+    fn grace(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.lease_ms)
+    }
+
+    /// Everyone has acknowledged the batch, or cannot serve from its cache: it may be shown.
+    pub fn release(&self, begun: Begun) {
+        let mut hub = self.hub.lock();
+        for key in &begun.keys {
+            if hub.pending.get(key).is_some_and(|pending| pending.same_channel(&begun.released.subscribe())) {
+                hub.pending.remove(key);
+            }
+        }
+        drop(hub);
+        begun.released.send_replace(true);
+    }
+
+    /// What an answer about this key has to wait for.
+    #[must_use]
+    pub fn pending_key(&self, bucket: u64, key: &Bytes) -> Option<watch::Receiver<bool>> {
+        self.hub.lock().pending.get(&(bucket, key.clone())).cloned()
+    }
+
+    /// What an answer about this range of keys (`from` inclusive, `until` exclusive) has to wait for.
+    #[must_use]
+    pub fn pending_range(&self, bucket: u64, from: &[u8], until: &[u8]) -> Vec<watch::Receiver<bool>> {
+        if from >= until {
+            return Vec::new();
+        }
+        let from = (bucket, Bytes::copy_from_slice(from));
+        let until = (bucket, Bytes::copy_from_slice(until));
+        let hub = self.hub.lock();
+        hub.pending.range(from..until).map(|(_, pending)| pending.clone()).collect()
+    }
+
+    #[must_use]
+    pub fn facts(&self) -> Vec<SessionFacts> {
+        let now = Instant::now();
+        let hub = self.hub.lock();
+        hub.sessions
+            .values()
+            .map(|session| SessionFacts {
+                node_id: session.node_id,
+                node_name: session.node_name.clone(),
+                build: session.build.clone(),
+                connected: session.queue.is_some(),
+                lease_live: session.lease_live(now),
+                ordinal_sent: session.next_ordinal - 1,
+                ordinal_acknowledged: session.progress.borrow().acknowledged,
+            })
+            .collect()
+    }
+}
+
+impl Hub {
+    fn term_live(&self, now: Instant) -> bool {
+        self.term_until.is_some_and(|until| now + CLOCK_MARGIN < until)
+    }
+
+    /// Queues ordered messages to all; returns those whose acknowledgement counts: with a `grace` (configuration) all.
+    /// Else a session that holds no lease serves nothing from its cache and is not waited for.
+    fn tell_all(
+        &mut self,
+        messages: &[Message],
+        grace: Option<Instant>,
+        counts: impl Fn(&Session) -> bool,
+    ) -> Vec<Acknowledgement> {
+        let now = Instant::now();
+        if messages.is_empty() {
+            return Vec::new();
+        }
+        let mut waits = Vec::new();
+        for (id, session) in &mut self.sessions {
+            for message in messages {
+                let ordinal = session.next_ordinal;
+                session.next_ordinal += 1;
+                session.unacknowledged.push_back((ordinal, now));
+                session.say(ordinal, message.clone());
+            }
+            if session.unacknowledged.len() > SESSION_QUEUE_MAX {
+                tracing::warn!(node = %session.node_name, "a session does not keep up and is ended");
+                session.queue = None;
+            }
+            if grace.is_some() || counts(session) {
+                let ordinal = session.next_ordinal - 1;
+                let grace_until = grace.filter(|_| session.queue.is_some());
+                waits.push(Acknowledgement {
+                    session: *id,
+                    ordinal,
+                    grace_until,
+                    progress: session.progress.subscribe(),
+                });
+            }
+        }
+        waits
+    }
+
+    fn close_all(&mut self, reason: &str, leader: Option<&str>) {
+        for (_, session) in self.sessions.drain() {
+            session.say(0, goodbye(reason, leader));
+            session.progress.send_modify(|progress| progress.void = true);
+        }
+    }
+}
+
+impl Session {
+    fn say(&self, ordinal: u64, message: Message) -> bool {
+        let down = wire::SessionDown { ordinal, message: Some(message) };
+        self.queue.as_ref().is_some_and(|queue| queue.send(down).is_ok())
+    }
+
+    fn lease_live(&self, now: Instant) -> bool {
+        self.progress.borrow().lease_until.is_some_and(|until| until > now)
+    }
+}
+
+pub(crate) fn goodbye(reason: &str, leader: Option<&str>) -> Message {
+    let leader = leader.unwrap_or_default().to_owned();
+    Message::Goodbye(wire::Goodbye { reason: reason.to_owned(), permanent: false, leader })
+}

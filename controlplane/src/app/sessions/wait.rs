@@ -1,0 +1,76 @@
+//! Waiting until a session has acknowledged, or can no longer serve from its cache.
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    pub acknowledged: u64,
+    /// `None`: never had a lease.
+    pub lease_until: Option<Instant>,
+    /// The node itself, or the end of leadership, has ended it.
+    pub void: bool,
+}
+
+/// One session's acknowledgement of everything up to an ordinal.
+#[derive(Clone, Debug)]
+pub struct Acknowledgement {
+    pub session: Uuid,
+    pub ordinal: u64,
+    /// A connected session is waited for until here even without a lease (configuration only).
+    pub grace_until: Option<Instant>,
+    pub progress: watch::Receiver<Progress>,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    Acknowledged,
+    /// The lease ran out, or the session ended.
+    Expired,
+}
+
+impl Acknowledgement {
+    /// Waits. A session without a live lease is not waited for beyond its grace: it asks before it answers.
+    pub async fn wait(mut self) -> Waited {
+        loop {
+            let progress = *self.progress.borrow_and_update();
+            if progress.acknowledged >= self.ordinal {
+                return Waited::Acknowledged;
+            }
+            let until = progress.lease_until.max(self.grace_until);
+            let Some(until) = until.filter(|until| !progress.void && *until > Instant::now()) else {
+                return Waited::Expired;
+            };
+            tokio::select! {
+                changed = self.progress.changed() => if changed.is_err() {
+                    // The session was forgotten, which happens only after its lease or by its own hello.
+                    return Waited::Expired;
+                },
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+}
+
+/// Waits for all; returns (acknowledged, expired).
+pub async fn all(waits: Vec<Acknowledgement>) -> (u32, u32) {
+    let (mut acknowledged, mut expired) = (0, 0);
+    for wait in waits {
+        match wait.wait().await {
+            Waited::Acknowledged => acknowledged += 1,
+            Waited::Expired => expired += 1,
+        }
+    }
+    (acknowledged, expired)
+}
+
+/// Waits until every one of these commits may be shown.
+pub async fn released(pending: Vec<watch::Receiver<bool>>) {
+    for mut pending in pending {
+        // An error means that the batch's task is gone, which it is only after the release or with the process.
+        let _ = pending.wait_for(|released| *released).await;
+    }
+}

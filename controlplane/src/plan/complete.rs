@@ -1,0 +1,174 @@
+//! Completing a multipart upload: which parts, in which order, what the object's ETag, checksum and manifest are.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use holdfast_common::wire::checksum::{Algorithm, Kind};
+use holdfast_common::wire::{
+    Checksum, CompleteUpload, CompletedPart, MANIFEST_INLINE_PARTS, MANIFEST_PAGE_PARTS, Manifest,
+    ManifestPage, Part, Refusal, Refused,
+};
+use md5::{Digest as _, Md5};
+
+use crate::limits::{OBJECT_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX};
+use crate::plan::{checksum, refuse};
+use crate::store::upload::UploadRow;
+
+/// What the object will be.
+#[derive(Debug)]
+pub struct Assembled {
+    pub size: u64,
+    pub etag: String,
+    pub checksum: Option<Checksum>,
+    pub manifest: Manifest,
+    /// Pages of a manifest too long for its row.
+    pub pages: Vec<ManifestPage>,
+    /// Numbers of the parts in use; the others are freed.
+    pub used: Vec<u32>,
+}
+
+/// Checks the client's list against the parts that were uploaded, and puts them together. `pages_of` names the pages.
+pub fn assemble(
+    upload: &UploadRow,
+    uploaded: &HashMap<u32, Part>,
+    complete: &CompleteUpload,
+    pages_of: &[u8],
+) -> Result<Assembled, Refused> {
+    let mut parts = chosen(uploaded, &complete.parts)?;
+    let mut size = 0u64;
+    for part in &mut parts {
+        part.offset = size;
+        size += part_bytes(part);
+    }
+    check_sizes(&parts, size, complete)?;
+    let checksum = checksum_of(upload, &parts, complete)?;
+    let etag = etag_of(&parts);
+    let used = parts.iter().map(|part| part.number).collect();
+    let (manifest, pages) = paged(parts, pages_of);
+    Ok(Assembled { size, etag, checksum, manifest, pages, used })
+}
+
+fn part_bytes(part: &Part) -> u64 {
+    part.blob.as_ref().map_or(0, |blob| blob.size)
+}
+
+fn chosen(uploaded: &HashMap<u32, Part>, named: &[CompletedPart]) -> Result<Vec<Part>, Refused> {
+    let mut before = 0;
+    let mut parts = Vec::with_capacity(named.len());
+    for name in named {
+        if name.number <= before || name.number > PARTS_MAX {
+            return Err(refuse(Refusal::InvalidPartOrder, "parts must be named in ascending order"));
+        }
+        before = name.number;
+        let part = uploaded.get(&name.number).filter(|part| matches(part, name));
+        parts.push(part.cloned().ok_or_else(|| {
+            refuse(
+                Refusal::InvalidPart,
+                format!("part {} was not uploaded, or with another ETag or checksum", name.number),
+            )
+        })?);
+    }
+    Ok(parts)
+}
+
+fn matches(part: &Part, name: &CompletedPart) -> bool {
+    let etag = name.etag.trim().trim_matches('"');
+    etag.eq_ignore_ascii_case(&hex::encode(&part.md5))
+        && name.checksums.iter().all(|said| {
+            part.checksums
+                .iter()
+                .filter(|known| known.algorithm == said.algorithm)
+                .all(|known| known.value == said.value)
+        })
+}
+
+fn check_sizes(parts: &[Part], size: u64, complete: &CompleteUpload) -> Result<(), Refused> {
+    let but_last = &parts[..parts.len().saturating_sub(1)];
+    if let Some(small) = but_last.iter().find(|part| part_bytes(part) < PART_BYTES_MIN) {
+        let detail = format!(
+            "part {} has {} bytes; all but the last have at least 5 MiB",
+            small.number,
+            part_bytes(small)
+        );
+        return Err(refuse(Refusal::EntityTooSmall, detail));
+    }
+    if size > OBJECT_BYTES_MAX {
+        return Err(refuse(Refusal::EntityTooLarge, "an object has at most 5 TiB"));
+    }
+    if complete.has_expected_size && complete.expected_size != size {
+        let detail =
+            format!("the object has {size} bytes, not the {} that were named", complete.expected_size);
+        return Err(refuse(Refusal::InvalidRequest, detail));
+    }
+    Ok(())
+}
+
+/// MD5 of the parts' MD5s, and their number.
+fn etag_of(parts: &[Part]) -> String {
+    let mut md5 = Md5::new();
+    for part in parts {
+        md5.update(&part.md5);
+    }
+    format!("{}-{}", hex::encode(md5.finalize()), parts.len())
+}
+
+fn checksum_of(
+    upload: &UploadRow,
+    parts: &[Part],
+    complete: &CompleteUpload,
+) -> Result<Option<Checksum>, Refused> {
+    let expected = complete.expected.as_ref();
+    let (algorithm, kind) = match (upload.checksum_algorithm, expected) {
+        (0, None) => return Ok(None),
+        (0, Some(expected)) => (expected.algorithm(), expected.kind()),
+        (named, _) => (
+            Algorithm::try_from(named).unwrap_or_default(),
+            Kind::try_from(upload.checksum_kind).unwrap_or_default(),
+        ),
+    };
+    if expected.is_some_and(|expected| expected.algorithm() != algorithm || expected.kind() != kind) {
+        return Err(refuse(
+            Refusal::InvalidRequest,
+            "the checksum is of another algorithm or type than the upload's",
+        ));
+    }
+    let mut values = Vec::with_capacity(parts.len());
+    for part in parts {
+        let value = part.checksums.iter().find(|checksum| checksum.algorithm() == algorithm);
+        let value = value.ok_or_else(|| {
+            refuse(
+                Refusal::InvalidRequest,
+                format!("part {} was uploaded without the upload's checksum", part.number),
+            )
+        })?;
+        values.push((value.value.as_ref(), part_bytes(part)));
+    }
+    let value = match kind {
+        Kind::Composite => {
+            checksum::composite(algorithm, &values.iter().map(|(value, _)| *value).collect::<Vec<_>>())
+        }
+        Kind::FullObject => checksum::combined(algorithm, &values),
+    };
+    let value = value.ok_or_else(|| {
+        refuse(
+            Refusal::InvalidRequest,
+            "this checksum algorithm cannot be put together from parts in this way",
+        )
+    })?;
+    if expected.is_some_and(|expected| expected.value != value) {
+        return Err(refuse(Refusal::BadDigest, "the checksum of the assembled object is another"));
+    }
+    Ok(Some(Checksum { algorithm: algorithm.into(), kind: kind.into(), value: Bytes::from(value) }))
+}
+
+/// Few parts stand in the manifest itself, more in pages.
+fn paged(parts: Vec<Part>, pages_of: &[u8]) -> (Manifest, Vec<ManifestPage>) {
+    let part_count = u32::try_from(parts.len()).expect("at most 10,000 parts");
+    if parts.len() <= MANIFEST_INLINE_PARTS {
+        return (Manifest { parts, part_count, page_offsets: vec![], pages_of: Bytes::new() }, vec![]);
+    }
+    let pages: Vec<ManifestPage> =
+        parts.chunks(MANIFEST_PAGE_PARTS).map(|parts| ManifestPage { parts: parts.to_vec() }).collect();
+    let page_offsets = pages.iter().map(|page| page.parts[0].offset).collect();
+    (Manifest { parts: vec![], part_count, page_offsets, pages_of: Bytes::copy_from_slice(pages_of) }, pages)
+}

@@ -1,0 +1,50 @@
+//! Conditional requests, decided against the row as it stands in the commit.
+
+use holdfast_common::wire::{Precondition, Refusal, Refused};
+
+use crate::plan::refuse;
+use crate::store::head::HeadRow;
+
+/// Of the object that is to be written or deleted. `If-Match` on a key that is not there is 404, as AWS has it.
+pub fn check(when: Option<&Precondition>, head: Option<&HeadRow>) -> Result<(), Refused> {
+    let Some(when) = when else { return Ok(()) };
+    match head {
+        Some(_) if when.absent => Err(failed("the object exists (If-None-Match: *)")),
+        Some(head) => check_present(when, head),
+        None if !when.if_match.is_empty() => {
+            Err(refuse(Refusal::NoSuchKey, "If-Match names an object that is not there"))
+        }
+        None if when.has_if_size => {
+            Err(refuse(Refusal::NoSuchKey, "the object whose size was named is not there"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Of a copy's source, which is known to exist. A matching ETag outweighs the dates (RFC 9110, section 13.2.2).
+pub fn check_present(when: &Precondition, head: &HeadRow) -> Result<(), Refused> {
+    // HTTP dates have seconds only.
+    let modified_s = head.modified_ms / 1000;
+    if !when.if_match.is_empty() {
+        if when.if_match != "*" && when.if_match != head.etag {
+            return Err(failed("the ETag is another (If-Match)"));
+        }
+    } else if when.if_unmodified_since_ms > 0 && modified_s > when.if_unmodified_since_ms / 1000 {
+        return Err(failed("the object was modified since (If-Unmodified-Since)"));
+    }
+    if !when.if_none_match.is_empty() {
+        if when.if_none_match == "*" || when.if_none_match == head.etag {
+            return Err(failed("the ETag is the same (If-None-Match)"));
+        }
+    } else if when.if_modified_since_ms > 0 && modified_s <= when.if_modified_since_ms / 1000 {
+        return Err(failed("the object was not modified since (If-Modified-Since)"));
+    }
+    if when.has_if_size && when.if_size != head.size {
+        return Err(failed("the size is another"));
+    }
+    Ok(())
+}
+
+fn failed(detail: &str) -> Refused {
+    refuse(Refusal::PreconditionFailed, detail)
+}

@@ -1,0 +1,80 @@
+//! `authority` and `term`: leadership of the shard as a row, and how far each ended epoch came.
+
+use super::{Client, StoreError, signed, unsigned};
+
+/// Today's only shard; wire and schema carry it.
+pub const SHARD: i32 = 0;
+
+/// What a takeover found.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub epoch: u64,
+    pub trimmed_seq: u64,
+}
+
+/// Takes leadership when the term on record has run out (or at once with `force`), under the next epoch.
+pub async fn take(
+    client: &Client,
+    holder: &str,
+    term_ms: u64,
+    force: bool,
+) -> Result<Option<Taken>, StoreError> {
+    let row = client
+        .query_opt(
+            "UPDATE authority SET epoch = epoch + 1, holder = $2,
+                 expires_at = clock_timestamp() + $3 * interval '1 millisecond'
+             WHERE shard = $1 AND (expires_at < clock_timestamp() OR $4) RETURNING epoch, trimmed_seq",
+            &[&SHARD, &holder, &(signed(term_ms) as f64), &force],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let taken = Taken { epoch: unsigned(row.get(0)), trimmed_seq: unsigned(row.get(1)) };
+    // From here on no commit of an earlier epoch can succeed, so its highest sequence is final.
+    client
+        .execute(
+            "INSERT INTO term (shard, epoch, last_seq)
+             SELECT $1, $2, coalesce((SELECT seq FROM changelog WHERE seq < $3 ORDER BY seq DESC LIMIT 1), 0)
+             ON CONFLICT (shard, epoch) DO UPDATE SET last_seq = greatest(term.last_seq, excluded.last_seq)",
+            &[&SHARD, &signed(taken.epoch - 1), &signed(taken.epoch << crate::app::sequence::EPOCH_SHIFT)],
+        )
+        .await?;
+    Ok(Some(taken))
+}
+
+/// Prolongs the term; false when another took over.
+pub async fn renew(client: &Client, epoch: u64, term_ms: u64) -> Result<bool, StoreError> {
+    let changed = client
+        .execute(
+            "UPDATE authority SET expires_at = clock_timestamp() + $3 * interval '1 millisecond'
+             WHERE shard = $1 AND epoch = $2",
+            &[&SHARD, &signed(epoch), &(signed(term_ms) as f64)],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Gives leadership back: it may be taken as soon as the last lease has run out.
+pub async fn release(client: &Client, epoch: u64, leases_ms: u64) -> Result<(), StoreError> {
+    client
+        .execute(
+            "UPDATE authority SET expires_at = least(expires_at, clock_timestamp() + $3 * interval '1 millisecond')
+             WHERE shard = $1 AND epoch = $2",
+            &[&SHARD, &signed(epoch), &(signed(leases_ms) as f64)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Who leads, by the row.
+pub async fn holder(client: &Client) -> Result<(u64, String), StoreError> {
+    let row = client.query_one("SELECT epoch, holder FROM authority WHERE shard = $1", &[&SHARD]).await?;
+    Ok((unsigned(row.get(0)), row.get(1)))
+}
+
+/// The last sequence of an ended epoch; `None`: this database never saw that epoch end.
+pub async fn last_seq(client: &Client, epoch: u64) -> Result<Option<u64>, StoreError> {
+    let row = client
+        .query_opt("SELECT last_seq FROM term WHERE shard = $1 AND epoch = $2", &[&SHARD, &signed(epoch)])
+        .await?;
+    Ok(row.map(|row| unsigned(row.get(0))))
+}

@@ -1,0 +1,76 @@
+//! `bucket`: names and what was configured. Ids are commit sequences, so a re-created name is another bucket.
+
+use super::{Client, StoreError, signed, unsigned};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketRow {
+    pub id: u64,
+    pub name: String,
+    pub tenant_id: u64,
+    pub created_ms: u64,
+    pub revision: u64,
+    pub region: String,
+    pub versioning: u32,
+    pub shard: u32,
+    pub class_id: u32,
+    pub configuration: Vec<u8>,
+}
+
+const COLUMNS: &str =
+    "id, name, tenant_id, created_ms, revision, region, versioning, shard, class_id, configuration";
+
+fn number(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or(0)
+}
+
+pub fn read(row: &tokio_postgres::Row) -> BucketRow {
+    BucketRow {
+        id: unsigned(row.get(0)),
+        name: row.get(1),
+        tenant_id: unsigned(row.get(2)),
+        created_ms: unsigned(row.get(3)),
+        revision: unsigned(row.get(4)),
+        region: row.get(5),
+        versioning: number(row.get(6)),
+        shard: number(row.get(7)),
+        class_id: number(row.get(8)),
+        configuration: row.get(9),
+    }
+}
+
+/// Buckets of a batch, by id or by name; read inside a commit.
+pub fn select_touched() -> String {
+    format!("SELECT {COLUMNS} FROM bucket WHERE id = ANY($1) OR name = ANY($2)")
+}
+
+/// Which of these hold objects or versions; read inside a commit.
+pub const OCCUPIED: &str = "SELECT i.id FROM UNNEST($1::bigint[]) AS i(id)
+     WHERE EXISTS (SELECT 1 FROM head h WHERE h.bucket_id = i.id)
+        OR EXISTS (SELECT 1 FROM version v WHERE v.bucket_id = i.id)";
+
+pub const INSERT: &str = "INSERT INTO bucket (id, name, tenant_id, created_ms, revision, region)
+     VALUES ($1, $2, $3, $4, $5, $6)";
+
+pub const DELETE: &str = "DELETE FROM bucket WHERE id = ANY($1)";
+
+pub async fn all(client: &Client) -> Result<Vec<BucketRow>, StoreError> {
+    let rows = client.query(&format!("SELECT {COLUMNS} FROM bucket ORDER BY name"), &[]).await?;
+    Ok(rows.iter().map(read).collect())
+}
+
+/// Ids of a tenant's buckets with these names, in their order; the first unknown name is the error.
+pub async fn ids_of(
+    client: &Client,
+    tenant_id: u64,
+    names: &[String],
+) -> Result<Result<Vec<u64>, String>, StoreError> {
+    let rows = client
+        .query(
+            "SELECT name, id FROM bucket WHERE tenant_id = $1 AND name = ANY($2)",
+            &[&signed(tenant_id), &names],
+        )
+        .await?;
+    let known: std::collections::HashMap<String, u64> =
+        rows.iter().map(|row| (row.get(0), unsigned(row.get(1)))).collect();
+    Ok(names.iter().map(|name| known.get(name).copied().ok_or_else(|| name.clone())).collect())
+}
