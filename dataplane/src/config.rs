@@ -1,1 +1,99 @@
-//! (being written)
+//! What a node is told: one flat TOML file, unknown keys refused, secrets in files of their own.
+//!
+//! Every key is declared once, in the `settings!` table below; the struct, the parser, the environment names and
+//! `holdfast-dataplane --config-reference` come from that table, so none can drift. A value is taken from, first wins:
+//! the environment (`HOLDFAST_DATAPLANE_<KEY>`), the file, the default.
+
+mod check;
+mod error;
+mod load;
+mod reference;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use holdfast_common::telemetry::LogFormat;
+
+pub use error::ConfigError;
+pub use load::{read_secret, resolve};
+pub use reference::{Setting, reference, render};
+
+/// Prefix of the environment variables that override keys of the file.
+pub const ENV_PREFIX: &str = "HOLDFAST_DATAPLANE_";
+
+/// Declares the settings: struct, defaults, and the table the reference is printed from.
+macro_rules! settings {
+    ($( $(#[doc = $doc:literal])+ $key:ident : $type:ty = $default:expr; )+) => {
+        /// A node's settings as file and environment say; [`Config::load`] has checked them.
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Config {
+            $( $(#[doc = $doc])+ pub $key: $type, )+
+            /// Directory of the file, which relative paths start from.
+            #[serde(skip)]
+            pub base: PathBuf,
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $( $key: $default, )+ base: PathBuf::new() }
+            }
+        }
+
+        /// Key, type and meaning, in the order of declaration.
+        pub(crate) const SETTINGS: &[(&str, &str, &[&str])] =
+            &[ $( (stringify!($key), stringify!($type), &[ $($doc),+ ]), )+ ];
+    };
+}
+
+settings! {
+    /// Where S3 is served: address and port.
+    s3_addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9000));
+    /// Where `/metrics`, `/livez` and `/readyz` are served. Not for clients: keep it inside.
+    ops_addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9002));
+    /// The control planes, tried in turn: `["http://127.0.0.1:9100"]`. Without TLS only on loopback or as `unix:/path`.
+    control_url: Vec<String> = vec!["http://127.0.0.1:9100".to_owned()];
+    /// What the node calls itself; absent: the host's name.
+    node_name: Option<String> = None;
+    /// File with the token the node shows the control plane; readable by this user only. Absent: none is shown.
+    node_token_file: Option<PathBuf> = None;
+    /// Directory for the cache and the drive index; both may be deleted while the node is stopped.
+    data_dir: PathBuf = PathBuf::from("/var/lib/holdfast");
+    /// Directories that hold fragments, one per drive, each the root of a file system of its own.
+    drives: Vec<PathBuf> = Vec::new();
+    /// Fragments of an object in class LOCAL that may be lost: 0 to half of the drives.
+    parity: usize = 2;
+    /// Identity of the cluster the drives belong to, a UUID; absent: that of the drives, or a new one for empty drives.
+    cluster_id: Option<uuid::Uuid> = None;
+    /// CPU cores that serve, each a pinned thread; absent: every CPU this process may use.
+    cores: Option<usize> = None;
+    /// Connections each core accepts; more are told to come back later.
+    connections_max_per_core: usize = crate::limits::CONNECTIONS_MAX_PER_CORE;
+    /// How cores do their I/O: `monoio` is io_uring, and epoll where io_uring is forbidden; `epoll` never tries.
+    runtime: RuntimeChoice = RuntimeChoice::Monoio;
+    /// Refuses to start where io_uring is forbidden, instead of falling back.
+    require_io_uring: bool = false;
+    /// Region that signatures must name and buckets report.
+    region: String = "us-east-1".to_owned();
+    /// Domains under which a bucket may be the first label of the host name: `s3.example.com`.
+    domains: Vec<String> = Vec::new();
+    /// Certificate chain of the S3 port, PEM. With it the port speaks TLS only.
+    tls_cert_file: Option<PathBuf> = None;
+    /// Private key of the S3 port, PEM.
+    tls_key_file: Option<PathBuf> = None;
+    /// What is logged: `info`, `debug`, `access=debug,warn`. `HOLDFAST_LOG` wins.
+    log: String = "info".to_owned();
+    /// Shape of a log line: `pretty` or `json`.
+    log_format: LogFormat = LogFormat::Pretty;
+}
+
+/// See `runtime`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeChoice {
+    Monoio,
+    Epoll,
+}
+
+#[cfg(test)]
+mod tests;

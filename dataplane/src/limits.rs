@@ -40,6 +40,9 @@ pub const LISTEN_BACKLOG: i32 = 1024;
 /// Connections of one core. One idle costs a task of a few KiB and no buffer; one at work up to 1.5 MiB.
 pub const CONNECTIONS_MAX_PER_CORE: usize = 4096;
 
+/// Connections beyond that which one core answers with 503 at a time; further ones are closed without a word.
+pub const REFUSALS_MAX: usize = 64;
+
 /// Pause after `accept` fails for want of descriptors or memory: long enough for some to come free.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -86,6 +89,15 @@ pub const STOP_DEADLINE: Duration = Duration::from_secs(25);
 
 /// TLS records gathered for one send, bytes.
 pub const TLS_SEND_BYTES: usize = 128 << 10;
+
+/// Operational requests at a time (`/metrics`, health); a scraper and a load balancer need two.
+pub const OPS_CONNECTIONS_MAX: usize = 16;
+
+/// How long one may take to be sent or read.
+pub const OPS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Largest operational request head, bytes.
+pub const OPS_HEAD_BYTES_MAX: usize = 8 << 10;
 
 // ------------------------------------------------------------------------------------------- link and cache
 

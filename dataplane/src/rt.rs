@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 pub use buf::AlignedBuf;
 use bytes::Bytes;
 pub use chunk::Chunk;
-pub use clock::{boottime_ms, random, unix_ms};
+pub use clock::{boottime_ms, random};
 pub use pool::blocking;
 pub use probe::{Uring, probe};
 pub use stop::Stop;
@@ -165,7 +165,7 @@ pub trait Conn: 'static {
     fn readable(&mut self, deadline: Instant, stop: &Stop) -> impl Future<Output = io::Result<()>>;
 
     /// Says that we send nothing more (half-close); receiving goes on.
-    fn shutdown_write(&self);
+    fn shutdown_write(&mut self) -> impl Future<Output = ()>;
 
     /// Where the client is.
     fn peer(&self) -> SocketAddr;

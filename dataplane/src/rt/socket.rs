@@ -21,6 +21,7 @@ use monoio::net::TcpStream;
 use super::buf::Window;
 use super::flight::Flight;
 use super::{AlignedBuf, Chunk, Conn, ListenConfig, Listener, Stop};
+use crate::limits::SEND_RATE_MIN;
 
 /// A listening socket.
 pub struct TcpListener(monoio::net::TcpListener);
@@ -83,15 +84,22 @@ impl Conn for TcpConn {
 
     async fn send(&mut self, head: Bytes, body: Option<Chunk>, stall: Duration) -> io::Result<()> {
         let mut parts = Parts { head, body, vectors: Vec::with_capacity(2) };
+        let (start, mut sent) = (Instant::now(), 0);
         while parts.gather() {
             let canceller = std::mem::take(&mut self.canceller);
+            // One byte now and then keeps nobody waiting for ever: the whole must keep up the least rate, too.
+            let slowest = start + stall * 2 + Duration::from_secs(sent / SEND_RATE_MIN);
+            let deadline = slowest.min(Instant::now() + stall);
             let op = self.stream.cancelable_writev(parts, canceller.handle());
-            let ((done, back), canceller) = until(op, canceller, Some(Instant::now() + stall), None).await;
+            let ((done, back), canceller) = until(op, canceller, Some(deadline), None).await;
             self.canceller = canceller;
             parts = back;
             match done.map_err(timed_out) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => parts.advance(count),
+                Ok(count) => {
+                    parts.advance(count);
+                    sent += count as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -117,7 +125,7 @@ impl Conn for TcpConn {
         .await
     }
 
-    fn shutdown_write(&self) {
+    async fn shutdown_write(&mut self) {
         // SAFETY: the descriptor is open as long as `self`; the socket is not closed, for ownership is given back.
         let socket = unsafe { socket2::Socket::from_raw_fd(self.stream.as_raw_fd()) };
         let _ = socket.shutdown(std::net::Shutdown::Write);

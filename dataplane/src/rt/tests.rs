@@ -109,7 +109,8 @@ fn a_dropped_write_reaches_the_file<R: Rt>() {
         let file = R::File::open(&path, WRITE).await.unwrap();
         let mut write = Box::pin(file.write_at(AlignedBuf::copy_of(&[9; 100_000]), 0));
         std::future::poll_fn(|cx| {
-            assert!(write.as_mut().poll(cx).is_pending());
+            // The pool may have done it already; the ring has not.
+            let _ = write.as_mut().poll(cx);
             Poll::Ready(())
         })
         .await;
@@ -281,7 +282,7 @@ fn a_half_close_lets_the_client_finish<R: Rt>() {
     };
     let (received, ()) = talk::<R, _, _>(client, async |mut conn| {
         conn.send(Bytes::from_static(b"no"), None, Duration::from_secs(10)).await.unwrap();
-        conn.shutdown_write();
+        conn.shutdown_write().await;
         let (done, buf) = conn.recv(AlignedBuf::with_capacity(1), 0..4096, soon()).await;
         assert_eq!((done.unwrap(), &*buf), (3, &b"bye"[..]));
     });

@@ -1,0 +1,132 @@
+//! What can be known to be wrong before anything is started.
+
+use std::net::IpAddr;
+
+use holdfast_protocol::limits::LOCAL_FRAGMENTS_MAX;
+
+use super::{Config, ConfigError};
+use crate::rt::thread::cpus_allowed;
+
+impl Config {
+    /// # Errors
+    /// The first offence, as a sentence.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.check_addresses()?;
+        self.check_control_urls()?;
+        self.check_drives()?;
+        self.check_cores()?;
+        self.check_names()?;
+        self.check_tls()
+    }
+
+    fn check_addresses(&self) -> Result<(), ConfigError> {
+        let same = self.s3_addr == self.ops_addr && self.s3_addr.port() != 0;
+        refuse(same, "ops_addr", || {
+            (format!("is {} like `s3_addr`", self.ops_addr), "give it a port of its own".to_owned())
+        })
+    }
+
+    fn check_control_urls(&self) -> Result<(), ConfigError> {
+        refuse(self.control_url.is_empty(), "control_url", || {
+            ("is empty".to_owned(), "name the control plane, e.g. `http://127.0.0.1:9100`".to_owned())
+        })?;
+        for url in &self.control_url {
+            let wrong = control_url_offence(url);
+            if let Some(why) = wrong {
+                let next = "use `http://127.0.0.1:9100`, `unix:/run/holdfast/control.sock` or `https://host:port`";
+                return Err(ConfigError::Value { key: "control_url", why, next: next.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_drives(&self) -> Result<(), ConfigError> {
+        let count = self.drives.len();
+        refuse(count == 0, "drives", || {
+            ("names no directory".to_owned(), "name at least one: `drives = [\"/srv/holdfast/d0\"]`".to_owned())
+        })?;
+        let twice = self.drives.iter().enumerate().find(|(at, drive)| self.drives[..*at].contains(drive));
+        refuse(twice.is_some(), "drives", || {
+            (format!("names {} twice", twice.expect("found").1.display()), "remove one".to_owned())
+        })?;
+        refuse(count > LOCAL_FRAGMENTS_MAX, "drives", || {
+            let next = "run several nodes on this machine".to_owned();
+            (format!("names {count} directories; a node uses at most {LOCAL_FRAGMENTS_MAX}"), next)
+        })?;
+        refuse(self.parity * 2 > count, "parity", || {
+            let most = count / 2;
+            (
+                format!("is {} of {count} drives; fewer than half of the fragments can be spare", self.parity),
+                format!("set it to {most} or less, or add drives"),
+            )
+        })
+    }
+
+    fn check_cores(&self) -> Result<(), ConfigError> {
+        let allowed = cpus_allowed().len();
+        let Some(cores) = self.cores else { return Ok(()) };
+        refuse(cores == 0, "cores", || {
+            ("is 0".to_owned(), "remove the key to use every CPU, or set it to 1 or more".to_owned())
+        })?;
+        refuse(allowed > 0 && cores > allowed, "cores", || {
+            (format!("is {cores}, and this process may use {allowed} CPUs"), format!("set it to {allowed} or less"))
+        })
+    }
+
+    fn check_names(&self) -> Result<(), ConfigError> {
+        let word = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
+        };
+        refuse(!word(&self.region), "region", || {
+            (
+                format!("is {:?}", self.region),
+                "use lower-case letters, digits and hyphens, e.g. `us-east-1`".to_owned(),
+            )
+        })?;
+        let domain = self.domains.iter().find(|domain| !word(domain));
+        refuse(domain.is_some(), "domains", || {
+            (format!("holds {:?}", domain.expect("found")), "use bare host names, e.g. `s3.example.com`".to_owned())
+        })
+    }
+
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        let (key, other) = match (&self.tls_cert_file, &self.tls_key_file) {
+            (Some(_), None) => ("tls_key_file", "tls_cert_file"),
+            (None, Some(_)) => ("tls_cert_file", "tls_key_file"),
+            _ => return Ok(()),
+        };
+        Err(ConfigError::Value {
+            key,
+            why: format!("is missing beside `{other}`"),
+            next: "give both for TLS, or none".to_owned(),
+        })
+    }
+}
+
+fn refuse(
+    wrong: bool,
+    key: &'static str,
+    sentence: impl FnOnce() -> (String, String),
+) -> Result<(), ConfigError> {
+    if !wrong {
+        return Ok(());
+    }
+    let (why, next) = sentence();
+    Err(ConfigError::Value { key, why, next })
+}
+
+/// What is wrong with a control plane's address: in clear it must not leave the machine.
+fn control_url_offence(url: &str) -> Option<String> {
+    if url.starts_with("https://") || url.starts_with("unix:/") {
+        return None;
+    }
+    let Some(authority) = url.strip_prefix("http://") else {
+        return Some(format!("holds {url:?}, which is not a URL this node can use"));
+    };
+    let authority = authority.trim_end_matches('/');
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let loopback = host == "localhost" || address.is_some_and(|address| address.is_loopback());
+    (!loopback).then(|| format!("holds {url:?}: without TLS only loopback is allowed"))
+}
