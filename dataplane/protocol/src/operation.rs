@@ -211,7 +211,6 @@ fn method_not_allowed(request: &Request<'_>, resource_type: &'static str) -> S3E
     S3Error::new(Code::MethodNotAllowed)
         .with("Method", request.method_str())
         .with("ResourceType", resource_type)
-        .closing()
 }
 
 impl Routed {

@@ -51,7 +51,7 @@ impl Addressing {
     /// under another of them (`s3.example` beside `example`).
     fn bucket_of(&self, host: &str) -> Option<String> {
         let host = without_port(host).trim_end_matches('.').to_ascii_lowercase();
-        if self.domains.iter().any(|domain| *domain == host) {
+        if self.domains.contains(&host) {
             return None;
         }
         let bucket =

@@ -41,6 +41,10 @@ impl BodyClaims {
         let payload = request.header("x-amz-content-sha256")?;
         let aws_chunked = payload.is_some_and(|mode| mode.starts_with(b"STREAMING-"));
         let decoded = request.header_number("x-amz-decoded-content-length")?;
+        let trailer = trailer_of(request)?;
+        if trailer.is_some() && !aws_chunked {
+            return Err(invalid_request("A body without chunks of aws-chunked has no trailer."));
+        }
         let framing = request.framing();
         let size = match (aws_chunked, decoded) {
             (true, None) => return Err(S3Error::new(Code::MissingContentLength).closing()),
@@ -52,7 +56,7 @@ impl BodyClaims {
             aws_chunked,
             content_md5: content_md5(request)?,
             checksum: None,
-            trailer: trailer_of(request)?,
+            trailer,
             framed: framing != BodyFraming::None,
         })
     }

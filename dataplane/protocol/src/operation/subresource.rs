@@ -75,9 +75,9 @@ impl SubResource {
     /// One that we lack, two at once, one twice.
     pub(super) fn of(request: &Request<'_>) -> Result<Self, S3Error> {
         if let Some(name) = LACKING.iter().find(|name| request.has_argument(name)) {
-            return Err(S3Error::not_implemented(format_args!("The sub-resource ?{name}"))
-                .with("SubResource", *name)
-                .closing());
+            return Err(
+                S3Error::not_implemented(format_args!("The sub-resource ?{name}")).with("SubResource", *name)
+            );
         }
         let mut found = Self::None;
         for (name, sub_resource) in KNOWN {
