@@ -1,0 +1,57 @@
+//! Every bound and start value of the instruments, each with its reason.
+
+use std::time::Duration;
+
+/// Read buffer of a connection: large enough that a 64 MiB body is a few hundred reads, small enough to stay in L2.
+pub const READ_BUFFER_BYTES: usize = 256 * 1024;
+
+/// An answer's head may have this much; more is not an S3 endpoint.
+pub const ANSWER_HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// How much of an error's XML is kept, to find its `<Code>`.
+pub const ERROR_BODY_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of an aws-chunk, as AWS's SDKs send them.
+pub const AWS_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Different contents among the keys, so that an answer for another key is noticed. Small bodies have many.
+pub const CONTENTS_SMALL: usize = 16;
+
+/// Large bodies have few, because each is hashed before the run.
+pub const CONTENTS_LARGE: usize = 2;
+
+/// Up to here a body is small.
+pub const SMALL_BODY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Contents are windows of one buffer, this far apart: odd, so that no two align.
+pub const CONTENT_STRIDE_BYTES: usize = 4099;
+
+/// Slices handed to one `writev`. Linux takes 1024.
+pub const WRITE_SLICES_MAX: usize = 512;
+
+/// Keys in one DeleteObjects request: S3's own bound.
+pub const DELETE_KEYS_MAX: usize = 1000;
+
+/// Keys on one page of a listing: S3's own bound.
+pub const LIST_PAGE_KEYS: u32 = 1000;
+
+/// A bucket that was just made may need a moment on eventually consistent servers.
+pub const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
+
+/// How often resident memory is looked at during a run. Reading /proc costs the kernel ~20 us per process.
+pub const MEMORY_SAMPLE_EVERY: Duration = Duration::from_millis(100);
+
+/// How often the run's end is looked for: the error of a window that ends early.
+pub const WATCH_EVERY: Duration = Duration::from_millis(10);
+
+/// Connecting to a metrics address and reading it.
+pub const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Above this share of its threads the client is taken for the limit, and the report says so.
+pub const CLIENT_BOUND_SHARE: f64 = 0.9;
+
+/// Connections of a preload phase: enough for group commit to bite, whatever the run's own concurrency.
+pub const PRELOAD_CONNECTIONS_MIN: usize = 8;
+
+/// Memory that a preload may hold in server buffers: large objects are loaded by fewer connections.
+pub const PRELOAD_BYTES_IN_FLIGHT_MAX: u64 = 256 * 1024 * 1024;

@@ -1,0 +1,47 @@
+//! `s3bench`: puts load on any S3 endpoint and says what it cost: operations, bytes, latencies, and the CPU and memory of
+//! the server's processes.
+//!
+//! A run is: look at the target, make the bucket, put the keys that reads need, warm up, measure a window, remove what was
+//! written. The client must never be the limit: bodies and their digests are made before, heads are signed with a cached day
+//! key into reused buffers, answers are parsed in place, and everything runs on one thread unless asked otherwise.
+
+mod answer;
+mod clean;
+mod connection;
+mod content;
+mod cost;
+mod failure;
+mod metrics;
+mod multipart;
+mod operations;
+pub mod options;
+mod pacer;
+mod record;
+mod report;
+mod run;
+mod shared;
+mod sign;
+mod stream;
+mod suite;
+mod target;
+mod worker;
+
+use options::{Cli, Command};
+use std::io::Write;
+
+/// Runs what the command line asks for and prints it.
+///
+/// # Errors
+/// A sentence with the cause and what to do.
+pub fn main(cli: Cli) -> Result<(), failure::Stop> {
+    let text = match cli.command {
+        Some(Command::Suite(options)) => suite::run(&options)?,
+        None => {
+            let report = run::run(&cli.run)?;
+            if cli.run.json { report.to_json() } else { report.to_table() }
+        }
+    };
+    // A closed pipe (`| head`) is no reason to fail.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(())
+}

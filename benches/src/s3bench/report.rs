@@ -1,0 +1,235 @@
+//! What a run found, as JSON with stable names and as text for people.
+
+use super::cost::{Memory, Spent};
+use super::metrics::{COMMIT_BATCH_ITEMS, DRIVE_FLUSHES, Values};
+use super::options::{Op, Payload};
+use super::record::{Counts, Record};
+use super::run::Observation;
+use super::shared::Shared;
+use crate::limits::CLIENT_BOUND_SHARE;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// One run. Rates are over the measured window; bytes are those of bodies.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) endpoint: String,
+    pub(super) op: Op,
+    pub(super) size_bytes: u64,
+    pub(super) concurrency: usize,
+    pub(super) payload: Payload,
+    /// Of the open loop.
+    pub(super) rate: Option<f64>,
+    /// Due in the window, and no connection was free for it.
+    pub(super) never_sent: u64,
+    pub(super) seconds: f64,
+    #[serde(flatten)]
+    pub(super) all: Rates,
+    /// Of a mixed run.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) by_operation: BTreeMap<Op, Rates>,
+    pub(super) errors: BTreeMap<String, u64>,
+    pub(super) verified: u64,
+    pub(super) server: Option<Server>,
+    pub(super) client_cpu_s: f64,
+    /// The client used up its threads: the figures are its own, not the server's.
+    pub(super) client_is_the_limit: bool,
+    pub(super) metrics: Values,
+    /// Why what was written is still there.
+    pub(super) leftovers: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Rates {
+    pub(super) operations: u64,
+    pub(super) operations_per_s: f64,
+    pub(super) bytes_per_s: f64,
+    pub(super) latency_us: Latency,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Latency {
+    pub(super) p50: u64,
+    pub(super) p90: u64,
+    pub(super) p99: u64,
+    pub(super) p99_9: u64,
+    pub(super) max: u64,
+}
+
+/// Costs of the server's processes over the window.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Server {
+    pub(super) cpu_s: f64,
+    pub(super) operations_per_cpu_s: f64,
+    pub(super) bytes_per_cpu_s: f64,
+    pub(super) cpu_by_role: BTreeMap<String, Spent>,
+    pub(super) rss_peak_bytes: u64,
+    pub(super) memory_by_role: BTreeMap<String, Memory>,
+}
+
+impl Report {
+    pub(super) fn of(shared: &Shared, record: &Record, seen: Observation) -> Self {
+        let options = &shared.options;
+        let total = record.total();
+        // of anything but a mix, the whole says it already
+        let parts = record.operations.iter().filter(|_| options.op == Op::Mixed);
+        let by_operation = parts.map(|(op, counts)| (*op, Rates::of(counts, seen.seconds))).collect();
+        Self {
+            endpoint: shared.target.endpoint.clone(),
+            op: options.op,
+            size_bytes: options.size,
+            concurrency: options.concurrency,
+            payload: options.payload,
+            rate: options.rate,
+            never_sent: seen.never_sent,
+            seconds: seen.seconds,
+            all: Rates::of(&total, seen.seconds),
+            by_operation,
+            errors: record.errors.clone(),
+            verified: record.verified,
+            server: Server::of(&total, &seen),
+            client_cpu_s: seen.client_cpu_s,
+            client_is_the_limit: seen.client_cpu_s > CLIENT_BOUND_SHARE * seen.seconds * options.threads as f64,
+            metrics: seen.metrics,
+            leftovers: None,
+        }
+    }
+
+    pub(super) fn with_leftovers(self, leftovers: Option<String>) -> Self {
+        Self { leftovers, ..self }
+    }
+
+    /// Commits per batch that the data plane sent, from its own counters.
+    pub(super) fn commits_per_batch(&self) -> Option<f64> {
+        let sum = self.metrics.get(&format!("{COMMIT_BATCH_ITEMS}_sum"))?;
+        Some(sum / self.metrics.get(&format!("{COMMIT_BATCH_ITEMS}_count"))?)
+    }
+
+    /// Device flushes per operation, all drives together.
+    pub(super) fn flushes_per_operation(&self) -> Option<f64> {
+        let flushes = self.metrics.get(DRIVE_FLUSHES)?;
+        (self.all.operations > 0).then(|| flushes / self.all.operations as f64)
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a report is plain JSON") + "\n"
+    }
+
+    pub(super) fn to_table(&self) -> String {
+        let mut out = format!(
+            "{} {}, {} connections, {:.1} s, payload {}, {}\n",
+            self.op.name(),
+            human_size(self.size_bytes),
+            self.concurrency,
+            self.seconds,
+            serde_json::to_value(self.payload).expect("a name").as_str().unwrap_or_default(),
+            self.endpoint
+        );
+        self.put_rates(&mut out);
+        self.put_server(&mut out);
+        self.put_remarks(&mut out);
+        out
+    }
+
+    fn put_rates(&self, out: &mut String) {
+        let errors: u64 = self.errors.values().sum();
+        let all = &self.all;
+        line(out, "operations", format!("{:.1}/s, {:.1} MB/s, {} in all, {errors} errors, {} verified",
+            all.operations_per_s, all.bytes_per_s / 1e6, all.operations, self.verified));
+        line(out, "latency ms", all.latency_us.text());
+        for (op, rates) in &self.by_operation {
+            line(out, &format!("  {}", op.name()), format!("{:.1}/s  {}", rates.operations_per_s, rates.latency_us.text()));
+        }
+        if let Some(rate) = self.rate {
+            line(out, "open loop", format!("{rate}/s were due, latency counts from then; {} never sent", self.never_sent));
+        }
+        for (name, count) in &self.errors {
+            line(out, "error", format!("{count} x {name}"));
+        }
+    }
+
+    fn put_server(&self, out: &mut String) {
+        let Some(server) = &self.server else { return };
+        line(out, "server CPU", format!("{:.2} s ({:.2} cores): {:.0} operations, {:.1} MB per CPU-second",
+            server.cpu_s, server.cpu_s / self.seconds, server.operations_per_cpu_s, server.bytes_per_cpu_s / 1e6));
+        for (role, spent) in &server.cpu_by_role {
+            let memory = server.memory_by_role.get(role).cloned().unwrap_or_default();
+            line(out, &format!("  {role}"), format!("user {:.2} s, system {:.2} s; MiB: peak RSS {}, PSS {}, highest ever {}",
+                spent.user_s, spent.system_s, mib(memory.rss_peak_bytes), mib(memory.pss_bytes), mib(memory.hwm_bytes)));
+        }
+        if let Some(commits) = self.commits_per_batch() {
+            line(out, "commits", format!("{commits:.2} per batch"));
+        }
+        if let Some(flushes) = self.flushes_per_operation() {
+            line(out, "flushes", format!("{flushes:.3} per operation"));
+        }
+    }
+
+    fn put_remarks(&self, out: &mut String) {
+        line(out, "client CPU", format!("{:.2} cores", self.client_cpu_s / self.seconds));
+        if self.client_is_the_limit {
+            line(out, "remark", "the client is the limit: give it more --threads or another machine".to_owned());
+        }
+        if let Some(cause) = &self.leftovers {
+            line(out, "remark", format!("what was written could not be removed: {cause}"));
+        }
+    }
+}
+
+impl Rates {
+    fn of(counts: &Counts, seconds: f64) -> Self {
+        let latency = &counts.latency;
+        Self {
+            operations: counts.count,
+            operations_per_s: counts.count as f64 / seconds,
+            bytes_per_s: counts.bytes as f64 / seconds,
+            latency_us: Latency {
+                p50: latency.value_at_quantile(0.5),
+                p90: latency.value_at_quantile(0.9),
+                p99: latency.value_at_quantile(0.99),
+                p99_9: latency.value_at_quantile(0.999),
+                max: latency.max(),
+            },
+        }
+    }
+}
+
+impl Latency {
+    fn text(&self) -> String {
+        let ms = |us: u64| us as f64 / 1000.0;
+        let Self { p50, p90, p99, p99_9, max } = *self;
+        format!("p50 {:.3}, p90 {:.3}, p99 {:.3}, p99.9 {:.3}, max {:.3}", ms(p50), ms(p90), ms(p99), ms(p99_9), ms(max))
+    }
+}
+
+impl Server {
+    fn of(total: &Counts, seen: &Observation) -> Option<Self> {
+        let cpu_s: f64 = seen.cpu.values().map(Spent::total_s).sum();
+        // the clock's tick is 10 ms; less than that is no figure
+        (cpu_s > 0.0).then(|| Self {
+            cpu_s,
+            operations_per_cpu_s: total.count as f64 / cpu_s,
+            bytes_per_cpu_s: total.bytes as f64 / cpu_s,
+            cpu_by_role: seen.cpu.clone(),
+            rss_peak_bytes: seen.memory.values().map(|memory| memory.rss_peak_bytes).sum(),
+            memory_by_role: seen.memory.clone(),
+        })
+    }
+}
+
+fn line(out: &mut String, name: &str, text: String) {
+    writeln!(out, "  {name:<14} {text}").expect("a String takes all");
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes >> 20
+}
+
+pub(super) fn human_size(bytes: u64) -> String {
+    match bytes {
+        _ if bytes >= 1 << 20 && bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        _ if bytes >= 1 << 10 && bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} B"),
+    }
+}
