@@ -13,8 +13,12 @@ use crate::config::{Config, SettingRow, reference};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Print every key, its default and the environment variable that overrides it, for both planes.
-    Reference,
+    /// Print every key, its default and the environment variable that overrides it.
+    Reference {
+        /// Of one plane only; both unless said.
+        #[arg(long)]
+        plane: Option<Plane>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -28,20 +32,24 @@ pub(super) struct ValidateArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Plane {
+pub(super) enum Plane {
     Controlplane,
     Dataplane,
 }
 
 pub(super) fn run(command: &ConfigCommand) -> Result<(), CliError> {
-    let ConfigCommand::Reference = command;
-    let own = render(&reference());
-    let dataplane = dataplane(&["--config-reference"])?;
-    print(&format!("# Control plane (holdfast-controlplane --config FILE)\n\n{own}\n"));
-    print(&format!(
-        "# Data plane (holdfast-dataplane --config FILE)\n\n{}",
-        String::from_utf8_lossy(&dataplane)
-    ));
+    let ConfigCommand::Reference { plane } = command;
+    if *plane != Some(Plane::Dataplane) {
+        print(&format!("# Control plane: holdfast-controlplane --config FILE\n\n{}", render(&reference())));
+    }
+    if *plane != Some(Plane::Controlplane) {
+        let text = dataplane(&["--config-reference"])?;
+        let between = if plane.is_none() { "\n" } else { "" };
+        print(&format!(
+            "{between}# Data plane: holdfast-dataplane --config FILE\n\n{}",
+            String::from_utf8_lossy(&text)
+        ));
+    }
     Ok(())
 }
 

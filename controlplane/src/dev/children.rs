@@ -51,7 +51,11 @@ impl Spawn<'_> {
         if self.clear_env {
             command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LC_ALL", "C");
         }
-        command.env_remove("HOLDFAST_ROOT_SECRET_KEY").env_remove("HOLDFAST_DATABASE_URL");
+        // Colours are for terminals, and the log is none.
+        command
+            .env("NO_COLOR", "1")
+            .env_remove("HOLDFAST_ROOT_SECRET_KEY")
+            .env_remove("HOLDFAST_DATABASE_URL");
         command.arg("launch").args(["--parent", &std::process::id().to_string()]);
         command.args(["--death-signal", &self.death_signal.as_raw().to_string()]);
         if let Some(user) = self.user {

@@ -24,6 +24,10 @@ pub enum DevError {
     Locked { path: PathBuf, pid: String },
     #[error("{path} was created with --{name} {created}, now --{name} {asked} is asked for; start it with --{name} {created}, or use another --data-dir", path = path.display())]
     Geometry { path: PathBuf, name: &'static str, created: u8, asked: u8 },
+    #[error("{path} holds objects of cluster {known}, and the database is that of cluster {found}; check --database-url, or use another --data-dir", path = path.display())]
+    OtherCluster { path: PathBuf, known: String, found: String },
+    #[error("the control plane does not say who it is: {0}; see logs/controlplane.log in the data directory")]
+    NoCluster(String),
     #[error("drive {path} is missing; mount or move it back, or `mkdir {path}` to go on with an empty drive in its place (what it held is then rebuilt from the others)", path = path.display())]
     DriveMissing { path: PathBuf },
     #[error("{flag} {addr} is taken by another program; `ss -ltnp 'sport = :{port}'` names it: stop it, or choose another {flag}", port = addr.port())]

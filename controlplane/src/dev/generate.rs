@@ -40,11 +40,12 @@ pub(super) fn controlplane(
     write(directory, "controlplane", &table)
 }
 
-/// Writes `run/dataplane.toml`.
+/// Writes `run/dataplane.toml`; the cluster is the one whose truth the database holds, so that drives of another are refused.
 pub(super) fn dataplane(
     directory: &DataDir,
     options: &DevOptions,
     addresses: &Addresses,
+    cluster_id: &str,
 ) -> Result<(), DevError> {
     let mut table = Table::new();
     let mut set = |key: &str, value: Value| drop(table.insert(key.to_owned(), value));
@@ -53,7 +54,8 @@ pub(super) fn dataplane(
     set("data_dir", path(&directory.path("node")));
     set("drives", Value::Array(directory.drives().iter().map(|drive| path(drive)).collect()));
     set("parity", Value::Integer(options.parity.into()));
-    set("control_url", text(format!("http://{}", addresses.grpc)));
+    set("control_url", Value::Array(vec![text(format!("http://{}", addresses.grpc))]));
+    set("cluster_id", text(cluster_id));
     set("region", text(&options.region));
     if let Some(cores) = options.cores {
         set("cores", Value::Integer(i64::try_from(cores).expect("checked against this machine's")));

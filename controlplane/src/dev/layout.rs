@@ -18,7 +18,8 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marker {
     pub(super) format: u32,
-    pub(super) cluster_id: String,
+    /// Of the authority whose objects the drives hold; known once it was first ready.
+    pub(super) cluster_id: Option<String>,
     pub(super) created: String,
     pub(super) drives: u8,
     pub(super) parity: u8,
@@ -53,12 +54,13 @@ impl DataDir {
             Err(cause) => return Err(unwritable(cause)),
         };
         let directory = Self { root, marker, fresh, _lock: lock };
-        directory.check_geometry(options)?;
-        directory.make_directories()?;
+        if fresh || !options.only_postgres {
+            directory.check_geometry(options)?;
+            directory.make_directories()?;
+        }
         if fresh {
             // Last, so that a kill before it leaves a directory that is still being made.
-            let text = serde_json::to_vec_pretty(&directory.marker).expect("a marker is plain JSON");
-            write_owner_only(&path, &text)?;
+            directory.write_marker()?;
         }
         Ok(directory)
     }
@@ -115,10 +117,28 @@ impl DataDir {
         (0..self.marker.drives).map(|index| self.root.join("drives").join(format!("d{index}"))).collect()
     }
 
-    /// Names this installation; the same for as long as the directory lives.
-    #[must_use]
-    pub fn cluster_id(&self) -> &str {
-        &self.marker.cluster_id
+    /// Holds the directory to one authority: the first it meets.
+    ///
+    /// # Errors
+    /// Another one than before: the database is not this directory's.
+    pub(super) fn belongs_to(&mut self, cluster_id: &str) -> Result<(), DevError> {
+        match &self.marker.cluster_id {
+            Some(known) if known == cluster_id => Ok(()),
+            Some(known) => Err(DevError::OtherCluster {
+                path: self.root.clone(),
+                known: known.clone(),
+                found: cluster_id.to_owned(),
+            }),
+            None => {
+                self.marker.cluster_id = Some(cluster_id.to_owned());
+                self.write_marker()
+            }
+        }
+    }
+
+    fn write_marker(&self) -> Result<(), DevError> {
+        let text = serde_json::to_vec_pretty(&self.marker).expect("a marker is plain JSON");
+        Ok(write_owner_only(&self.path("holdfast.json"), &text)?)
     }
 }
 
@@ -181,7 +201,7 @@ fn read_marker(path: &Path, text: &[u8]) -> Result<Marker, DevError> {
 fn new_marker(options: &DevOptions) -> Marker {
     Marker {
         format: FORMAT,
-        cluster_id: uuid::Uuid::now_v7().to_string(),
+        cluster_id: None,
         created: jiff::Timestamp::now().to_string(),
         drives: options.drives,
         parity: options.parity,
@@ -204,13 +224,16 @@ mod tests {
     fn a_directory_is_made_once_and_known_again() {
         let parent = tempfile::tempdir().expect("a directory");
         let path = parent.path().join("deep/down");
-        let first = open(&path, &[]).expect("made");
+        let mut first = open(&path, &[]).expect("made");
         assert!(first.fresh && first.drives().len() == 4);
         assert!(matches!(open(&path, &[]), Err(DevError::Locked { .. })));
-        let id = first.cluster_id().to_owned();
+        first.belongs_to("one").expect("the first");
         drop(first);
-        let again = open(&path, &[]).expect("opened");
-        assert!(!again.fresh && again.cluster_id() == id);
+        let mut again = open(&path, &[]).expect("opened");
+        assert!(!again.fresh);
+        again.belongs_to("one").expect("the same");
+        let error = again.belongs_to("two").expect_err("another").to_string();
+        assert!(error.contains("--database-url"), "{error}");
     }
 
     #[test]

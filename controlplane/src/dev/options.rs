@@ -71,9 +71,10 @@ impl DevOptions {
         if self.drives == 0 || self.drives > DEV_DRIVES_MAX {
             return refuse(format!("--drives {}: it may be 1 to {DEV_DRIVES_MAX}", self.drives));
         }
-        if self.parity >= self.drives {
+        // The data plane's own rule: half the fragments at most may be spare.
+        if self.parity > self.drives / 2 {
             return refuse(format!(
-                "--parity {} of --drives {}: parity must be less than the drives, as at least one holds data; try --parity {}",
+                "--parity {} of --drives {}: at most half of the drives can be spare; try --parity {}, or more drives",
                 self.parity,
                 self.drives,
                 self.drives / 2
@@ -87,10 +88,13 @@ impl DevOptions {
             _ => {}
         }
         if self.region.is_empty()
-            || !self.region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            || !self
+                .region
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         {
             return refuse(format!(
-                "--region `{}`: letters, digits and dashes, such as us-east-1",
+                "--region `{}`: lower-case letters, digits and dashes, such as us-east-1",
                 self.region
             ));
         }
@@ -154,7 +158,7 @@ pub(super) mod tests {
     fn what_cannot_work_is_refused_with_a_sentence() {
         assert!(options(&[]).check(2).is_ok());
         assert!(refused(&["--drives", "0"]).contains("1 to"));
-        assert!(refused(&["--drives", "4", "--parity", "4"]).contains("less than the drives"));
+        assert!(refused(&["--drives", "4", "--parity", "3"]).contains("at most half"));
         assert!(refused(&["--cores", "3"]).contains("gives 2"));
         assert!(refused(&["--region", "us east"]).contains("us-east-1"));
         assert!(refused(&["--admin-addr", "0.0.0.0:1"]).contains("loopback"));

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use holdfast_common::secret::Secret;
+
 use super::DevError;
 use super::children::{Process, tail};
 use crate::api::client::{Target, request};
@@ -23,6 +25,18 @@ pub(super) async fn ready(process: &mut Process, target: &Target, seconds: u64) 
         late(process, until, seconds)?;
         tokio::time::sleep(Duration::from_millis(DEV_POLL_MS)).await;
     }
+}
+
+/// Whose authority this is: field `cluster_id` of its status.
+pub(super) async fn cluster_id(target: &Target, token: &Secret) -> Result<String, DevError> {
+    let wrong = |cause: String| DevError::NoCluster(cause);
+    let answer = request(target, "GET", "/v1/status", token.expose_str())
+        .await
+        .map_err(|error| wrong(error.to_string()))?;
+    let status: serde_json::Value =
+        serde_json::from_slice(&answer.body).map_err(|error| wrong(error.to_string()))?;
+    let id = status["cluster_id"].as_str().map(str::to_owned);
+    id.ok_or_else(|| wrong(format!("its status answered {}", answer.status)))
 }
 
 /// Waits until a connection is accepted.

@@ -34,15 +34,15 @@ pub async fn run(options: DevOptions) -> Result<(), DevError> {
     options.check(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))?;
     let mut signals = Signals::new()?;
     let programs = Programs::find(options.only_postgres)?;
-    let directory = DataDir::open(&options)?;
+    let mut directory = DataDir::open(&options)?;
     ready::withdraw(&directory);
-    tracing::info!(data_dir = %directory.root().display(), cluster = directory.cluster_id(), fresh = directory.fresh, "starting");
+    tracing::info!(data_dir = %directory.root().display(), fresh = directory.fresh, "starting");
     let mut children = Children::default();
     let outcome = tokio::select! {
         // A signal wins, so that a start that hangs can be ended.
         biased;
         () = signals.next() => Err(DevError::Interrupted),
-        started = start(&directory, &options, &programs, &mut children) => started,
+        started = start(&mut directory, &options, &programs, &mut children) => started,
     };
     let outcome = match outcome {
         Ok(announcement) => {
@@ -68,7 +68,7 @@ pub async fn run(options: DevOptions) -> Result<(), DevError> {
 }
 
 async fn start(
-    directory: &DataDir,
+    directory: &mut DataDir,
     options: &DevOptions,
     programs: &Programs,
     children: &mut Children,
@@ -88,13 +88,15 @@ async fn start(
         None => start_postgres(directory, options, children).await?,
     };
     generate::controlplane(directory, options, &addresses, &database_url)?;
-    generate::dataplane(directory, options, &addresses)?;
     let admin = write_admin_file(directory, options, &addresses, &token)?;
     let controlplane = children.controlplane.insert(programs.spawn(directory, "controlplane")?);
     let controlplane_pid = controlplane.pid;
     children.record(directory)?;
     let controlplane = children.controlplane.as_mut().expect("just started");
     probe::ready(controlplane, &admin, DEV_CONTROLPLANE_READY_S).await?;
+    let cluster_id = probe::cluster_id(&admin, &token).await?;
+    directory.belongs_to(&cluster_id)?;
+    generate::dataplane(directory, options, &addresses, &cluster_id)?;
     let dataplane = children.dataplane.insert(programs.spawn(directory, "dataplane")?);
     let dataplane_pid = dataplane.pid;
     children.record(directory)?;
