@@ -47,9 +47,10 @@ fn framing(c: &mut Criterion) {
     let mut group = c.benchmark_group("aws-chunked 1 MiB");
     group.throughput(Throughput::Bytes(data.len() as u64));
     group.bench_function("limit: memcpy", |b| b.iter(|| out.copy_from_slice(black_box(&data))));
-    for (name, mode, signed) in
-        [("signed", AwsChunkedMode::Signed, true), ("unsigned trailer", AwsChunkedMode::UnsignedTrailer, false)]
-    {
+    for (name, mode, signed) in [
+        ("signed", AwsChunkedMode::Signed, true),
+        ("unsigned trailer", AwsChunkedMode::UnsignedTrailer, false),
+    ] {
         let wire = chunked_body(&data, signed);
         group.bench_function(name, |b| b.iter(|| decode(black_box(&wire), mode, &mut out)));
     }
@@ -87,25 +88,31 @@ fn lanes(c: &mut Criterion) {
     let lanes = Lanes::new();
     let mut group = c.benchmark_group("lanes by bodies");
     for bodies in [1usize, 2, 4, 8, 16] {
-        let data: Vec<Vec<u8>> = (0..bodies).map(|body| bytes(CHUNK_BYTES + body)[..CHUNK_BYTES].to_vec()).collect();
+        let data: Vec<Vec<u8>> =
+            (0..bodies).map(|body| bytes(CHUNK_BYTES + body)[..CHUNK_BYTES].to_vec()).collect();
         let slices: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
         group.throughput(Throughput::Bytes((bodies * CHUNK_BYTES) as u64));
         let plan = DigestPlan { md5: true, ..DigestPlan::default() };
         group.bench_function(BenchmarkId::new("md5 scalar", bodies), |b| {
             let mut states: Vec<BodyDigests> = (0..bodies).map(|_| BodyDigests::new(plan)).collect();
-            b.iter(|| states.iter_mut().zip(&slices).for_each(|(state, block)| state.update(black_box(block))));
+            b.iter(|| {
+                states.iter_mut().zip(&slices).for_each(|(state, block)| state.update(black_box(block)))
+            });
         });
         group.bench_function(BenchmarkId::new("md5 lanes", bodies), |b| {
             let mut states: Vec<BodyDigests> = (0..bodies).map(|_| BodyDigests::new(plan)).collect();
             b.iter(|| {
                 let blocks = states.iter_mut().zip(&slices);
-                let mut blocks: Vec<Block<'_>> = blocks.map(|(digests, bytes)| Block { digests, bytes }).collect();
+                let mut blocks: Vec<Block<'_>> =
+                    blocks.map(|(digests, bytes)| Block { digests, bytes }).collect();
                 lanes.update(black_box(&mut blocks));
             });
         });
         let mut hashes = vec![[0; 32]; bodies];
         group.bench_function(BenchmarkId::new("sha256 scalar", bodies), |b| {
-            b.iter(|| slices.iter().zip(&mut hashes).for_each(|(block, hash)| *hash = sha256(black_box(block))));
+            b.iter(|| {
+                slices.iter().zip(&mut hashes).for_each(|(block, hash)| *hash = sha256(black_box(block)))
+            });
         });
         group.bench_function(BenchmarkId::new("sha256 lanes", bodies), |b| {
             b.iter(|| lanes.sha256(black_box(&slices), &mut hashes));

@@ -85,8 +85,11 @@ fn backend(number: u32) -> Backend {
 }
 
 fn placement(c: &mut Criterion) {
-    let class =
-        Class { id: 1, rule: Rule::Local { parity: 2 }, spread: Spread { distinct: Level::Drive, at_least: 4 } };
+    let class = Class {
+        id: 1,
+        rule: Rule::Local { parity: 2 },
+        spread: Spread { distinct: Level::Drive, at_least: 4 },
+    };
     let mut group = c.benchmark_group("placement of a blob");
     for drives in [4, 12] {
         let backends: Vec<Backend> = (0..drives).map(backend).collect();
@@ -110,7 +113,12 @@ fn records(c: &mut Criterion) {
             flags: 0,
             fragment: FragmentId { blob: OpId::new(1_700_000_000_000, [7; 10]), index: 1, attempt: 0 },
             row: 0,
-            coding: Some(PieceCoding { scheme: PieceScheme::ReedSolomon, data: 2, parity: 2, piece_bytes: PIECE_BYTES as u32 }),
+            coding: Some(PieceCoding {
+                scheme: PieceScheme::ReedSolomon,
+                data: 2,
+                parity: 2,
+                piece_bytes: PIECE_BYTES as u32,
+            }),
             class_id: 1,
             blob_size: 1 << 20,
         };

@@ -28,8 +28,7 @@ impl AnswerHead {
             return Err(Failure::Answer("no HTTP/1 status line"));
         }
         let status = digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-        let mut answer =
-            Self { status, body: Body::UntilClose, keep_alive: version[7] == b'1', etag: None };
+        let mut answer = Self { status, body: Body::UntilClose, keep_alive: version[7] == b'1', etag: None };
         let mut at = memchr::memchr(b'\n', head).ok_or(Failure::Answer("no end of line"))? + 1;
         while let Some(length) = memchr::memchr(b'\n', &head[at..]) {
             answer.header(head, &head[at..at + length])?;

@@ -42,7 +42,11 @@ impl Contents {
         let digests = (0..count)
             .map(|at| {
                 let bytes = &buffer[at * CONTENT_STRIDE_BYTES..][..size];
-                let chunks = if with_chunks { bytes.chunks(AWS_CHUNK_BYTES).map(hex_sha256).collect() } else { Vec::new() };
+                let chunks = if with_chunks {
+                    bytes.chunks(AWS_CHUNK_BYTES).map(hex_sha256).collect()
+                } else {
+                    Vec::new()
+                };
                 let crc32 = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, bytes) as u32;
                 Digests { sha256: hex_sha256(bytes), crc32: STANDARD.encode(crc32.to_be_bytes()), chunks }
             })

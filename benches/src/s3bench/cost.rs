@@ -71,7 +71,8 @@ pub(super) fn memory(roots: &[(String, u32)], peaks: &BTreeMap<String, u64>) -> 
 
 /// CPU seconds of this process.
 pub(super) fn own_cpu() -> f64 {
-    stat(std::process::id()).map_or(0.0, |stat| (stat.user_ticks + stat.system_ticks) as f64 / TICKS_PER_SECOND)
+    stat(std::process::id())
+        .map_or(0.0, |stat| (stat.user_ticks + stat.system_ticks) as f64 / TICKS_PER_SECOND)
 }
 
 /// Each role's processes: the given one and its descendants down to the next given one.
@@ -94,7 +95,9 @@ fn trees(roots: &[(String, u32)]) -> BTreeMap<String, BTreeSet<u32>> {
 fn children(pid: u32) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 struct Stat {
@@ -109,7 +112,8 @@ fn stat(pid: u32) -> Option<Stat> {
 /// Fields 14 to 17 of proc(5): utime, stime, cutime, cstime. The name before them may hold anything, `)` too.
 fn parse_stat(text: &str) -> Option<Stat> {
     let after_name = &text[text.rfind(')')? + 1..];
-    let times: Vec<u64> = after_name.split_whitespace().skip(11).take(4).map_while(|n| n.parse().ok()).collect();
+    let times: Vec<u64> =
+        after_name.split_whitespace().skip(11).take(4).map_while(|n| n.parse().ok()).collect();
     let [user, system, children_user, children_system] = times[..] else { return None };
     Some(Stat { user_ticks: user + children_user, system_ticks: system + children_system })
 }
@@ -131,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_does_not_shift_the_fields() {
-        let stat = parse_stat("7 (a) b) c) S 1 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0").expect("times");
+        let stat =
+            parse_stat("7 (a) b) c) S 1 7 7 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0").expect("times");
         assert_eq!((stat.user_ticks, stat.system_ticks), (40, 60));
         assert!(parse_stat("7 (a").is_none());
     }

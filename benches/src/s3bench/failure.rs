@@ -36,11 +36,15 @@ impl Failure {
 /// Why a run cannot be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    #[error("name a target: --endpoint URL with --access-key and --secret-key, or --data-dir DIR of a running `holdfast dev`")]
+    #[error(
+        "name a target: --endpoint URL with --access-key and --secret-key, or --data-dir DIR of a running `holdfast dev`"
+    )]
     NoTarget,
     #[error("--endpoint {0} is not http://host[:port]: {1}")]
     Endpoint(String, &'static str),
-    #[error("no credentials: give --access-key and --secret-key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    #[error(
+        "no credentials: give --access-key and --secret-key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
     NoCredentials,
     #[error("cannot read {path}: {cause}; is `holdfast dev --data-dir` running there?")]
     DataDir { path: PathBuf, cause: String },

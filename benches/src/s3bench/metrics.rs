@@ -10,8 +10,8 @@ use std::net::TcpStream;
 
 /// Sum and count of it give commits per batch (`dataplane/src/metrics/core.rs`).
 pub(super) const COMMIT_BATCH_ITEMS: &str = "holdfast_commit_batch_items";
-/// Device flushes of all drives.
-pub(super) const DRIVE_FLUSHES: &str = "holdfast_drive_flushes_total";
+/// Device flushes, a counter per device (`dataplane/src/node/metrics.rs`).
+pub(super) const DRIVE_FLUSHES: &str = "holdfast_flushes_total";
 
 /// Values by metric name, summed over labels; buckets of histograms are left out.
 pub(super) type Values = BTreeMap<String, f64>;
@@ -85,8 +85,12 @@ mod tests {
 
     #[test]
     fn samples_are_summed_over_labels() {
-        let values = parse("# TYPE a counter\na{x=\"1 2\"} 3\na{x=\"b\"} 4\nh_bucket{le=\"1\"} 9\nh_count 2\n");
-        assert_eq!(values.into_iter().collect::<Vec<_>>(), [("a".to_owned(), 7.0), ("h_count".to_owned(), 2.0)]);
+        let values =
+            parse("# TYPE a counter\na{x=\"1 2\"} 3\na{x=\"b\"} 4\nh_bucket{le=\"1\"} 9\nh_count 2\n");
+        assert_eq!(
+            values.into_iter().collect::<Vec<_>>(),
+            [("a".to_owned(), 7.0), ("h_count".to_owned(), 2.0)]
+        );
         assert_eq!(dechunk(b"3\r\nabc\r\n0\r\n\r\n").as_deref(), Some(&b"abc"[..]));
     }
 }

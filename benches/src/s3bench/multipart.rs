@@ -12,7 +12,11 @@ use std::sync::Arc;
 
 impl Client {
     /// Uploads `--size` bytes in parts of `--part-size`.
-    pub(super) async fn multipart(&mut self, connection: &mut Connection, name: &str) -> Result<u64, Failure> {
+    pub(super) async fn multipart(
+        &mut self,
+        connection: &mut Connection,
+        name: &str,
+    ) -> Result<u64, Failure> {
         let shared = Arc::clone(&self.shared);
         let path = self.path(name);
         let upload = self.create_upload(connection, &path).await?;

@@ -84,7 +84,12 @@ impl Client {
         }
     }
 
-    pub(super) async fn put(&mut self, connection: &mut Connection, name: &str, number: u64) -> Result<u64, Failure> {
+    pub(super) async fn put(
+        &mut self,
+        connection: &mut Connection,
+        name: &str,
+        number: u64,
+    ) -> Result<u64, Failure> {
         let shared = Arc::clone(&self.shared);
         let content = shared.contents.of(number);
         self.put_content(connection, &self.path(name), "", &content).await?;

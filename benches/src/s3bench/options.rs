@@ -109,7 +109,7 @@ pub struct RunOptions {
 pub struct SuiteOptions {
     #[command(flatten)]
     pub target: TargetOptions,
-    /// Measured time of each row
+    /// Measured time of each row; twice that for 64 MiB
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     pub duration: Duration,
     #[arg(long, default_value = "2s", value_parser = parse_duration)]
@@ -184,7 +184,8 @@ impl Mix {
     fn parse(text: &str) -> Result<Self, String> {
         let mut shares = Vec::new();
         for item in text.split(',') {
-            let (name, share) = item.split_once('=').ok_or_else(|| format!("`{item}` is not operation=share"))?;
+            let (name, share) =
+                item.split_once('=').ok_or_else(|| format!("`{item}` is not operation=share"))?;
             let op = Op::from_str(name, true)?;
             if matches!(op, Op::Mixed | Op::Multipart | Op::List) {
                 return Err(format!("`{name}` cannot be part of a mix: get, put, head, delete, range can"));
@@ -245,7 +246,9 @@ mod tests {
     fn sizes_and_durations_have_units() {
         assert_eq!(parse_size("4KiB"), Ok(4096));
         assert_eq!(parse_size("10MB"), Ok(10_000_000));
-        assert!(parse_size("4kib").is_err() && parse_size("").is_err() && parse_size("99999999999GiB").is_err());
+        assert!(
+            parse_size("4kib").is_err() && parse_size("").is_err() && parse_size("99999999999GiB").is_err()
+        );
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert!(parse_duration("-1s").is_err() && parse_duration("soon").is_err());
     }

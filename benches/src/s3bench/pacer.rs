@@ -13,7 +13,8 @@ pub(super) struct Pacer(AsyncFd<OwnedFd>);
 impl Pacer {
     /// Needs a runtime around it.
     pub(super) fn new() -> io::Result<Self> {
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         Ok(Self(AsyncFd::register(timer)?))
     }
 

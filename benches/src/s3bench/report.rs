@@ -90,7 +90,8 @@ impl Report {
             verified: record.verified,
             server: Server::of(&total, &seen),
             client_cpu_s: seen.client_cpu_s,
-            client_is_the_limit: seen.client_cpu_s > CLIENT_BOUND_SHARE * seen.seconds * options.threads as f64,
+            client_is_the_limit: seen.client_cpu_s
+                > CLIENT_BOUND_SHARE * seen.seconds * options.threads as f64,
             metrics: seen.metrics,
             leftovers: None,
         }
@@ -135,14 +136,31 @@ impl Report {
     fn put_rates(&self, out: &mut String) {
         let errors: u64 = self.errors.values().sum();
         let all = &self.all;
-        line(out, "operations", format!("{:.1}/s, {:.1} MB/s, {} in all, {errors} errors, {} verified",
-            all.operations_per_s, all.bytes_per_s / 1e6, all.operations, self.verified));
+        line(
+            out,
+            "operations",
+            format!(
+                "{:.1}/s, {:.1} MB/s, {} in all, {errors} errors, {} verified",
+                all.operations_per_s,
+                all.bytes_per_s / 1e6,
+                all.operations,
+                self.verified
+            ),
+        );
         line(out, "latency ms", all.latency_us.text());
         for (op, rates) in &self.by_operation {
-            line(out, &format!("  {}", op.name()), format!("{:.1}/s  {}", rates.operations_per_s, rates.latency_us.text()));
+            line(
+                out,
+                &format!("  {}", op.name()),
+                format!("{:.1}/s  {}", rates.operations_per_s, rates.latency_us.text()),
+            );
         }
         if let Some(rate) = self.rate {
-            line(out, "open loop", format!("{rate}/s were due, latency counts from then; {} never sent", self.never_sent));
+            line(
+                out,
+                "open loop",
+                format!("{rate}/s were due, latency counts from then; {} never sent", self.never_sent),
+            );
         }
         for (name, count) in &self.errors {
             line(out, "error", format!("{count} x {name}"));
@@ -151,12 +169,31 @@ impl Report {
 
     fn put_server(&self, out: &mut String) {
         let Some(server) = &self.server else { return };
-        line(out, "server CPU", format!("{:.2} s ({:.2} cores): {:.0} operations, {:.1} MB per CPU-second",
-            server.cpu_s, server.cpu_s / self.seconds, server.operations_per_cpu_s, server.bytes_per_cpu_s / 1e6));
+        line(
+            out,
+            "server CPU",
+            format!(
+                "{:.2} s ({:.2} cores): {:.0} operations, {:.1} MB per CPU-second",
+                server.cpu_s,
+                server.cpu_s / self.seconds,
+                server.operations_per_cpu_s,
+                server.bytes_per_cpu_s / 1e6
+            ),
+        );
         for (role, spent) in &server.cpu_by_role {
             let memory = server.memory_by_role.get(role).cloned().unwrap_or_default();
-            line(out, &format!("  {role}"), format!("user {:.2} s, system {:.2} s; MiB: peak RSS {}, PSS {}, highest ever {}",
-                spent.user_s, spent.system_s, mib(memory.rss_peak_bytes), mib(memory.pss_bytes), mib(memory.hwm_bytes)));
+            line(
+                out,
+                &format!("  {role}"),
+                format!(
+                    "user {:.2} s, system {:.2} s; MiB: peak RSS {}, PSS {}, highest ever {}",
+                    spent.user_s,
+                    spent.system_s,
+                    mib(memory.rss_peak_bytes),
+                    mib(memory.pss_bytes),
+                    mib(memory.hwm_bytes)
+                ),
+            );
         }
         if let Some(commits) = self.commits_per_batch() {
             line(out, "commits", format!("{commits:.2} per batch"));
@@ -169,7 +206,14 @@ impl Report {
     fn put_remarks(&self, out: &mut String) {
         line(out, "client CPU", format!("{:.2} cores", self.client_cpu_s / self.seconds));
         if self.client_is_the_limit {
-            line(out, "remark", "the client is the limit: give it more --threads or another machine".to_owned());
+            line(
+                out,
+                "remark",
+                "the client is the limit: give it more --threads or another machine".to_owned(),
+            );
+        }
+        if self.all.operations == 0 {
+            line(out, "remark", "no operation ended in the window: is --duration long enough?".to_owned());
         }
         if let Some(cause) = &self.leftovers {
             line(out, "remark", format!("what was written could not be removed: {cause}"));
@@ -199,7 +243,14 @@ impl Latency {
     fn text(&self) -> String {
         let ms = |us: u64| us as f64 / 1000.0;
         let Self { p50, p90, p99, p99_9, max } = *self;
-        format!("p50 {:.3}, p90 {:.3}, p99 {:.3}, p99.9 {:.3}, max {:.3}", ms(p50), ms(p90), ms(p99), ms(p99_9), ms(max))
+        format!(
+            "p50 {:.3}, p90 {:.3}, p99 {:.3}, p99.9 {:.3}, max {:.3}",
+            ms(p50),
+            ms(p90),
+            ms(p99),
+            ms(p99_9),
+            ms(max)
+        )
     }
 }
 

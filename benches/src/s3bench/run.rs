@@ -55,12 +55,18 @@ pub(super) fn run(options: &RunOptions) -> Result<Report, Stop> {
 fn check(options: &RunOptions) -> Result<(), Stop> {
     let refuse = |why: &str| Err(Stop::Options(why.to_owned()));
     match options {
-        _ if options.concurrency == 0 || options.threads == 0 => refuse("--concurrency and --threads begin at 1"),
+        _ if options.concurrency == 0 || options.threads == 0 => {
+            refuse("--concurrency and --threads begin at 1")
+        }
         _ if options.keys == 0 => refuse("--keys begins at 1"),
-        _ if options.part_size == 0 || options.range_size == 0 => refuse("parts and ranges have at least a byte"),
+        _ if options.part_size == 0 || options.range_size == 0 => {
+            refuse("parts and ranges have at least a byte")
+        }
         _ if options.op == Op::Range && options.size == 0 => refuse("a range needs an object with bytes"),
         _ if options.duration.is_zero() => refuse("--duration must be longer than 0"),
-        _ if options.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) => refuse("--rate must be above 0"),
+        _ if options.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) => {
+            refuse("--rate must be above 0")
+        }
         _ => Ok(()),
     }
 }
@@ -68,7 +74,8 @@ fn check(options: &RunOptions) -> Result<(), Stop> {
 /// Puts the keys that the run works on.
 fn load(shared: &Arc<Shared>) -> Result<(), Stop> {
     let options = &shared.options;
-    let room = usize::try_from(PRELOAD_BYTES_IN_FLIGHT_MAX / options.size.max(1)).unwrap_or(usize::MAX).max(1);
+    let room =
+        usize::try_from(PRELOAD_BYTES_IN_FLIGHT_MAX / options.size.max(1)).unwrap_or(usize::MAX).max(1);
     let connections = options.concurrency.max(PRELOAD_CONNECTIONS_MIN).min(room);
     let phase = Arc::new(Phase::new(Work::Load, options, connections));
     let record = join(start(shared, &phase, connections)?);
@@ -89,7 +96,11 @@ fn measure(shared: &Arc<Shared>) -> Result<(Record, Observation), Stop> {
 }
 
 /// Threads with a runtime each, which share the connections between them.
-fn start(shared: &Arc<Shared>, phase: &Arc<Phase>, connections: usize) -> Result<Vec<JoinHandle<Record>>, Stop> {
+fn start(
+    shared: &Arc<Shared>,
+    phase: &Arc<Phase>,
+    connections: usize,
+) -> Result<Vec<JoinHandle<Record>>, Stop> {
     let threads = shared.options.threads.min(connections);
     let mut handles = Vec::new();
     for thread in 0..threads {
@@ -147,9 +158,9 @@ fn observe(target: &Target, phase: &Phase) -> Observation {
         std::thread::sleep(WATCH_EVERY.min(phase.until.saturating_duration_since(Instant::now())));
     }
     let (cpu_after, own_after) = (cost::cpu(&target.processes), cost::own_cpu());
-    let cpu = cpu_after.iter().map(|(role, spent)| {
-        (role.clone(), spent.since(cpu_before.get(role).unwrap_or(&Spent::default())))
-    });
+    let cpu = cpu_after
+        .iter()
+        .map(|(role, spent)| (role.clone(), spent.since(cpu_before.get(role).unwrap_or(&Spent::default()))));
     Observation {
         seconds: (phase.end() - phase.from).as_secs_f64(),
         cpu: cpu.collect(),

@@ -61,7 +61,8 @@ pub(super) struct Phase {
     /// Numbers of loaded keys handed out, where each is used once.
     taken: AtomicU64,
     working: AtomicUsize,
-    ended: Mutex<Option<Instant>>,
+    /// When the first worker found no key left to take.
+    used_up: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,19 +90,22 @@ impl Phase {
             schedule: schedule.map(|rate| Schedule { rate, start, given: AtomicU64::new(0) }),
             taken: AtomicU64::new(0),
             working: AtomicUsize::new(workers),
-            ended: Mutex::new(None),
+            used_up: Mutex::new(None),
         }
     }
 
     /// The next loaded key that nobody took, below `keys`.
     pub(super) fn take(&self, keys: u64) -> Option<u64> {
-        Some(self.taken.fetch_add(1, Relaxed)).filter(|number| *number < keys)
+        let number = Some(self.taken.fetch_add(1, Relaxed)).filter(|number| *number < keys);
+        if number.is_none() {
+            self.used_up.lock().expect("nobody panics with it").get_or_insert_with(Instant::now);
+        }
+        number
     }
 
-    /// A worker has nothing more to do. The first to find the keys used up ends the window.
+    /// A worker has nothing more to do.
     pub(super) fn leave(&self) {
         self.working.fetch_sub(1, Relaxed);
-        self.ended.lock().expect("nobody panics with it").get_or_insert_with(Instant::now);
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -110,7 +114,7 @@ impl Phase {
 
     /// When the measured time ended: at `until`, or before, when the keys were used up.
     pub(super) fn end(&self) -> Instant {
-        self.ended.lock().expect("nobody panics with it").map_or(self.until, |ended| ended.min(self.until))
+        self.used_up.lock().expect("nobody panics with it").map_or(self.until, |at| at.min(self.until))
     }
 }
 

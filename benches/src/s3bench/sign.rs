@@ -88,7 +88,13 @@ impl Signer {
         signature
     }
 
-    fn write_head(&self, out: &mut Vec<u8>, request: &Request<'_>, headers: &[(&str, &str)], signature: &[u8; 64]) {
+    fn write_head(
+        &self,
+        out: &mut Vec<u8>,
+        request: &Request<'_>,
+        headers: &[(&str, &str)],
+        signature: &[u8; 64],
+    ) {
         put(out, &[request.method, " ", request.path]);
         if !request.query.is_empty() {
             put(out, &["?", request.query]);

@@ -90,7 +90,12 @@ pub(super) fn frame(
 }
 
 /// The head, then framing and data in turns: what one request sends.
-pub(super) fn parts<'a>(head: &'a [u8], framing: &'a [u8], starts: &[usize], data: &'a [u8]) -> Vec<&'a [u8]> {
+pub(super) fn parts<'a>(
+    head: &'a [u8],
+    framing: &'a [u8],
+    starts: &[usize],
+    data: &'a [u8],
+) -> Vec<&'a [u8]> {
     let mut parts = vec![head];
     let mut chunks = data.chunks(AWS_CHUNK_BYTES);
     for pair in starts.windows(2) {
@@ -113,7 +118,10 @@ mod tests {
             host: "127.0.0.1:9000".to_owned(),
             bucket: "b".to_owned(),
             region: "us-east-1".to_owned(),
-            credentials: Credentials { access_key_id: "id".to_owned(), secret_access_key: "secret".to_owned() },
+            credentials: Credentials {
+                access_key_id: "id".to_owned(),
+                secret_access_key: "secret".to_owned(),
+            },
             processes: Vec::new(),
             metrics: Vec::new(),
         })

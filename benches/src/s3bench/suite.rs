@@ -35,7 +35,8 @@ struct Suite {
 
 /// Runs the rows one after the other; the text is a table and then JSON, or JSON alone.
 pub(super) fn run(options: &SuiteOptions) -> Result<String, Stop> {
-    let chosen = |row: &&Row| options.only.is_empty() || options.only.iter().any(|part| row.name().contains(part));
+    let chosen =
+        |row: &&Row| options.only.is_empty() || options.only.iter().any(|part| row.name().contains(part));
     let mut rows = Vec::new();
     for row in ROWS.iter().filter(chosen) {
         eprintln!("s3bench: {}", row.name());
@@ -46,7 +47,13 @@ pub(super) fn run(options: &SuiteOptions) -> Result<String, Stop> {
     if let Some(path) = &options.out {
         std::fs::write(path, &json)?;
     }
-    Ok(if options.json { json } else if options.out.is_some() { table } else { format!("{table}\n{json}") })
+    Ok(if options.json {
+        json
+    } else if options.out.is_some() {
+        table
+    } else {
+        format!("{table}\n{json}")
+    })
 }
 
 impl Row {
@@ -62,7 +69,8 @@ impl Row {
             size: self.size,
             concurrency: self.concurrency,
             threads: 1,
-            duration: suite.duration,
+            // large objects end seldom: a window must hold enough of them
+            duration: suite.duration * if self.size >= 64 * MIB { 2 } else { 1 },
             warmup: suite.warmup,
             keys: self.keys,
             no_preload: false,

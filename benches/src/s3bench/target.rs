@@ -127,7 +127,8 @@ fn metrics(options: &TargetOptions, ready: Option<&Ready>) -> Result<Vec<HttpAdd
     let mut urls = options.metrics.clone();
     if let (true, Some(ready)) = (urls.is_empty(), ready) {
         let known = [&ready.dataplane_ops, &ready.admin];
-        urls = known.into_iter().flatten().map(|url| format!("{}/metrics", url.trim_end_matches('/'))).collect();
+        urls =
+            known.into_iter().flatten().map(|url| format!("{}/metrics", url.trim_end_matches('/'))).collect();
         urls.retain(|url| url.starts_with("http://"));
     }
     urls.iter().map(|url| HttpAddress::parse(url)).collect()

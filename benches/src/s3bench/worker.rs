@@ -39,7 +39,15 @@ impl Worker {
     pub(super) fn new(shared: Arc<Shared>, phase: Arc<Phase>, index: usize) -> Result<Self, Failure> {
         let pacer = phase.schedule.as_ref().map(|_| Pacer::new()).transpose()?;
         let client = Client::new(Arc::clone(&shared), index as u64);
-        Ok(Self { shared, phase, client, connection: None, pacer, record: Record::default(), mine: VecDeque::new() })
+        Ok(Self {
+            shared,
+            phase,
+            client,
+            connection: None,
+            pacer,
+            record: Record::default(),
+            mine: VecDeque::new(),
+        })
     }
 
     /// Works until the phase has nothing more.
@@ -76,10 +84,8 @@ impl Worker {
             return Instant::now();
         };
         let due = schedule.next();
-        if due < self.phase.until {
-            // a timer that fails lets the operation go early, which shows as a smaller latency only up to the moment
-            let _ = pacer.until(due).await;
-        }
+        // A timer that fails lets the operation go early; there is none that does.
+        let _ = pacer.until(due.min(self.phase.until)).await;
         due
     }
 
@@ -141,7 +147,7 @@ impl Worker {
         match done {
             Ok(bytes) => {
                 if counts {
-                    self.record.success(job.op, bytes, now - job.start);
+                    self.record.success(job.op, bytes, now.saturating_duration_since(job.start));
                 }
                 if job.op == Op::Put && self.shared.options.op == Op::Mixed {
                     self.mine.push_back(job.name);
