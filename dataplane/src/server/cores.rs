@@ -81,7 +81,7 @@ impl Cores {
 /// # Errors
 /// `AddrInUse` and the like for the address, a runtime's, or the setup's.
 pub fn start<R: Rt, S: CoreSetup<R>>(config: CoresConfig, setup: &S) -> io::Result<Cores> {
-    refuse_shared_port(config.addr)?;
+    port_is_free(config.addr)?;
     let mut cores = Cores { addr: config.addr, stops: Vec::new(), threads: Vec::new() };
     for (index, cpu) in config.cpus.iter().enumerate() {
         let core = CoreConfig { index, cpu: *cpu };
@@ -133,6 +133,9 @@ async fn run<R: Rt, S: CoreSetup<R>>(
 
 /// Cores share their port (`SO_REUSEPORT`), and so would a second server of the same user, silently, each taking half
 /// of the connections. A bind that does not share finds out.
-fn refuse_shared_port(addr: SocketAddr) -> io::Result<()> {
+///
+/// # Errors
+/// The system's: `AddrInUse`, `AddrNotAvailable`, `PermissionDenied`.
+pub fn port_is_free(addr: SocketAddr) -> io::Result<()> {
     TcpListener::bind(addr).map(drop)
 }
