@@ -60,7 +60,12 @@ pub trait Drives: 'static {
     ///
     /// # Errors
     /// `Io`, `Failed`, `NotFound` (no such backend here).
-    fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> impl Future<Output = Result<(), DriveError>>;
+    fn delete(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        rows: u32,
+    ) -> impl Future<Output = Result<(), DriveError>>;
 
     /// Every drive with its state, for placement and for reports to the authority.
     fn statuses(&self) -> Vec<DriveStatus>;

@@ -13,13 +13,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
 use holdfast_common::id::{DriveId, FragmentId};
 pub use key::{Key, Location};
 use overlay::{Found, Overlay};
 use parking_lot::Mutex;
 use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, Options, ReadOptions, ReadTier};
 use thread::{Job, Worker};
+use tokio::sync::oneshot;
 
 use crate::limits::{INDEX_CACHE_BYTES, INDEX_FILES_MAX, INDEX_QUEUE_MAX, INDEX_WRITE_BUFFER_BYTES};
 
@@ -65,7 +65,8 @@ impl DriveIndex {
         let mut families = DB::list_cf(&options, path).unwrap_or_default();
         families.extend(names.iter().filter(|name| !families.contains(name)).cloned().collect::<Vec<_>>());
         let cache = Cache::new_lru_cache(INDEX_CACHE_BYTES);
-        let families = families.into_iter().map(|name| ColumnFamilyDescriptor::new(name, family_options(&cache)));
+        let families =
+            families.into_iter().map(|name| ColumnFamilyDescriptor::new(name, family_options(&cache)));
         let db = Arc::new(DB::open_cf_descriptors(&options, path, families)?);
         let overlay = Arc::new(Overlay::default());
         let (jobs, inbox) = flume::bounded(INDEX_QUEUE_MAX);

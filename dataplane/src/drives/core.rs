@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
 use futures_util::future::join;
 use holdfast_common::id::{BackendId, FragmentId};
 use holdfast_protocol::record::{BLOCK_BYTES, Parsed, parse};
+use tokio::sync::oneshot;
 
 use super::drive::Drive;
 use super::engine::Engine;
@@ -32,7 +32,8 @@ pub struct CoreDrives<R: Rt> {
 
 impl<R: Rt> CoreDrives<R> {
     pub(super) fn new(engine: Arc<Engine>) -> Rc<Self> {
-        let writers = engine.drives.iter().map(|drive| Writer::new(Arc::clone(drive), Arc::clone(&engine.index)));
+        let writers =
+            engine.drives.iter().map(|drive| Writer::new(Arc::clone(drive), Arc::clone(&engine.index)));
         let writers = writers.collect();
         Rc::new(Self { engine, writers, files: RefCell::new(Files { open: HashMap::new(), clock: 0 }) })
     }
@@ -65,7 +66,8 @@ impl<R: Rt> CoreDrives<R> {
         // Twice, because it may have moved between lookup and read.
         for _ in 0..2 {
             let found = self.engine.index.lookup(drive.slot, key).await;
-            let found = found.map_err(|error| DriveError::Io { step: "look up", error: error.to_string() })?;
+            let found =
+                found.map_err(|error| DriveError::Io { step: "look up", error: error.to_string() })?;
             let Some(location) = found else { return Err(DriveError::NotFound) };
             match self.read_at(drive, key, location, range).await {
                 Err(DriveError::Rotten(why)) => reason = Some(why),
@@ -150,7 +152,8 @@ async fn read_exactly<F: DiskFile>(file: &F, at: u64, len: usize) -> Result<Alig
 /// The header at a location, if it is that of the piece asked for.
 fn check_header(drive: &Drive, key: Key, location: Location, bytes: &[u8]) -> Result<Parsed, DriveError> {
     let place = drive.place(location.segment, location.generation, location.offset);
-    let parsed = parse(bytes, place).map_err(|_| DriveError::Rotten("no record of this life stands there"))?;
+    let parsed =
+        parse(bytes, place).map_err(|_| DriveError::Rotten("no record of this life stands there"))?;
     let same = parsed.record.fragment == key.fragment()
         && parsed.record.row == key.row()
         && parsed.payload_len == location.payload_len as usize
@@ -181,7 +184,10 @@ impl<R: Rt> Drives for Rc<CoreDrives<R>> {
             Ok(piece) => {
                 drive.stats.pieces_read.add(1);
                 drive.stats.bytes_read.add(piece.bytes.len() as u64);
-                drive.stats.read_micros.add(u64::try_from((R::now() - began).as_micros()).unwrap_or(u64::MAX));
+                drive
+                    .stats
+                    .read_micros
+                    .add(u64::try_from((R::now() - began).as_micros()).unwrap_or(u64::MAX));
             }
             Err(error @ DriveError::Io { .. }) => drive.note_error(error),
             Err(_) => {}
@@ -209,9 +215,12 @@ impl<R: Rt> Drives for Rc<CoreDrives<R>> {
     }
 }
 
+type Used<R> = (Rc<<R as Rt>::File>, u64);
+
 /// Segment files open for reading, the least recently used closed first.
 struct Files<R: Rt> {
-    open: HashMap<(usize, u32), (Rc<R::File>, u64)>,
+    /// By (slot, segment), with the time of the last use.
+    open: HashMap<(usize, u32), Used<R>>,
     clock: u64,
 }
 

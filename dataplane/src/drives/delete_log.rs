@@ -74,7 +74,14 @@ impl DeleteLog {
     pub(super) fn close(&mut self) -> Option<Seal> {
         let open = self.open.take()?;
         let Taken { number, generation, .. } = open.taken;
-        Some(Seal { number, generation, role: SegmentRole::Deletes, entries: open.entries, used: u64::from(open.at), cut: true })
+        Some(Seal {
+            number,
+            generation,
+            role: SegmentRole::Deletes,
+            entries: open.entries,
+            used: u64::from(open.at),
+            cut: true,
+        })
     }
 }
 
@@ -90,7 +97,8 @@ impl Open {
         for delete in batch {
             let offset = self.at + u32::try_from(at).expect("a batch is small");
             let place = drive.place(self.taken.number, self.taken.generation, offset);
-            let (header_len, total) = encode(&mut out[at..], place, &record_of(delete.fragment, delete.rows), &[], &[]);
+            let (header_len, total) =
+                encode(&mut out[at..], place, &record_of(delete.fragment, delete.rows), &[], &[]);
             debug_assert!(total.is_multiple_of(RECORD_ALIGN));
             self.entries.push(Entry {
                 fragment: delete.fragment,

@@ -34,6 +34,9 @@ pub struct Drive {
     backend: AtomicU64,
     errors_in_a_row: AtomicU32,
     state: Mutex<DriveState>,
+    /// Tests cannot fill a disk that others use: it counts as having no free byte.
+    #[cfg(test)]
+    pretend_full: std::sync::atomic::AtomicBool,
 }
 
 /// What a segment file is.
@@ -55,7 +58,13 @@ pub enum Phase {
 }
 
 impl Drive {
-    pub(super) fn new(slot: usize, root: DriveRoot, device: Arc<Device>, setup: Setup, keeper: flume::Sender<Job>) -> Self {
+    pub(super) fn new(
+        slot: usize,
+        root: DriveRoot,
+        device: Arc<Device>,
+        setup: Setup,
+        keeper: flume::Sender<Job>,
+    ) -> Self {
         Self {
             slot,
             root,
@@ -68,6 +77,8 @@ impl Drive {
             backend: AtomicU64::new(0),
             errors_in_a_row: AtomicU32::new(0),
             state: Mutex::new(DriveState::Active),
+            #[cfg(test)]
+            pretend_full: std::sync::atomic::AtomicBool::new(false),
         }
     }
 
@@ -150,7 +161,17 @@ impl Drive {
     /// Capacity and free bytes of its file system; zeros when it cannot be asked.
     #[must_use]
     pub fn space(&self) -> Space {
-        Space::of(self.path())
+        let found = Space::of(self.path());
+        #[cfg(test)]
+        let found =
+            if self.pretend_full.load(Ordering::Relaxed) { Space { free: 0, ..found } } else { found };
+        found
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_full_for_test(&self) {
+        self.pretend_full.store(true, Ordering::Relaxed);
+        self.set_full(true);
     }
 
     #[must_use]

@@ -78,7 +78,8 @@ impl Engine {
             let keeper = Keeper::new(Arc::clone(drive), Arc::clone(&index), found);
             let name = format!("keeper-{}", drive.slot);
             let thread = std::thread::Builder::new().name(name).spawn(move || keeper.run(&inbox));
-            let failed = |error| OpenError::Io { path: drive.path().to_owned(), step: "start its thread", error };
+            let failed =
+                |error| OpenError::Io { path: drive.path().to_owned(), step: "start its thread", error };
             keepers.push(thread.map_err(failed)?);
         }
         let engine = Arc::new(Self { drives, index, keepers: Mutex::new(keepers) });
@@ -170,7 +171,8 @@ fn any_file_covers(path: &Path) -> bool {
 fn recover(drives: &[Arc<Drive>], index: &DriveIndex) -> Result<Vec<Found>, OpenError> {
     let began = Instant::now();
     let results: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = drives.iter().map(|drive| scope.spawn(|| recovery::recover(drive, index))).collect();
+        let threads: Vec<_> =
+            drives.iter().map(|drive| scope.spawn(|| recovery::recover(drive, index))).collect();
         threads.into_iter().map(|thread| thread.join().expect("recovery does not panic")).collect()
     });
     let mut founds = Vec::new();

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::FutureExt;
-use tokio::sync::oneshot;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::stats::FlushStats;
 use super::{DriveError, Receipt};

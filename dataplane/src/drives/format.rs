@@ -61,7 +61,10 @@ pub fn format(path: &Path, cluster: [u8; 16], drive: DriveId) -> Result<(), Open
     let fail = |step| move |error| OpenError::Io { path: path.to_owned(), step, error };
     fs::create_dir_all(path).map_err(fail("create it"))?;
     if let Ok(found) = read_superblock(path) {
-        return Err(OpenError::AlreadyFormatted { path: path.to_owned(), drive: DriveId(*found.drive_id.as_bytes()) });
+        return Err(OpenError::AlreadyFormatted {
+            path: path.to_owned(),
+            drive: DriveId(*found.drive_id.as_bytes()),
+        });
     }
     let ours = [LOCK, SEGMENTS, "lost+found", "holdfast-drive.json.new"];
     for entry in fs::read_dir(path).map_err(fail("list it"))? {
@@ -106,12 +109,17 @@ impl DriveRoot {
         let meta = match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => meta,
             Ok(_) => return Err(OpenError::NotADirectory(path.to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(OpenError::Missing(path.to_owned()));
+            }
             Err(error) => return Err(fail("look at it")(error)),
         };
         let superblock = read_superblock(path)?;
         if superblock.format_version > FORMAT_VERSION {
-            return Err(OpenError::NewerVersion { path: path.to_owned(), version: superblock.format_version });
+            return Err(OpenError::NewerVersion {
+                path: path.to_owned(),
+                version: superblock.format_version,
+            });
         }
         let ours = uuid::Uuid::from_bytes(cluster);
         if superblock.cluster_id != ours {
@@ -144,18 +152,33 @@ pub fn cluster_of(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
     }
 }
 
+/// The identity of the drive in `path`.
+///
+/// # Errors
+/// When it is no drive, or one that cannot be read.
+pub fn drive_of(path: &Path) -> Result<DriveId, OpenError> {
+    Ok(DriveId(*read_superblock(path)?.drive_id.as_bytes()))
+}
+
 fn read_superblock(path: &Path) -> Result<Superblock, OpenError> {
     let text = match fs::read(path.join(SUPERBLOCK)) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::NotFormatted(path.to_owned())),
-        Err(error) => return Err(OpenError::Io { path: path.to_owned(), step: "read its superblock", error }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::NotFormatted(path.to_owned()));
+        }
+        Err(error) => {
+            return Err(OpenError::Io { path: path.to_owned(), step: "read its superblock", error });
+        }
     };
     // The version first: a newer format may have other fields.
     #[derive(Deserialize)]
     struct Version {
         format_version: u32,
     }
-    let bad = |error: serde_json::Error| OpenError::BadSuperblock { path: path.to_owned(), reason: error.to_string() };
+    let bad = |error: serde_json::Error| OpenError::BadSuperblock {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
     let version = serde_json::from_slice::<Version>(&text).map_err(bad)?.format_version;
     if version > FORMAT_VERSION {
         return Err(OpenError::NewerVersion { path: path.to_owned(), version });
@@ -165,7 +188,8 @@ fn read_superblock(path: &Path) -> Result<Superblock, OpenError> {
 
 fn lock(path: &Path) -> Result<File, OpenError> {
     let fail = |error| OpenError::Io { path: path.to_owned(), step: "lock it", error };
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK));
+    let file =
+        fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK));
     let file = file.map_err(fail)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

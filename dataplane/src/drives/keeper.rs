@@ -9,9 +9,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use holdfast_common::id::FragmentId;
 use holdfast_protocol::record::{Entry, SegmentHeader, SegmentRole, SegmentState};
+use tokio::sync::oneshot;
 
 use super::delete_log::DeleteLog;
 use super::drive::{Drive, Phase};
@@ -27,7 +27,10 @@ pub(super) enum Job {
     Seal(Seal),
     Delete(Delete),
     /// Every piece of a sealed segment is gone.
-    Recycle { segment: u32, generation: u32 },
+    Recycle {
+        segment: u32,
+        generation: u32,
+    },
     Stop,
 }
 
@@ -138,7 +141,9 @@ impl Keeper {
     /// Begins a life: from the pool, else on a segment made for it.
     pub(super) fn take(&mut self, role: SegmentRole) -> Result<Taken, DriveError> {
         if !self.drive.root.still_mounted() {
-            self.drive.fail("its directory is no longer the one that was opened: is the drive still mounted?".into());
+            self.drive.fail(
+                "its directory is no longer the one that was opened: is the drive still mounted?".into(),
+            );
             return Err(DriveError::Failed);
         }
         if role == SegmentRole::Pieces && self.below_reserve() {
@@ -153,7 +158,10 @@ impl Keeper {
         let begin = || -> io::Result<()> {
             let file = segment::open(self.drive.path(), number)?;
             let bytes = self.drive.segment_bytes;
-            segment::write_header(&file, &segment::life(self.drive.id(), number, generation, bytes, role, zeroed))
+            segment::write_header(
+                &file,
+                &segment::life(self.drive.id(), number, generation, bytes, role, zeroed),
+            )
         };
         begin().map_err(|error| io_error("begin a segment", &error))?;
         self.drive.set_segment(number, generation, Phase::Open);
@@ -201,7 +209,8 @@ impl Keeper {
     /// neither is ever handed out twice.
     fn recycle(&mut self, number: u32, generation: u32) {
         let current = self.drive.segments.lock().get(&number).copied();
-        let ours = current.is_some_and(|found| found.generation == generation && found.phase == Phase::Sealed);
+        let ours =
+            current.is_some_and(|found| found.generation == generation && found.phase == Phase::Sealed);
         if !ours || number + 1 == self.next_number || generation + 1 == self.next_generation {
             return;
         }

@@ -45,11 +45,14 @@ impl Tally {
 
 /// Brings the index up to date with one drive, and says where its keeper starts.
 pub(super) fn recover(drive: &Drive, index: &DriveIndex) -> Result<(Found, Tally), OpenError> {
-    let fail = |error: io::Error| OpenError::Io { path: drive.path().to_owned(), step: "read its segments", error };
+    let fail =
+        |error: io::Error| OpenError::Io { path: drive.path().to_owned(), step: "read its segments", error };
     let covered = index.checkpoint(drive.slot).map_err(|error| fail(io::Error::other(error)))?;
-    let mut scan = Scan { drive, index, tally: Tally::default(), found: Found::default(), gone: HashMap::new() };
+    let mut scan =
+        Scan { drive, index, tally: Tally::default(), found: Found::default(), gone: HashMap::new() };
     let headers = scan.headers().map_err(fail)?;
-    let (deletes, pieces): (Vec<_>, Vec<_>) = headers.into_iter().partition(|h| h.role == SegmentRole::Deletes);
+    let (deletes, pieces): (Vec<_>, Vec<_>) =
+        headers.into_iter().partition(|h| h.role == SegmentRole::Deletes);
     for header in deletes {
         scan.deletes(&header).map_err(fail)?;
     }
@@ -83,7 +86,8 @@ impl Scan<'_> {
             self.tally.segments += 1;
             self.found.next_number = self.found.next_number.max(number.saturating_add(1));
             let file = segment::open(self.drive.path(), number)?;
-            let header = segment::header_of(&file)?.filter(|h| h.drive == self.drive.id() && h.segment == number);
+            let header =
+                segment::header_of(&file)?.filter(|h| h.drive == self.drive.id() && h.segment == number);
             let generation = header.map_or(0, |header| header.generation);
             self.found.next_generation = self.found.next_generation.max(generation.saturating_add(1)).max(1);
             match header {
@@ -150,7 +154,10 @@ impl Scan<'_> {
         let mut walk = Walk::new(&file)?;
         let (entries, torn) = walk.records(self.drive, header)?;
         self.tally.torn += torn;
-        let used = entries.last().map_or(u64::from(segment::RECORDS_AT), end_of).next_multiple_of(SECTOR_BYTES as u64);
+        let used = entries
+            .last()
+            .map_or(u64::from(segment::RECORDS_AT), end_of)
+            .next_multiple_of(SECTOR_BYTES as u64);
         if !walk.newer {
             segment::seal(&file, place, entries.clone(), used, true)?;
         }
@@ -184,7 +191,8 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(file: &'a File) -> io::Result<Self> {
-        let end = u32::try_from(file.metadata()?.len()).map_err(|_| io::Error::other("a segment of 4 GiB"))?;
+        let end =
+            u32::try_from(file.metadata()?.len()).map_err(|_| io::Error::other("a segment of 4 GiB"))?;
         Ok(Self { file, end, window: Vec::new(), window_at: segment::RECORDS_AT, newer: false })
     }
 

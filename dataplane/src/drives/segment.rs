@@ -58,7 +58,8 @@ pub fn header_of(file: &File) -> io::Result<Option<SegmentHeader>> {
 pub fn create(root: &Path, number: u32, bytes: u64) -> io::Result<File> {
     let path = path_of(root, number);
     let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    let reserved = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes).map_err(io::Error::from);
+    let reserved =
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes).map_err(io::Error::from);
     let reserved = match reserved {
         // File systems without it: the size alone, and no zeroed claim will be made before zeros are written.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => file.set_len(bytes),
@@ -91,8 +92,11 @@ pub fn write_header(file: &File, header: &SegmentHeader) -> io::Result<()> {
 /// Whether the file system takes `O_DIRECT` (tmpfs does not).
 pub fn direct_works(root: &Path) -> bool {
     let path = root.join(SEGMENTS).join("direct.probe");
-    let options = |direct| fs::OpenOptions::new().write(true).create(true).truncate(false).custom_flags(direct).open(&path);
-    let works = options(libc::O_DIRECT).is_ok_and(|file| file.write_all_at(&AlignedBuf::zeroed(SECTOR_BYTES), 0).is_ok());
+    let options = |direct| {
+        fs::OpenOptions::new().write(true).create(true).truncate(false).custom_flags(direct).open(&path)
+    };
+    let works = options(libc::O_DIRECT)
+        .is_ok_and(|file| file.write_all_at(&AlignedBuf::zeroed(SECTOR_BYTES), 0).is_ok());
     // A probe that stays is harmless: it is no segment.
     let _ = fs::remove_file(&path);
     works
@@ -128,7 +132,14 @@ pub fn table_of(file: &File, place: Place) -> io::Result<Option<Table>> {
 
 /// A header for the next life of a segment.
 #[must_use]
-pub fn life(drive: DriveId, number: u32, generation: u32, bytes: u64, role: SegmentRole, zeroed: bool) -> SegmentHeader {
+pub fn life(
+    drive: DriveId,
+    number: u32,
+    generation: u32,
+    bytes: u64,
+    role: SegmentRole,
+    zeroed: bool,
+) -> SegmentHeader {
     SegmentHeader {
         drive,
         segment: number,

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
 use holdfast_protocol::record::{
     Entry, Kind, Record, SECTOR_BYTES, SegmentRole, encode, record_bytes, table_bytes,
 };
+use tokio::sync::oneshot;
 
 use super::drive::Drive;
 use super::flush::{Ticket, io as io_error};
@@ -53,6 +53,8 @@ struct OpenSegment<R: Rt> {
     covered: bool,
     /// Failed flushes when it was opened.
     since: Receipt,
+    /// A write failed: nothing more goes in, but what was written before is still flushed through it.
+    spoiled: Cell<bool>,
 }
 
 type Batch = Vec<(Box<Piece>, oneshot::Sender<Result<(), DriveError>>)>;
@@ -119,7 +121,10 @@ impl<R: Rt> Writer<R> {
         if self.drive.device.receipt() == first {
             Ok(())
         } else {
-            Err(DriveError::Io { step: "flush", error: "a flush of the device failed since the append".into() })
+            Err(DriveError::Io {
+                step: "flush",
+                error: "a flush of the device failed since the append".into(),
+            })
         }
     }
 
@@ -206,20 +211,22 @@ impl<R: Rt> Writer<R> {
         if self.drive.failed() {
             return Err(DriveError::Failed);
         }
-        let need = batch.iter().map(|(piece, _)| bytes_of(piece)).sum::<usize>().next_multiple_of(SECTOR_BYTES);
+        let need =
+            batch.iter().map(|(piece, _)| bytes_of(piece)).sum::<usize>().next_multiple_of(SECTOR_BYTES);
         let open = self.segment_for(need, batch.len()).await?;
         let (buf, entries) = self.encode(&open, batch, need);
         let began = R::now();
         let (written, _) = open.file.write_at(buf, u64::from(open.at.get())).await;
         if let Err(error) = written {
             // Nothing is known about the sectors; a walk at the next start finds what is whole.
-            self.open.borrow_mut().take_if(|current| Rc::ptr_eq(current, &open));
+            open.spoiled.set(true);
             return Err(io_error("write", &error));
         }
         self.count(&open, batch, need, R::now() - began);
         open.at.set(open.at.get() + u32::try_from(need).expect("within a segment"));
         let Taken { number, generation, .. } = open.taken;
-        let located = entries.iter().map(|e| (Key::new(e.fragment, e.row), Location::new(number, generation, e)));
+        let located =
+            entries.iter().map(|e| (Key::new(e.fragment, e.row), Location::new(number, generation, e)));
         let located = located.collect();
         open.entries.borrow_mut().extend(entries);
         self.index.insert(self.drive.slot, located).await;
@@ -268,13 +275,14 @@ impl<R: Rt> Writer<R> {
         if let Some(open) = &current {
             let table = table_bytes(open.entries.borrow().len() + records);
             let fits = (open.at.get() as usize + need + table) as u64 <= self.drive.segment_bytes;
-            if fits && open.since == self.drive.device.receipt() {
+            if fits && !open.spoiled.get() && open.since == self.drive.device.receipt() {
                 return Ok(Rc::clone(open));
             }
         }
         let next = self.take().await?;
         if let Some(old) = current {
-            if !old.covered || !next.covered {
+            let flush_failed = old.since != self.drive.device.receipt();
+            if !flush_failed && (!old.covered || !next.covered) {
                 // The next flush would not cover what still stands unflushed in the old one.
                 let flushed = old.ticket.flush::<R>(Rc::clone(&old.file)).await;
                 flushed.inspect_err(|error| self.drive.note_error(error)).ok();
@@ -303,6 +311,7 @@ impl<R: Rt> Writer<R> {
             ticket,
             covered,
             since: drive.device.receipt(),
+            spoiled: Cell::new(false),
         }))
     }
 

@@ -74,6 +74,12 @@ impl Location {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; 20] = bytes.try_into().ok()?;
         let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        Some(Self { segment: word(0), generation: word(4), offset: word(8), header_len: word(12), payload_len: word(16) })
+        Some(Self {
+            segment: word(0),
+            generation: word(4),
+            offset: word(8),
+            header_len: word(12),
+            payload_len: word(16),
+        })
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
 use holdfast_common::id::FragmentId;
 use rocksdb::{DB, Direction, IteratorMode, WriteBatch, WriteOptions};
+use tokio::sync::oneshot;
 
 use super::overlay::Overlay;
 use super::{IndexError, Key, Location, OnEmpty};
@@ -143,7 +143,10 @@ impl Worker {
         let mut batch = WriteBatch::default();
         let found = self.db.iterator_cf(family, IteratorMode::From(start.as_bytes(), Direction::Forward));
         for (key, value) in found.map_while(Result::ok) {
-            let Some(key) = Key::parse(&key).filter(|key| key.fragment() == fragment && key.row() < rows) else { break };
+            let Some(key) = Key::parse(&key).filter(|key| key.fragment() == fragment && key.row() < rows)
+            else {
+                break;
+            };
             batch.delete_cf(family, key.as_bytes());
             if let Some(location) = Location::parse(&value) {
                 let life = (location.segment, location.generation);
@@ -169,7 +172,8 @@ impl Worker {
         if self.on_empty.is_none() || self.tallies.iter().all(|tally| tally.emptied.is_empty()) {
             return;
         }
-        let emptied: Vec<Vec<Life>> = self.tallies.iter_mut().map(|tally| std::mem::take(&mut tally.emptied)).collect();
+        let emptied: Vec<Vec<Life>> =
+            self.tallies.iter_mut().map(|tally| std::mem::take(&mut tally.emptied)).collect();
         for (tally, lives) in self.tallies.iter_mut().zip(&emptied) {
             for life in lives {
                 tally.live.remove(life);

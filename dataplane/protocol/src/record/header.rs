@@ -19,8 +19,9 @@ const _: () = assert!(
         <= RECORD_HEADER_BYTES_MAX,
     "the checksums of the largest piece fit in the largest header"
 );
-const _: () =
-    assert!(RECORD_HEADER_BYTES_MAX <= u16::MAX as usize && RECORD_HEADER_BYTES_MAX % RECORD_ALIGN == 0);
+const _: () = assert!(
+    RECORD_HEADER_BYTES_MAX <= u16::MAX as usize && RECORD_HEADER_BYTES_MAX.is_multiple_of(RECORD_ALIGN)
+);
 
 /// Why bytes are not a record of this place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +149,7 @@ impl Parsed {
     #[must_use]
     pub fn blocks_hold(&self, first: usize, bytes: &[u8]) -> bool {
         let start = first * BLOCK_BYTES;
-        let ends_well = bytes.len() % BLOCK_BYTES == 0 || start + bytes.len() == self.payload_len;
+        let ends_well = bytes.len().is_multiple_of(BLOCK_BYTES) || start + bytes.len() == self.payload_len;
         ends_well
             && start + bytes.len() <= self.payload_len
             && bytes
