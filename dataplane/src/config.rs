@@ -63,6 +63,8 @@ settings! {
     drives: Vec<PathBuf> = Vec::new();
     /// Fragments of an object in class LOCAL that may be lost: 0 to half of the drives.
     parity: usize = 2;
+    /// Starts although a drive is missing or refused, and serves from the others; what it held is read from them.
+    degraded_start: bool = false;
     /// Identity of the cluster the drives belong to, a UUID; absent: that of the drives, or a new one for empty drives.
     cluster_id: Option<uuid::Uuid> = None;
     /// CPU cores that serve, each a pinned thread; absent: every CPU this process may use.

@@ -33,7 +33,8 @@ impl Config {
         for url in &self.control_url {
             let wrong = control_url_offence(url);
             if let Some(why) = wrong {
-                let next = "use `http://127.0.0.1:9100`, `unix:/run/holdfast/control.sock` or `https://host:port`";
+                let next =
+                    "use `http://127.0.0.1:9100`, `unix:/run/holdfast/control.sock` or `https://host:port`";
                 return Err(ConfigError::Value { key: "control_url", why, next: next.to_owned() });
             }
         }
@@ -43,7 +44,10 @@ impl Config {
     fn check_drives(&self) -> Result<(), ConfigError> {
         let count = self.drives.len();
         refuse(count == 0, "drives", || {
-            ("names no directory".to_owned(), "name at least one: `drives = [\"/srv/holdfast/d0\"]`".to_owned())
+            (
+                "names no directory".to_owned(),
+                "name at least one: `drives = [\"/srv/holdfast/d0\"]`".to_owned(),
+            )
         })?;
         let twice = self.drives.iter().enumerate().find(|(at, drive)| self.drives[..*at].contains(drive));
         refuse(twice.is_some(), "drives", || {
@@ -56,7 +60,10 @@ impl Config {
         refuse(self.parity * 2 > count, "parity", || {
             let most = count / 2;
             (
-                format!("is {} of {count} drives; fewer than half of the fragments can be spare", self.parity),
+                format!(
+                    "is {} of {count} drives; fewer than half of the fragments can be spare",
+                    self.parity
+                ),
                 format!("set it to {most} or less, or add drives"),
             )
         })
@@ -69,14 +76,19 @@ impl Config {
             ("is 0".to_owned(), "remove the key to use every CPU, or set it to 1 or more".to_owned())
         })?;
         refuse(allowed > 0 && cores > allowed, "cores", || {
-            (format!("is {cores}, and this process may use {allowed} CPUs"), format!("set it to {allowed} or less"))
+            (
+                format!("is {cores}, and this process may use {allowed} CPUs"),
+                format!("set it to {allowed} or less"),
+            )
         })
     }
 
     fn check_names(&self) -> Result<(), ConfigError> {
         let word = |text: &str| {
             !text.is_empty()
-                && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
         };
         refuse(!word(&self.region), "region", || {
             (
@@ -86,7 +98,10 @@ impl Config {
         })?;
         let domain = self.domains.iter().find(|domain| !word(domain));
         refuse(domain.is_some(), "domains", || {
-            (format!("holds {:?}", domain.expect("found")), "use bare host names, e.g. `s3.example.com`".to_owned())
+            (
+                format!("holds {:?}", domain.expect("found")),
+                "use bare host names, e.g. `s3.example.com`".to_owned(),
+            )
         })
     }
 

@@ -25,11 +25,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::Syntax`] and [`ConfigError::Parse`].
-    pub fn parse(
-        path: &Path,
-        text: &str,
-        env: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigError> {
+    pub fn parse(path: &Path, text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let origin = path.display().to_string();
         let syntax = |why: String| ConfigError::Syntax { origin: origin.clone(), why };
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| syntax(error.to_string()))?;
@@ -82,7 +78,10 @@ pub fn read_secret(key: &'static str, path: &Path) -> Result<Secret, ConfigError
     let readable = |cause: std::io::Error| failed(cause.to_string(), "check it with `ls -l {path}`");
     let mode = std::fs::metadata(path).map_err(readable)?.permissions().mode();
     if mode & 0o077 != 0 {
-        return Err(failed(format!("others may read it (mode {:04o})", mode & 0o7777), "run `chmod 600 {path}`"));
+        return Err(failed(
+            format!("others may read it (mode {:04o})", mode & 0o7777),
+            "run `chmod 600 {path}`",
+        ));
     }
     let text = std::fs::read(path).map_err(readable)?;
     Ok(Secret::new(text.trim_ascii().to_vec()))

@@ -75,7 +75,8 @@ fn what_is_wrong_is_said_with_its_key() {
 
 #[test]
 fn one_control_plane_may_be_a_string() {
-    for url in ["http://127.0.0.1:9100", "http://[::1]:9100", "http://localhost:9100", "https://control:9100"] {
+    for url in ["http://127.0.0.1:9100", "http://[::1]:9100", "http://localhost:9100", "https://control:9100"]
+    {
         let config = parse(&format!("{GOOD}control_url = '{url}'"), &[]).unwrap();
         assert_eq!(config.control_url, [url]);
     }

@@ -13,7 +13,8 @@ use super::Writer;
 
 /// Upper bounds of the latency buckets, seconds: from a cached HEAD to a 5 GiB part.
 const LATENCY_BOUNDS: [f64; 16] = [
-    0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.5, 1.0, 4.0, 16.0, 64.0,
+    0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.5, 1.0, 4.0, 16.0,
+    64.0,
 ];
 
 /// Upper bounds of the batch-size buckets.
@@ -129,8 +130,18 @@ pub(super) fn write(writer: &mut Writer) {
         cores.iter().map(|core| count(core).load(Relaxed)).sum()
     };
     let (opened, closed) = (sum(|core| &core.opened), sum(|core| &core.closed));
-    writer.counter("holdfast_bytes_in_total", "Bytes of request bodies received", &[], sum(|core| &core.bytes_in));
-    writer.counter("holdfast_bytes_out_total", "Bytes of answers' bodies sent", &[], sum(|core| &core.bytes_out));
+    writer.counter(
+        "holdfast_bytes_in_total",
+        "Bytes of request bodies received",
+        &[],
+        sum(|core| &core.bytes_in),
+    );
+    writer.counter(
+        "holdfast_bytes_out_total",
+        "Bytes of answers' bodies sent",
+        &[],
+        sum(|core| &core.bytes_out),
+    );
     writer.counter("holdfast_connections_total", "Connections accepted", &[], opened);
     writer.gauge("holdfast_connections", "Connections open now", &[], opened.saturating_sub(closed));
     let tls_failed = sum(|core| &core.tls_failed);

@@ -16,8 +16,14 @@ fn counters_of_all_threads_are_summed() {
     }
     let text = scrape();
     assert!(text.contains("holdfast_requests_total{operation=\"TestPut\",code=\"200\"} 2\n"), "{text}");
-    assert!(text.contains("holdfast_request_seconds_bucket{operation=\"TestPut\",le=\"0.002\"} 0\n"), "{text}");
-    assert!(text.contains("holdfast_request_seconds_bucket{operation=\"TestPut\",le=\"0.004\"} 2\n"), "{text}");
+    assert!(
+        text.contains("holdfast_request_seconds_bucket{operation=\"TestPut\",le=\"0.002\"} 0\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("holdfast_request_seconds_bucket{operation=\"TestPut\",le=\"0.004\"} 2\n"),
+        "{text}"
+    );
     assert!(text.contains("holdfast_request_seconds_count{operation=\"TestPut\"} 2\n"), "{text}");
     assert!(!text.contains("mode=\"streaming_signed\"} 0\n"), "{text}");
 }
@@ -26,7 +32,9 @@ fn counters_of_all_threads_are_summed() {
 fn sources_replace_their_namesakes() {
     register("test", |writer| writer.gauge("holdfast_test", "Old", &[], 1));
     register("test", |writer| writer.gauge("holdfast_test", "New", &[("a", "x\"\\\n")], 2.5));
-    assert!(scrape().contains("# HELP holdfast_test New\n# TYPE holdfast_test gauge\nholdfast_test{a=\"x\\\"\\\\\\n\"} 2.5\n"));
+    assert!(scrape().contains(
+        "# HELP holdfast_test New\n# TYPE holdfast_test gauge\nholdfast_test{a=\"x\\\"\\\\\\n\"} 2.5\n"
+    ));
 }
 
 #[test]

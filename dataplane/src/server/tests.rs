@@ -215,7 +215,9 @@ fn head_sends_no_body<R: Rt>() {
 
 fn http_10_and_close_are_closed<R: Rt>() {
     let server = start::<R>();
-    for request in ["GET /hello HTTP/1.0\r\n\r\n", "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"] {
+    for request in
+        ["GET /hello HTTP/1.0\r\n\r\n", "GET /hello HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"]
+    {
         let mut client = Client::connect(server.addr());
         client.send(request);
         let answer = client.answer();

@@ -108,10 +108,7 @@ impl<C: Conn> TlsConn<C> {
                 Ok(read) => count += read,
                 // The end without a closing alert; what it means is for the framing above to say.
                 Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::UnexpectedEof
-                    ) =>
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::UnexpectedEof) =>
                 {
                     break;
                 }

@@ -8,7 +8,9 @@ use holdfast_protocol::http::response::ResponseHead;
 use crate::rt::{AlignedBuf, Chunk, Conn, CoreConfig, Rt};
 use crate::server::cores::CoreSetup;
 use crate::server::response::NextChunk;
-use crate::server::{BodyError, BodyStream, Context, Handler, Refusal, RequestBody, Response, StreamError, Wire};
+use crate::server::{
+    BodyError, BodyStream, Context, Handler, Refusal, RequestBody, Response, StreamError, Wire,
+};
 
 #[derive(Clone)]
 pub(super) struct Setup;
