@@ -30,6 +30,7 @@ on_every_runtime!(
     an_early_answer_reaches_a_client_that_goes_on_sending,
     a_malformed_head_is_answered_and_closed,
     an_oversize_head_is_answered_and_closed,
+    a_head_that_stops_is_answered_at_its_deadline,
     a_truncated_body_closes_the_connection,
     a_malformed_chunk_closes_the_connection,
     a_long_answer_is_whole_and_keeps_the_connection,
@@ -44,6 +45,7 @@ on_every_runtime!(
     a_clear_text_client_on_tls_is_dropped,
 );
 
+use crate::limits::HEAD_DEADLINE;
 use crate::rt::Rt;
 use tls::{a_clear_text_client_on_tls_is_dropped, tls_carries_requests_both_ways};
 
@@ -150,6 +152,16 @@ fn an_oversize_head_is_answered_and_closed<R: Rt>() {
         client.send(format!("x-filler: {}\r\n", "y".repeat(1000)));
     }
     assert_eq!(client.answer().status, 431);
+    client.expect_end();
+}
+
+fn a_head_that_stops_is_answered_at_its_deadline<R: Rt>() {
+    let server = start::<R>();
+    let mut client = Client::connect(server.addr());
+    let start = Instant::now();
+    client.send("GET /hello HTTP/1.1\r\nHo");
+    assert_eq!(client.answer().status, 408);
+    assert!(start.elapsed() >= HEAD_DEADLINE, "{:?}", start.elapsed());
     client.expect_end();
 }
 
