@@ -105,7 +105,8 @@ pub enum BlobError {
 }
 
 fn list(causes: &[(BackendId, DriveError)]) -> String {
-    let lines: Vec<String> = causes.iter().map(|(backend, error)| format!("backend {backend}: {error}")).collect();
+    let lines: Vec<String> =
+        causes.iter().map(|(backend, error)| format!("backend {backend}: {error}")).collect();
     lines.join("; ")
 }
 
@@ -171,13 +172,16 @@ impl Known {
     fn parse(blob: &wire::Blob, backends: &[BackendId]) -> Result<Self, BlobError> {
         let coding = Coding::from_wire(blob.coding.as_ref())?;
         if backends.len() != coding.fragments() {
-            return Err(BlobError::Record("the placement has another number of backends than the coding fragments"));
+            return Err(BlobError::Record(
+                "the placement has another number of backends than the coding fragments",
+            ));
         }
         let layout = Layout::new(coding, blob.size);
         layout.rows().ok_or(BlobError::TooLarge { size: blob.size })?;
         Ok(Self {
             op_id: OpId::from_wire(&blob.op_id).ok_or(BlobError::Record("the op id is not one"))?,
-            attempt: u8::try_from(blob.attempt).map_err(|_| BlobError::Record("the attempt is beyond 255"))?,
+            attempt: u8::try_from(blob.attempt)
+                .map_err(|_| BlobError::Record("the attempt is beyond 255"))?,
             layout,
         })
     }

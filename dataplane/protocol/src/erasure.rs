@@ -41,11 +41,15 @@ pub struct Coding {
 /// Why a stored or configured coding is not one.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CodingError {
-    #[error("a coding needs one data fragment at least and {FRAGMENTS_MAX} fragments at most, not {data}+{parity}")]
+    #[error(
+        "a coding needs one data fragment at least and {FRAGMENTS_MAX} fragments at most, not {data}+{parity}"
+    )]
     Fragments { data: u32, parity: u32 },
     #[error("copies have one data fragment, not {data}")]
     CopiesData { data: u32 },
-    #[error("a piece has {PIECE_BYTES_MIN} to {PIECE_BYTES_MAX} bytes in steps of {PIECE_ALIGN_BYTES}, not {piece_bytes}")]
+    #[error(
+        "a piece has {PIECE_BYTES_MIN} to {PIECE_BYTES_MAX} bytes in steps of {PIECE_ALIGN_BYTES}, not {piece_bytes}"
+    )]
     PieceBytes { piece_bytes: u32 },
     #[error("coding scheme {scheme} is not known to this version")]
     Scheme { scheme: i32 },
@@ -106,7 +110,9 @@ impl Coding {
         if scheme == Scheme::Copies && data != 1 {
             return Err(CodingError::CopiesData { data });
         }
-        if !(PIECE_BYTES_MIN..=PIECE_BYTES_MAX).contains(&piece_bytes) || piece_bytes % PIECE_ALIGN_BYTES != 0 {
+        if !(PIECE_BYTES_MIN..=PIECE_BYTES_MAX).contains(&piece_bytes)
+            || !piece_bytes.is_multiple_of(PIECE_ALIGN_BYTES)
+        {
             return Err(CodingError::PieceBytes { piece_bytes });
         }
         Ok(Self { scheme, data: data as u8, parity: parity as u8, piece_bytes })
@@ -153,7 +159,9 @@ mod tests {
 
     #[test]
     fn the_wire_form_comes_back() {
-        for coding in [Coding::copies(2, 4096), Coding::reed_solomon(4, 2, 262_144), Coding::reed_solomon(1, 0, 4096)] {
+        for coding in
+            [Coding::copies(2, 4096), Coding::reed_solomon(4, 2, 262_144), Coding::reed_solomon(1, 0, 4096)]
+        {
             let coding = coding.unwrap();
             assert_eq!(Coding::from_wire(Some(&coding.to_wire())), Ok(coding));
         }

@@ -25,10 +25,17 @@ pub struct Class {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
     /// An erasure code over all drives of the writing node: `parity` of them may be lost.
-    Local { parity: usize },
+    Local {
+        parity: usize,
+    },
     /// This many whole copies.
-    Copies { copies: usize },
-    ReedSolomon { data: usize, parity: usize },
+    Copies {
+        copies: usize,
+    },
+    ReedSolomon {
+        data: usize,
+        parity: usize,
+    },
 }
 
 /// What must not fail together.
@@ -85,11 +92,17 @@ pub struct Placement {
 /// Why a blob cannot be placed: what the class asks for and what there is.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
-    #[error("class {class} needs {need} drives or backends and {have} are known; register more or lower the parity")]
+    #[error(
+        "class {class} needs {need} drives or backends and {have} are known; register more or lower the parity"
+    )]
     TooFewBackends { class: u32, need: usize, have: usize },
-    #[error("class {class} must reach {need} of {fragments} backends, only {writable} take writes now; out: {out}")]
+    #[error(
+        "class {class} must reach {need} of {fragments} backends, only {writable} take writes now; out: {out}"
+    )]
     NoQuorum { class: u32, need: usize, fragments: usize, writable: usize, out: String },
-    #[error("class {class} must spread over {need} different values of {level:?}, those that take writes have {have}")]
+    #[error(
+        "class {class} must spread over {need} different values of {level:?}, those that take writes have {have}"
+    )]
     TooNarrow { class: u32, level: Level, need: usize, have: usize },
     #[error("class {class}: {error}")]
     Coding { class: u32, error: CodingError },
@@ -105,8 +118,8 @@ pub fn place(
 ) -> Result<Placement, Refusal> {
     let ring = ring(class, node, backends, op);
     let (data, parity) = shape(class, ring.len())?;
-    let coding =
-        Coding::for_blob(data as u32, parity as u32, size).map_err(|error| Refusal::Coding { class: class.id, error })?;
+    let coding = Coding::for_blob(data as u32, parity as u32, size)
+        .map_err(|error| Refusal::Coding { class: class.id, error })?;
     if ring.len() < coding.fragments() {
         return Err(Refusal::TooFewBackends { class: class.id, need: coding.fragments(), have: ring.len() });
     }

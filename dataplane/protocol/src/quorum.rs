@@ -104,7 +104,10 @@ mod tests {
 
     #[test]
     fn quorums_by_class() {
-        assert_eq!([(2, 2), (4, 2), (1, 2), (3, 1), (1, 0), (4, 0)].map(|(k, m)| write_quorum(k, m)), [3, 5, 2, 3, 1, 4]);
+        assert_eq!(
+            [(2, 2), (4, 2), (1, 2), (3, 1), (1, 0), (4, 0)].map(|(k, m)| write_quorum(k, m)),
+            [3, 5, 2, 3, 1, 4]
+        );
     }
 
     #[test]

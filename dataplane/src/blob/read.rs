@@ -33,6 +33,12 @@ pub(super) enum Event {
     Tick,
 }
 
+/// Since when the next bytes are waited for, and since when for the pieces asked for last.
+struct Waiting {
+    all: Instant,
+    others_asked: Instant,
+}
+
 /// A range of a blob being read.
 pub struct BlobReader<D, R> {
     blobs: Blobs<D, R>,
@@ -80,6 +86,8 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
     /// # Errors
     /// When fewer pieces than the code needs can be read in time. Bytes before that point were given and are right.
     pub async fn next(&mut self) -> Result<Option<Chunk>, BlobError> {
+        // Only time spent here counts: a client that reads slowly makes no drive late.
+        let mut since = Waiting { all: R::now(), others_asked: R::now() };
         loop {
             self.open_rows();
             while let Some(event) = self.mailbox.take() {
@@ -96,7 +104,7 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
             if let Some(lost) = row.lost {
                 return Err(self.unreadable(lost));
             }
-            self.check_time()?;
+            self.check_time(&mut since)?;
             self.tick();
             let event = self.mailbox.next().await;
             self.handle(event);
@@ -121,11 +129,10 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
 
     /// Starts a row with the fragments of `order`; when those cannot suffice, with all that were not tried in vain.
     fn begin(&self, row: u32, order: Vec<u8>) -> (RowRead, Vec<Fetch>) {
-        let began = R::now();
         let gather = |order| Gather::new(self.known.layout, row, &self.range, order);
         match gather(order).or_else(|_| gather(self.order(0, true))) {
-            Ok((gather, fetches)) => (RowRead::new(gather, began), fetches),
-            Err(lost) => (RowRead::lost(row, lost, began), Vec::new()),
+            Ok((gather, fetches)) => (RowRead::new(gather), fetches),
+            Err(lost) => (RowRead::lost(row, lost), Vec::new()),
         }
     }
 
@@ -176,7 +183,11 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
         // A drive that gives another length than the layout says holds another blob's piece or half of one.
         let result = result.and_then(|read| {
             let whole = read.bytes.len() == fetch.within.len();
-            if whole { Ok(read.bytes) } else { Err(DriveError::Rotten("a piece of another length than its blob says")) }
+            if whole {
+                Ok(read.bytes)
+            } else {
+                Err(DriveError::Rotten("a piece of another length than its blob says"))
+            }
         });
         let arrival = match result {
             Ok(bytes) => Ok(self.open[at].arrived(&fetch, bytes)),
@@ -218,15 +229,15 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
     }
 
     /// What is out for too long is computed from others; much later the read fails.
-    fn check_time(&mut self) -> Result<(), BlobError> {
-        let now: Instant = R::now();
+    fn check_time(&mut self, since: &mut Waiting) -> Result<(), BlobError> {
+        let now = R::now();
         let Some(row) = self.open.front_mut() else { return Ok(()) };
-        let waited = now.duration_since(row.began);
-        if waited >= BLOB_READ_WAIT {
+        if now.duration_since(since.all) >= BLOB_READ_WAIT {
             let lost = RowLost { row: row.row(), have: 0, need: self.known.layout.coding().data() };
             return Err(self.unreadable(lost));
         }
-        if waited >= BLOB_READ_PATIENCE && !std::mem::replace(&mut row.hurried, true) {
+        if now.duration_since(since.others_asked) >= BLOB_READ_PATIENCE {
+            since.others_asked = now; // they may be late too
             let (number, fetches) = (row.row(), row.hurry());
             self.fetch(number, fetches);
         }

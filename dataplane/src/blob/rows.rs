@@ -1,7 +1,5 @@
 //! One row that is being read: the pieces that came, and what leaves of them.
 
-use std::time::Instant;
-
 use holdfast_protocol::erasure::{Arrival, Coder, Fetch, Gather, RowLost};
 
 use crate::rt::{AlignedBuf, Chunk};
@@ -20,20 +18,18 @@ pub(super) struct RowRead {
     /// Bit i: fragment i failed in this row.
     pub(super) tried: u64,
     pub(super) lost: Option<RowLost>,
-    pub(super) began: Instant,
-    pub(super) hurried: bool,
 }
 
 impl RowRead {
-    pub(super) fn new(gather: Gather, began: Instant) -> Self {
-        Self { number: gather.row(), gather: Some(gather), ..Self::empty(began) }
+    pub(super) fn new(gather: Gather) -> Self {
+        Self { number: gather.row(), gather: Some(gather), ..Self::empty() }
     }
 
-    pub(super) fn lost(number: u32, lost: RowLost, began: Instant) -> Self {
-        Self { number, lost: Some(lost), ..Self::empty(began) }
+    pub(super) fn lost(number: u32, lost: RowLost) -> Self {
+        Self { number, lost: Some(lost), ..Self::empty() }
     }
 
-    fn empty(began: Instant) -> Self {
+    fn empty() -> Self {
         Self {
             number: 0,
             gather: None,
@@ -43,8 +39,6 @@ impl RowRead {
             decoded: false,
             tried: 0,
             lost: None,
-            began,
-            hurried: false,
         }
     }
 
@@ -70,7 +64,8 @@ impl RowRead {
 
     /// Whether this is the answer to the last question.
     pub(super) fn wants(&self, fetch: &Fetch) -> bool {
-        !self.decoded && self.asked.get(usize::from(fetch.index)).is_some_and(|asked| asked.as_ref() == Some(fetch))
+        !self.decoded
+            && self.asked.get(usize::from(fetch.index)).is_some_and(|asked| asked.as_ref() == Some(fetch))
     }
 
     pub(super) fn arrived(&mut self, fetch: &Fetch, bytes: Chunk) -> Arrival {
@@ -118,10 +113,15 @@ impl RowRead {
         self.pieces.resize(fragments, None);
         self.asked.resize(fragments, None);
         let present: Vec<Option<Chunk>> = (0..fragments)
-            .map(|i| self.pieces[i].take().filter(|_| gather.is_here(i as u8)).map(|piece| padded(piece, len)))
+            .map(|i| {
+                self.pieces[i].take().filter(|_| gather.is_here(i as u8)).map(|piece| padded(piece, len))
+            })
             .collect();
-        let wanted: Vec<u8> =
-            gather.spans()[self.given..].iter().map(|s| s.index).filter(|i| present[usize::from(*i)].is_none()).collect();
+        let wanted: Vec<u8> = gather.spans()[self.given..]
+            .iter()
+            .map(|s| s.index)
+            .filter(|i| present[usize::from(*i)].is_none())
+            .collect();
         let mut rebuilt: Vec<AlignedBuf> = wanted.iter().map(|_| uncovered(len)).collect();
         let slices: Vec<Option<&[u8]>> = present.iter().map(|p| p.as_deref()).collect();
         let mut out: Vec<&mut [u8]> = rebuilt.iter_mut().map(|b| &mut b[..]).collect();

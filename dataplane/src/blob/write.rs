@@ -158,7 +158,9 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
         let coding = self.placement.coding;
         let pieces = match coding.scheme() {
             Scheme::Copies => row.into_copies(coding),
-            Scheme::ReedSolomon => row.into_pieces(coding, &*self.blobs.coders.coder(coding.data(), coding.parity())),
+            Scheme::ReedSolomon => {
+                row.into_pieces(coding, &*self.blobs.coders.coder(coding.data(), coding.parity()))
+            }
         };
         let number = self.row;
         self.row = number.checked_add(1).ok_or(BlobError::TooLarge { size: self.pushed })?;
@@ -263,7 +265,11 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
         let now = R::now();
         if done < self.tally.quorum() {
             let patient = now.duration_since(began) < BLOB_QUORUM_WAIT;
-            return if patient { Ok(()) } else { Err(BlobError::TooSlow { need: self.tally.quorum(), done }) };
+            return if patient {
+                Ok(())
+            } else {
+                Err(BlobError::TooSlow { need: self.tally.quorum(), done })
+            };
         }
         let spare = self.tally.quorum() > self.placement.coding.data();
         let wait = if spare { BLOB_LAGGARD_WAIT } else { BLOB_LAGGARD_WAIT_SPARELESS };
@@ -282,7 +288,9 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
                 let progress = &mut self.progress[usize::from(index)];
                 progress.out -= 1;
                 match result {
-                    Ok(receipt) => progress.receipt = Some(progress.receipt.map_or(receipt, |r| r.min(receipt))),
+                    Ok(receipt) => {
+                        progress.receipt = Some(progress.receipt.map_or(receipt, |r| r.min(receipt)))
+                    }
                     Err(error) => self.break_off(index, error),
                 }
                 self.flush_if_complete(index);
@@ -339,8 +347,14 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
         let mailbox = std::mem::replace(&mut self.mailbox, Mailbox::new());
         let progress = std::mem::take(&mut self.progress);
         if !chosen.is_empty() {
-            let fragments = chosen.into_iter().map(|i| (self.fragment(i), self.placement.backends[usize::from(i)]));
-            let sweep = Sweep { drives: self.blobs.drives.clone(), fragments: fragments.collect(), progress, mailbox };
+            let fragments =
+                chosen.into_iter().map(|i| (self.fragment(i), self.placement.backends[usize::from(i)]));
+            let sweep = Sweep {
+                drives: self.blobs.drives.clone(),
+                fragments: fragments.collect(),
+                progress,
+                mailbox,
+            };
             R::spawn(sweep.run());
         }
     }

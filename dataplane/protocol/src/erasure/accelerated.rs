@@ -14,7 +14,8 @@ pub(super) struct SimdAccel {
 
 impl SimdAccel {
     pub(super) fn new(data: usize, parity: usize) -> Self {
-        let code = ReedSolomon::new(data, parity).expect("a checked coding has data and parity within bounds");
+        let code =
+            ReedSolomon::new(data, parity).expect("a checked coding has data and parity within bounds");
         Self { code, matrix: code_matrix(data, parity) }
     }
 }

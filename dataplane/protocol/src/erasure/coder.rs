@@ -165,17 +165,26 @@ mod tests {
         let coders = all(data, parity);
         let expected = encode(&*coders[0], &pieces, len);
         let whole: Vec<&Vec<u8>> = pieces.iter().chain(&expected).collect();
-        let mut wanted: Vec<u8> = order.iter().copied().filter(|i| usize::from(*i) < data + parity).take(lost).collect();
+        let mut wanted: Vec<u8> =
+            order.iter().copied().filter(|i| usize::from(*i) < data + parity).take(lost).collect();
         wanted.sort_unstable();
         for coder in &coders {
             assert_eq!(encode(&**coder, &pieces, len), expected, "{} {data}+{parity} x {len}", coder.name());
-            let present: Vec<Option<&[u8]>> =
-                whole.iter().enumerate().map(|(i, p)| (!wanted.contains(&(i as u8))).then_some(p.as_slice())).collect();
+            let present: Vec<Option<&[u8]>> = whole
+                .iter()
+                .enumerate()
+                .map(|(i, p)| (!wanted.contains(&(i as u8))).then_some(p.as_slice()))
+                .collect();
             let mut out = vec![vec![0x55; len]; wanted.len()];
             let mut slices: Vec<&mut [u8]> = out.iter_mut().map(Vec::as_mut_slice).collect();
             coder.reconstruct(&present, &wanted, &mut slices).unwrap();
             for (i, rebuilt) in wanted.iter().zip(&out) {
-                assert_eq!(rebuilt, whole[usize::from(*i)], "{} lost {wanted:?} of {data}+{parity}", coder.name());
+                assert_eq!(
+                    rebuilt,
+                    whole[usize::from(*i)],
+                    "{} lost {wanted:?} of {data}+{parity}",
+                    coder.name()
+                );
             }
         }
     }
@@ -218,7 +227,10 @@ mod tests {
             let piece = [1u8; 64];
             let present = [Some(&piece[..]), None, None, Some(&piece[..]), None];
             let mut out = [0u8; 64];
-            assert_eq!(coder.reconstruct(&present, &[1], &mut [&mut out]), Err(TooFewPieces { have: 2, need: 3 }));
+            assert_eq!(
+                coder.reconstruct(&present, &[1], &mut [&mut out]),
+                Err(TooFewPieces { have: 2, need: 3 })
+            );
         }
     }
 

@@ -61,7 +61,12 @@ pub struct Gather {
 impl Gather {
     /// `order`: fragments by preference, those known to be bad left out; data fragments are first unless there is a reason.
     /// Gives what to fetch first.
-    pub fn new(layout: Layout, row: u32, range: &Range<u64>, order: Vec<u8>) -> Result<(Self, Vec<Fetch>), RowLost> {
+    pub fn new(
+        layout: Layout,
+        row: u32,
+        range: &Range<u64>,
+        order: Vec<u8>,
+    ) -> Result<(Self, Vec<Fetch>), RowLost> {
         let spans: Vec<Span> = match layout.coding().scheme() {
             Scheme::Copies => copy_spans(&layout, row, range, &order),
             Scheme::ReedSolomon => layout.spans(row, range).collect(),
@@ -119,7 +124,8 @@ impl Gather {
     pub fn failed(&mut self, index: u8) -> Result<Arrival, RowLost> {
         self.pieces[usize::from(index)] = State::Lost;
         self.order.retain(|i| *i != index);
-        let fetches = if self.layout.coding().scheme() == Scheme::Copies { self.next_copy()? } else { self.degrade()? };
+        let fetches =
+            if self.layout.coding().scheme() == Scheme::Copies { self.next_copy()? } else { self.degrade()? };
         if self.can_decode() {
             return Ok(Arrival::Decode);
         }
@@ -183,9 +189,13 @@ impl Gather {
             return Err(RowLost { row: self.row, have: self.order.len(), need });
         }
         let counted = self.pieces.iter().filter(|p| matches!(p, State::Asked | State::Here)).count();
-        let helpers: Vec<u8> = self.order.iter().copied().filter(|i| self.pieces[usize::from(*i)] == State::Idle).collect();
-        let fetches: Vec<Fetch> =
-            helpers.into_iter().take((need + spare).saturating_sub(counted)).map(|index| self.helper(index)).collect();
+        let helpers: Vec<u8> =
+            self.order.iter().copied().filter(|i| self.pieces[usize::from(*i)] == State::Idle).collect();
+        let fetches: Vec<Fetch> = helpers
+            .into_iter()
+            .take((need + spare).saturating_sub(counted))
+            .map(|index| self.helper(index))
+            .collect();
         fetches.iter().for_each(|f| self.pieces[usize::from(f.index)] = State::Asked);
         Ok(fetches)
     }

@@ -117,7 +117,8 @@ mod tests {
     fn coding() -> impl Strategy<Value = Coding> {
         (1u32..9, 0u32..5, 64u32..256, any::<bool>()).prop_map(|(data, parity, steps, copies)| {
             let piece = steps * 64;
-            if copies { Coding::copies(parity, piece) } else { Coding::reed_solomon(data, parity, piece) }.unwrap()
+            if copies { Coding::copies(parity, piece) } else { Coding::reed_solomon(data, parity, piece) }
+                .unwrap()
         })
     }
 
@@ -151,7 +152,7 @@ mod tests {
             let mut total = 0u64;
             for row in 0..rows {
                 let piece = layout.piece_len(row);
-                prop_assert!(piece % 64 == 0 && piece <= coding.piece_bytes());
+                prop_assert!(piece.is_multiple_of(64) && piece <= coding.piece_bytes());
                 prop_assert!(piece > 0);
                 total += (0..coding.data()).map(|i| u64::from(layout.stored_len(row, i as u8))).sum::<u64>();
             }

@@ -33,7 +33,8 @@ const fn products() -> [[u8; 256]; 256] {
         let mut b: usize = 1;
         while b < 256 {
             let low = b & b.wrapping_neg();
-            table[a][b] = if low == b { multiply_slowly(a as u8, b as u8) } else { table[a][low] ^ table[a][b ^ low] };
+            table[a][b] =
+                if low == b { multiply_slowly(a as u8, b as u8) } else { table[a][low] ^ table[a][b ^ low] };
             b += 1;
         }
         a += 1;
@@ -77,7 +78,8 @@ fn invert(mut rows: Rows) -> Rows {
         row.extend((0..n).map(|c| u8::from(c == i)));
     }
     for pivot in 0..n {
-        let found = (pivot..n).find(|&r| rows[r][pivot] != 0).expect("a code matrix without independent rows");
+        let found =
+            (pivot..n).find(|&r| rows[r][pivot] != 0).expect("a code matrix without independent rows");
         rows.swap(pivot, found);
         let factor = inverse(rows[pivot][pivot]);
         rows[pivot].iter_mut().for_each(|v| *v = product(*v, factor));

@@ -105,8 +105,11 @@ fn draining_drives_and_other_nodes_get_nothing() {
 
 #[test]
 fn copies_spread_over_regions_or_are_refused() {
-    let class =
-        Class { id: 2, rule: Rule::Copies { copies: 3 }, spread: Spread { distinct: Level::Region, at_least: 2 } };
+    let class = Class {
+        id: 2,
+        rule: Rule::Copies { copies: 3 },
+        spread: Spread { distinct: Level::Region, at_least: 2 },
+    };
     let mut backends: Vec<_> = (0..6).map(|i| drive(i, "a", "eu", BackendState::Active)).collect();
     backends[5].region = "us".into();
     for n in 0..30 {
