@@ -77,6 +77,44 @@ pub trait Drives: 'static {
     }
 }
 
+/// A shared handle is a handle.
+impl<D: Drives> Drives for std::rc::Rc<D> {
+    fn append(&self, backend: BackendId, piece: Piece) -> impl Future<Output = Result<Receipt, DriveError>> {
+        (**self).append(backend, piece)
+    }
+
+    fn flush(&self, backend: BackendId, first: Receipt) -> impl Future<Output = Result<(), DriveError>> {
+        (**self).flush(backend, first)
+    }
+
+    fn read(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+        range: Range<u32>,
+    ) -> impl Future<Output = Result<PieceRead, DriveError>> {
+        (**self).read(backend, id, row, range)
+    }
+
+    fn delete(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        rows: u32,
+    ) -> impl Future<Output = Result<(), DriveError>> {
+        (**self).delete(backend, id, rows)
+    }
+
+    fn statuses(&self) -> Vec<DriveStatus> {
+        (**self).statuses()
+    }
+
+    fn writable(&self) -> Vec<BackendId> {
+        (**self).writable()
+    }
+}
+
 /// One piece on its way to a drive: one row of one fragment.
 #[derive(Clone, Debug)]
 pub struct Piece {

@@ -161,7 +161,7 @@ fn check_header(drive: &Drive, key: Key, location: Location, bytes: &[u8]) -> Re
     if same { Ok(parsed) } else { Err(DriveError::Rotten("another piece stands there")) }
 }
 
-impl<R: Rt> Drives for Rc<CoreDrives<R>> {
+impl<R: Rt> Drives for CoreDrives<R> {
     async fn append(&self, backend: BackendId, piece: Piece) -> Result<Receipt, DriveError> {
         self.writer(backend)?.append(piece).await
     }
