@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use holdfast_common::id::OpId;
@@ -60,15 +61,16 @@ pub struct Core<E: Env> {
     /// Interned lists of backends.
     placements: RefCell<HashMap<Vec<u32>, u32>>,
     view: RefCell<(u64, Arc<View>)>,
-    pub counters: Rc<Counters>,
+    pub counters: Arc<Counters>,
 }
 
-/// What a core counts about metadata; summed at scrape.
+/// What a core counts about metadata and requests; summed at scrape. Only its own core writes to it.
 #[derive(Default)]
 pub struct Counters {
-    pub hot_hits: std::cell::Cell<u64>,
-    pub cache_hits: std::cell::Cell<u64>,
-    pub lookups: std::cell::Cell<u64>,
+    pub hot_hits: AtomicU64,
+    pub cache_hits: AtomicU64,
+    pub lookups: AtomicU64,
+    pub in_flight: AtomicU64,
 }
 
 impl<E: Env> Core<E> {
@@ -92,7 +94,7 @@ impl<E: Env> Core<E> {
             lookups: RefCell::default(),
             placements: RefCell::default(),
             view,
-            counters: Rc::default(),
+            counters: Arc::default(),
         }
     }
 

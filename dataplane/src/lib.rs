@@ -11,6 +11,7 @@ pub mod index;
 pub mod limits;
 pub mod link;
 pub mod metrics;
+pub mod node;
 pub mod ops;
 pub mod ops_listener;
 pub mod rt;

@@ -1,1 +1,188 @@
-//! (being written)
+//! The S3 operations: one file each, straight-line, read top to bottom, over the one type parameter `E: Env`.
+//!
+//! [`Service`] is the way in: head -> typed operation -> proof of who asks -> the operation's file, which takes the
+//! grants it needs before it reads a byte of the body. Every refusal comes back here as an [`S3Error`] and is answered once.
+
+mod abort_upload;
+mod call;
+mod complete_upload;
+mod copy_object;
+mod create_bucket;
+mod create_upload;
+mod delete_bucket;
+mod delete_object;
+mod delete_objects;
+mod get_object;
+mod head_bucket;
+mod intake;
+mod list_buckets;
+mod list_objects;
+mod list_parts;
+mod list_uploads;
+mod object_stream;
+mod put_object;
+mod receive;
+mod upload_part;
+mod upload_part_copy;
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use holdfast_protocol::digest::DigestPlan;
+use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::http::head::{HeadError, RequestHead};
+use holdfast_protocol::http::response::ResponseHead;
+use holdfast_protocol::operation::{Addressing, Operation, Routed, route};
+use holdfast_protocol::sigv4::{Verified, authenticate};
+
+use crate::env::{Core, Counters, Env};
+use crate::metrics;
+use crate::rt::{Conn, Rt as _};
+use crate::server::{Context, Handler, Refusal, RequestBody, Response};
+use call::Call;
+use intake::Intake;
+
+/// One core's S3 service.
+pub struct Service<E: Env> {
+    core: Rc<Core<E>>,
+    addressing: Addressing,
+}
+
+impl<E: Env> Service<E> {
+    #[must_use]
+    pub fn new(core: Rc<Core<E>>) -> Self {
+        let addressing = Addressing::new(&core.settings.domains);
+        Self { core, addressing }
+    }
+
+    async fn answer<C: Conn>(
+        &self,
+        head: &RequestHead,
+        body: &mut RequestBody<'_, C>,
+        context: &Context,
+        name: &mut &'static str,
+    ) -> Result<Response, S3Error> {
+        let Routed { bucket, key, operation, expected_bucket_owner } = route(head, &self.addressing)?;
+        *name = operation.name();
+        let view = self.core.view();
+        if !view.ready && view.keys_unknown() {
+            return Err(S3Error::new(Code::ServiceUnavailable)
+                .message("This node has not yet heard from its control plane. Please try again."));
+        }
+        let region = &self.core.settings.region;
+        let Verified { who, payload } = authenticate(head, &*view, region, context.received_ms)?;
+        metrics::core().payload_mode(payload.kind());
+        let call = Call { core: &self.core, who, view, bucket, key, expected_bucket_owner, context, head };
+        call.check_expected_owner()?;
+        self.perform(&call, operation, Intake::new(body, payload)).await
+    }
+
+    async fn perform<C: Conn>(
+        &self,
+        call: &Call<'_, E>,
+        operation: Operation,
+        mut intake: Intake<'_, '_, C>,
+    ) -> Result<Response, S3Error> {
+        // An operation without a body may still have been signed with one's hash: it must be empty, and match.
+        if operation.body().is_none() {
+            intake.expect_nothing(DigestPlan::default());
+        }
+        match operation {
+            Operation::ListBuckets(input) => list_buckets::run(call, input),
+            Operation::CreateBucket(claims) => create_bucket::run(call, claims, intake).await,
+            Operation::HeadBucket => head_bucket::head(call),
+            Operation::GetBucketLocation => head_bucket::location(call),
+            Operation::DeleteBucket => delete_bucket::run(call).await,
+            Operation::ListObjects(input) => list_objects::run(call, input).await,
+            Operation::ListMultipartUploads(input) => list_uploads::run(call, input).await,
+            Operation::DeleteObjects(claims) => delete_objects::run(call, claims, intake).await,
+            Operation::PutObject(input) => put_object::run(call, *input, intake).await,
+            Operation::CopyObject(input) => copy_object::run(call, *input).await,
+            Operation::GetObject(input) => get_object::run(call, *input, true).await,
+            Operation::HeadObject(input) => get_object::run(call, *input, false).await,
+            Operation::DeleteObject(input) => delete_object::run(call, input).await,
+            Operation::CreateMultipartUpload(input) => create_upload::run(call, *input).await,
+            Operation::UploadPart(input) => upload_part::run(call, input, intake).await,
+            Operation::UploadPartCopy(input) => upload_part_copy::run(call, *input).await,
+            Operation::CompleteMultipartUpload(input) => complete_upload::run(call, *input, intake).await,
+            Operation::AbortMultipartUpload(upload) => abort_upload::run(call, upload).await,
+            Operation::ListParts(input) => list_parts::run(call, input).await,
+        }
+    }
+}
+
+impl<E: Env, C: Conn> Handler<C> for Service<E> {
+    async fn handle(&self, head: &RequestHead, body: &mut RequestBody<'_, C>, context: &Context) -> Response {
+        let mut name = "unknown";
+        let _in_flight = InFlight::count(&self.core.counters);
+        let answered = self.answer(head, body, context, &mut name).await;
+        answered.unwrap_or_else(|error| refusal(&error, &resource(head), context)).operation(name)
+    }
+
+    fn refuse(&self, why: Refusal, context: &Context) -> Response {
+        let error = match why {
+            Refusal::Head(error) => S3Error::from(error),
+            Refusal::HeadLate => S3Error::new(Code::RequestTimeout),
+            Refusal::ConnectionsFull => S3Error::new(Code::SlowDown),
+            Refusal::AnswerFailed => S3Error::new(Code::InternalError),
+        };
+        let status = match why {
+            Refusal::Head(error) => HeadError::status(error),
+            _ => error.status(),
+        };
+        refusal_with_status(&error, status, "", context)
+    }
+}
+
+/// The path as sent, for `<Resource>`.
+fn resource(head: &RequestHead) -> String {
+    String::from_utf8_lossy(head.path()).into_owned()
+}
+
+/// The answer to a refused request. Our own faults are logged here, once, with the request's id.
+fn refusal(error: &S3Error, resource: &str, context: &Context) -> Response {
+    if error.status() >= 500 {
+        tracing::warn!(request_id = %context.request_id, %resource, %error, "answered with an error of ours");
+    }
+    refusal_with_status(error, error.status(), resource, context)
+}
+
+fn refusal_with_status(error: &S3Error, status: u16, resource: &str, context: &Context) -> Response {
+    let mut head = ResponseHead::new(status, context.received_ms);
+    if let Some(seconds) = error.retry_after_s {
+        call::set(&mut head, "Retry-After", seconds.to_string());
+    }
+    for (name, header) in [("ETag", "ETag"), ("LastModified", "Last-Modified"), ("ContentRange", "Content-Range")] {
+        if let Some((_, value)) = error.extra.iter().find(|(element, _)| *element == name) {
+            call::set(&mut head, header, value);
+        }
+    }
+    let response = if error.has_body() {
+        call::set(&mut head, "Content-Type", "application/xml");
+        Response::bytes(head, error.to_xml(resource, context.request_id.as_str(), &context.host_id))
+    } else {
+        Response::empty(head)
+    };
+    response.closing(error.close)
+}
+
+/// Counts a request for as long as it lives, dropped ones too.
+struct InFlight<'a>(&'a Counters);
+
+impl<'a> InFlight<'a> {
+    fn count(counters: &'a Counters) -> Self {
+        counters.in_flight.fetch_add(1, Relaxed);
+        Self(counters)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What `E` calls now; operations stamp their answers with it.
+fn now_ms<E: Env>() -> u64 {
+    E::Rt::unix_ms()
+}

@@ -220,7 +220,7 @@ fn write_loop(db: &DB, writes: &flume::Receiver<Write>) {
                 Write::Stop => stop = true,
             }
         }
-        if let Err(error) = db.write_opt(&batch, &unlogged) {
+        if let Err(error) = db.write_opt(batch, &unlogged) {
             tracing::error!(%error, "the metadata cache cannot be written; it is ignored from here on");
             // Entries that stay behind are harmless while this process lives (their slots were raised), and the stored
             // watermark stays behind with them, so the next start replays from before this batch.

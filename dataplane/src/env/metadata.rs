@@ -1,6 +1,7 @@
 //! Asking: records from the caches under a lease, else from the authority; listings and uploads always from there.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use holdfast_common::id::BackendId;
@@ -73,7 +74,7 @@ impl<E: Env> Core<E> {
         };
         let hot = self.hot.borrow_mut().find(bucket_id, key);
         if let Some(cached) = hot.filter(may_show) {
-            self.counters.hot_hits.set(self.counters.hot_hits.get() + 1);
+            self.counters.hot_hits.fetch_add(1, Relaxed);
             return Some(cached);
         }
         if !self.state.lease_live(E::Rt::boottime_ms()) {
@@ -83,7 +84,7 @@ impl<E: Env> Core<E> {
         if !may_show(&stored) {
             return None;
         }
-        self.counters.cache_hits.set(self.counters.cache_hits.get() + 1);
+        self.counters.cache_hits.fetch_add(1, Relaxed);
         self.hot.borrow_mut().keep(bucket_id, key.clone(), stored.clone());
         Some(stored)
     }
@@ -124,7 +125,7 @@ impl<E: Env> Core<E> {
     }
 
     async fn ask(&self, bucket_id: u64, key: &Bytes) -> Shared {
-        self.counters.lookups.set(self.counters.lookups.get() + 1);
+        self.counters.lookups.fetch_add(1, Relaxed);
         let lookup = wire::LookupQuery { bucket_id, key: key.clone(), ..Default::default() };
         let answer = self.query(query::Query::Lookup(lookup)).await?;
         let answer::Answer::Lookup(found) = answer.1 else {
@@ -251,6 +252,16 @@ impl<E: Env> Core<E> {
     ) -> Result<BlobWriter<E::Drives, E::Rt>, S3Error> {
         let placement = self.place_blob(blob.op_id, blob.size)?;
         Ok(self.blobs.write(blob, &placement))
+    }
+
+    /// Deletes, in the background, a blob of this node that was refused by the authority and so never was anybody's.
+    pub fn blob_discard(&self, blob: wire::Blob, backends: Vec<BackendId>) {
+        let blobs = self.blobs.clone();
+        E::Rt::spawn(async move {
+            if let Err(error) = blobs.delete(&blob, &backends).await {
+                tracing::warn!(%error, "a refused blob was not deleted; the reaper will find it");
+            }
+        });
     }
 
     /// Reads a span of a blob that a record of this grant names.

@@ -28,9 +28,13 @@ pub struct NodeState {
     applied: AtomicU64,
     view: RwLock<Arc<View>>,
     view_generation: AtomicU64,
+    on_change: Mutex<Option<OnChange>>,
     open_ops: Mutex<std::collections::BTreeSet<[u8; 16]>>,
     pub cache: CacheWriter,
 }
+
+/// Told of each new view before anybody else sees it.
+pub type OnChange = Box<dyn Fn(&View) + Send>;
 
 /// Configuration as of one moment: an immutable snapshot that cores hold by `Arc`.
 #[derive(Default, Clone)]
@@ -85,15 +89,17 @@ impl KeySource for View {
 
 impl NodeState {
     #[must_use]
-    pub fn new(cache: CacheWriter) -> Self {
+    pub fn new(cache: CacheWriter, cluster_id: [u8; 16]) -> Self {
+        let view = View { cluster_id, ..View::default() };
         Self {
             slots: (0..limits::CACHE_SLOTS).map(|_| AtomicU64::new(0)).collect(),
             lease_until_ms: AtomicU64::new(0),
             floor: AtomicU64::new(0),
             acknowledged: AtomicU64::new(cache.recovered().acknowledged),
             applied: AtomicU64::new(cache.recovered().applied),
-            view: RwLock::default(),
+            view: RwLock::new(Arc::new(view)),
             view_generation: AtomicU64::new(0),
+            on_change: Mutex::default(),
             open_ops: Mutex::default(),
             cache,
         }
@@ -183,11 +189,19 @@ impl NodeState {
         self.view.read().clone()
     }
 
+    /// Who is told of each new view before it is visible.
+    pub fn on_change(&self, tell: OnChange) {
+        *self.on_change.lock() = Some(tell);
+    }
+
     /// Replaces the view by a changed copy; visible to every core's next request when this returns.
     pub(crate) fn change(&self, edit: impl FnOnce(&mut View)) {
         let mut held = self.view.write();
         let mut next = View::clone(&held);
         edit(&mut next);
+        if let Some(tell) = &*self.on_change.lock() {
+            tell(&next);
+        }
         *held = Arc::new(next);
         self.view_generation.fetch_add(1, Ordering::AcqRel);
     }
@@ -255,6 +269,12 @@ impl View {
             let tenants = Arc::make_mut(&mut self.tenants);
             tenants.extend(snapshot.tenants.into_iter().map(|tenant| (tenant.tenant_id, Arc::new(tenant))));
         }
+    }
+
+    /// Before the first session nothing is known, and nothing can be told from a wrong key.
+    #[must_use]
+    pub fn keys_unknown(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// Replaces everything: a new session starts from the authority's word alone.

@@ -1,0 +1,221 @@
+//! A node put together: identity, drives, cache, link, and what each core builds from them.
+//!
+//! Order of start: identity and drives first (what cannot be served must be said before a port is open), then the cache, then
+//! the link; cores come last. Order of stop is the reverse, so that nothing is asked of what is gone.
+
+mod identity;
+mod metrics;
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use holdfast_common::id::{BackendId, DriveId};
+use holdfast_common::wire;
+use holdfast_protocol::erasure::{CoderKind, Coders};
+use holdfast_protocol::placement::{Class, Level, Rule, Spread};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::blob::{Blobs, cpu_features};
+use crate::cache::{self, CacheReader, CacheWriter};
+use crate::config::Config;
+use crate::drives::{CoreDrives, DriveState, Engine, EngineConfig};
+use crate::env::{Core, Env, Settings};
+use crate::link::state::{NodeState, View};
+use crate::link::{self, LinkConfig, LinkHandle};
+use crate::ops::Service;
+use crate::rt::{CoreConfig, Rt};
+use crate::server::cores::CoreSetup;
+use identity::Identity;
+
+/// The real world: io_uring (or epoll), real drives, the gRPC link.
+pub struct Real<R>(PhantomData<fn() -> R>);
+
+impl<R: Rt> Env for Real<R> {
+    type Rt = R;
+    type Drives = Rc<CoreDrives<R>>;
+    type Link = LinkHandle;
+}
+
+/// What a process has once, whatever its cores are.
+pub struct Node {
+    identity: Identity,
+    settings: Arc<Settings>,
+    engine: Arc<Engine>,
+    state: Arc<NodeState>,
+    cache_reader: CacheReader,
+    cache_writer: CacheWriter,
+    link: LinkHandle,
+    link_stop: Mutex<Option<oneshot::Sender<()>>>,
+    coder: CoderKind,
+}
+
+impl Node {
+    /// Opens everything but the S3 port.
+    ///
+    /// # Errors
+    /// A sentence for the operator: what is wrong and what to do next.
+    pub fn open(config: &Config) -> Result<Arc<Self>, String> {
+        let identity = Identity::open(config)?;
+        let engine = open_engine(config, &identity)?;
+        let (cache_reader, cache_writer) = cache::open(&config.data_dir.join("cache"))?;
+        let state = Arc::new(NodeState::new(cache_writer.clone(), identity.cluster_id));
+        let settings = Arc::new(settings(config, &identity));
+        bind_drives(&state, &engine, &identity);
+        let (stop, stopped) = oneshot::channel();
+        let link_config = link_config(config, &identity, &engine);
+        let (link, _thread) = link::start(link_config, state.clone(), stopped)
+            .map_err(|error| format!("the control link's thread does not start: {error}; see `ulimit -u`"))?;
+        let coder = holdfast_protocol::erasure::choose(cpu_features());
+        if let Some(warning) = coder.warning() {
+            tracing::warn!("{warning}");
+        }
+        let link_stop = Mutex::new(Some(stop));
+        let node =
+            Self { identity, settings, engine, state, cache_reader, cache_writer, link, link_stop, coder };
+        let node = Arc::new(node);
+        metrics::register(&node);
+        Ok(node)
+    }
+
+    /// Whether requests can be answered: `Ok`, or what is waited for.
+    ///
+    /// # Errors
+    /// The clause that `/readyz` shows.
+    pub fn ready(&self) -> Result<(), String> {
+        let view = self.state.view();
+        if !view.ready {
+            return Err("no session with the control plane".to_owned());
+        }
+        let unbound = self.engine.statuses().iter().filter(|status| status.backend.is_none()).count();
+        if unbound > 0 { Err(format!("{unbound} drives are not registered yet")) } else { Ok(()) }
+    }
+
+    /// What `x-amz-id-2` says.
+    #[must_use]
+    pub fn host_id(&self) -> Arc<str> {
+        self.identity.node_id.clone()
+    }
+
+    /// After the cores have ended.
+    pub fn stop(&self) {
+        if let Some(stop) = self.link_stop.lock().take() {
+            let _ = stop.send(());
+        }
+        self.cache_writer.stop();
+        self.engine.stop();
+    }
+}
+
+/// What each core's thread builds.
+pub struct NodeSetup<R>(Arc<Node>, PhantomData<fn() -> R>);
+
+impl<R> NodeSetup<R> {
+    #[must_use]
+    pub fn new(node: Arc<Node>) -> Self {
+        Self(node, PhantomData)
+    }
+}
+
+impl<R> Clone for NodeSetup<R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+thread_local! {
+    /// This core's drives as something that can be closed; set by `build`, taken by `close`.
+    static CLOSE: std::cell::RefCell<Option<std::pin::Pin<Box<dyn Future<Output = ()>>>>> =
+        const { std::cell::RefCell::new(None) };
+}
+
+impl<R: Rt> CoreSetup<R> for NodeSetup<R> {
+    type Handler = Service<Real<R>>;
+
+    async fn build(&self, _core: &CoreConfig) -> std::io::Result<Self::Handler> {
+        let node = &self.0;
+        let drives = Rc::new(node.engine.core::<R>());
+        let closing = Rc::clone(&*drives);
+        CLOSE.set(Some(Box::pin(async move { closing.close().await })));
+        let blobs = Blobs::new(drives.clone(), Rc::new(Coders::new(node.coder)));
+        let (settings, state) = (node.settings.clone(), node.state.clone());
+        let core = Core::<Real<R>>::new(settings, state, drives, blobs, node.link.clone(), Some(node.cache_reader.clone()));
+        metrics::core_started(core.counters.clone());
+        Ok(Service::new(Rc::new(core)))
+    }
+
+    async fn close(&self, _core: &CoreConfig) {
+        if let Some(close) = CLOSE.take() {
+            close.await;
+        }
+    }
+}
+
+fn settings(config: &Config, identity: &Identity) -> Settings {
+    Settings {
+        region: config.region.clone(),
+        domains: config.domains.clone(),
+        class: Class {
+            id: 0,
+            rule: Rule::Local { parity: config.parity },
+            spread: Spread { distinct: Level::Drive, at_least: 1 },
+        },
+        node_id: identity.node_id.clone(),
+    }
+}
+
+fn open_engine(config: &Config, identity: &Identity) -> Result<Arc<Engine>, String> {
+    let opened = Engine::open(&EngineConfig {
+        drives: config.drives.clone(),
+        index: config.data_dir.join("index"),
+        cluster: identity.cluster_id,
+        segment_bytes: None,
+    })
+    .map_err(|error| error.to_string())?;
+    // Without `degraded_start` one drive that is refused stops the start: better a sentence now than a silent repair bill.
+    for refused in &opened.refused {
+        if !config.degraded_start {
+            return Err(format!("{refused}; or set `degraded_start = true` to serve from the other drives"));
+        }
+        tracing::error!(%refused, "starting without a drive");
+    }
+    Ok(opened.engine)
+}
+
+/// As soon as the authority has numbered a drive, the engine answers to that number.
+fn bind_drives(state: &Arc<NodeState>, engine: &Arc<Engine>, identity: &Identity) {
+    let (engine, node_id) = (engine.clone(), identity.node_id.clone());
+    state.on_change(Box::new(move |view: &View| {
+        for backend in view.backends.values().filter(|backend| *backend.node_id == *node_id) {
+            if let Ok(drive) = <[u8; 16]>::try_from(&*backend.drive_id) {
+                engine.bind(DriveId(drive), BackendId(backend.backend_id));
+            }
+        }
+    }));
+}
+
+fn link_config(config: &Config, identity: &Identity, engine: &Arc<Engine>) -> LinkConfig {
+    let engine = engine.clone();
+    LinkConfig {
+        control: config.control_url.clone(),
+        node_id: identity.node_id.to_string(),
+        node_name: identity.node_name.clone(),
+        region: config.region.clone(),
+        drives: Box::new(move || engine.statuses().into_iter().map(drive_report).collect()),
+    }
+}
+
+fn drive_report(status: crate::drives::DriveStatus) -> wire::Drive {
+    wire::Drive {
+        drive_id: bytes::Bytes::copy_from_slice(&status.drive.0),
+        label: status.label,
+        capacity_bytes: status.capacity_bytes,
+        free_bytes: status.free_bytes,
+        state: match status.state {
+            DriveState::Active => "active".to_owned(),
+            DriveState::Full => "full".to_owned(),
+            DriveState::Failed(why) => format!("failed: {why}"),
+        },
+    }
+}

@@ -1,0 +1,153 @@
+//! One request on its way through an operation: who asks, of what, and how grants and answers are made.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_common::wire;
+use holdfast_protocol::access::{
+    Action, BucketAsk, BucketFacts, BucketTarget, Grant, NewBucketAsk, ObjectAsk, ObjectTarget, authorize,
+};
+use holdfast_protocol::digest::{ChecksumAlgorithm, ChecksumValue};
+use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::http::head::RequestHead;
+use holdfast_protocol::http::response::ResponseHead;
+use holdfast_protocol::name::{BucketName, ObjectKey};
+use holdfast_protocol::operation::checksum_kind_name;
+use holdfast_protocol::sigv4::Authenticated;
+use holdfast_protocol::xml::Owner;
+
+use crate::env::{Core, Env};
+use crate::link::state::View;
+use crate::server::{Context, Response};
+
+pub(super) struct Call<'a, E: Env> {
+    pub(super) core: &'a Rc<Core<E>>,
+    pub(super) who: Authenticated,
+    /// The configuration this request is decided under.
+    pub(super) view: Arc<View>,
+    pub(super) bucket: Option<BucketName>,
+    pub(super) key: Option<ObjectKey>,
+    pub(super) expected_bucket_owner: Option<String>,
+    pub(super) context: &'a Context,
+    pub(super) head: &'a RequestHead,
+}
+
+impl<E: Env> Call<'_, E> {
+    pub(super) fn bucket_name(&self) -> &BucketName {
+        self.bucket.as_ref().expect("the router gives every bucket operation its bucket")
+    }
+
+    pub(super) fn object_key(&self) -> &ObjectKey {
+        self.key.as_ref().expect("the router gives every object operation its key")
+    }
+
+    fn found(&self, name: &BucketName) -> Option<&Arc<BucketFacts>> {
+        self.view.buckets.get(name.as_str())
+    }
+
+    fn bucket_ask<'n>(&'n self, name: &'n BucketName) -> BucketAsk<'n> {
+        BucketAsk { name, found: self.found(name) }
+    }
+
+    /// A grant on this request's bucket.
+    pub(super) fn on_bucket<A>(&self) -> Result<Grant<A>, S3Error>
+    where
+        A: for<'n> Action<Ask<'n> = BucketAsk<'n>, Resource = BucketTarget>,
+    {
+        authorize::<A>(&self.who, self.bucket_ask(self.bucket_name()))
+    }
+
+    /// A grant on this request's object.
+    pub(super) fn on_object<A>(&self) -> Result<Grant<A>, S3Error>
+    where
+        A: for<'n> Action<Ask<'n> = ObjectAsk<'n>, Resource = ObjectTarget>,
+    {
+        self.on_key(self.object_key().clone())
+    }
+
+    /// A grant on another key of this request's bucket: one entry of DeleteObjects.
+    pub(super) fn on_key<A>(&self, key: ObjectKey) -> Result<Grant<A>, S3Error>
+    where
+        A: for<'n> Action<Ask<'n> = ObjectAsk<'n>, Resource = ObjectTarget>,
+    {
+        self.on(self.bucket_name(), key)
+    }
+
+    /// A grant on any object: the source of a copy.
+    pub(super) fn on<A>(&self, bucket: &BucketName, key: ObjectKey) -> Result<Grant<A>, S3Error>
+    where
+        A: for<'n> Action<Ask<'n> = ObjectAsk<'n>, Resource = ObjectTarget>,
+    {
+        authorize::<A>(&self.who, ObjectAsk { bucket: self.bucket_ask(bucket), key })
+    }
+
+    /// A grant to create this request's bucket.
+    pub(super) fn on_new_bucket<A>(&self) -> Result<Grant<A>, S3Error>
+    where
+        A: for<'n> Action<Ask<'n> = NewBucketAsk<'n>, Resource = BucketName>,
+    {
+        authorize::<A>(&self.who, NewBucketAsk { name: self.bucket_name() })
+    }
+
+    /// `x-amz-expected-bucket-owner`: a bucket of somebody else is refused before anything is looked at.
+    pub(super) fn check_expected_owner(&self) -> Result<(), S3Error> {
+        let (Some(expected), Some(name)) = (&self.expected_bucket_owner, &self.bucket) else { return Ok(()) };
+        self.check_owner(expected, name)
+    }
+
+    pub(super) fn check_owner(&self, expected: &str, bucket: &BucketName) -> Result<(), S3Error> {
+        let Some(facts) = self.found(bucket) else { return Ok(()) };
+        let owner = self.core.owner(facts.tenant_id.0);
+        let named = expected == owner.canonical_id || expected == owner.tenant_id.to_string();
+        if named { Ok(()) } else { Err(S3Error::new(Code::AccessDenied)) }
+    }
+
+    pub(super) fn answer_head(&self, status: u16) -> ResponseHead {
+        ResponseHead::new(status, super::now_ms::<E>())
+    }
+
+    pub(super) fn empty(&self, status: u16) -> Response {
+        Response::empty(self.answer_head(status))
+    }
+
+    pub(super) fn xml(&self, body: Vec<u8>) -> Response {
+        let mut head = self.answer_head(200);
+        set(&mut head, "Content-Type", "application/xml");
+        Response::bytes(head, Bytes::from(body))
+    }
+}
+
+/// The owner of a bucket as S3's XML shows it.
+pub(super) fn owner(tenant: &wire::Tenant) -> Owner<'_> {
+    Owner { id: &tenant.canonical_id, display_name: &tenant.display_name }
+}
+
+/// Sets a header whose value cannot hold a line break: ours, or one that the router checked. One that can all the same
+/// is left out rather than sent.
+pub(super) fn set(head: &mut ResponseHead, name: &str, value: impl AsRef<[u8]>) {
+    if let Err(error) = head.header(name, value) {
+        tracing::warn!(%error, name, "a header is left out of an answer");
+    }
+}
+
+pub(super) fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+/// `x-amz-checksum-*` and its type.
+pub(super) fn set_checksums(head: &mut ResponseHead, checksums: &[wire::Checksum], part_count: u32) {
+    for checksum in checksums {
+        let (Some(value), Some(algorithm)) =
+            (ChecksumValue::from_wire(checksum), ChecksumAlgorithm::from_wire(checksum.algorithm))
+        else {
+            continue;
+        };
+        let mut text = value.to_base64();
+        if checksum.kind() == wire::checksum::Kind::Composite {
+            text = format!("{text}-{part_count}");
+        }
+        set(head, algorithm.header(), text);
+        set(head, "x-amz-checksum-type", checksum_kind_name(checksum.kind()));
+    }
+}

@@ -1,0 +1,143 @@
+//! GetObject and HeadObject: everything but the bytes is decided from the record alone.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use holdfast_common::wire;
+use holdfast_protocol::access;
+use holdfast_protocol::date::imf_fixdate;
+use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::http::response::ResponseHead;
+use holdfast_protocol::operation::{
+    CONTENT_TYPE_DEFAULT, GetObjectInput, ResponseOverrides, Selection, VersionSelector,
+};
+use holdfast_protocol::precondition::Verdict;
+use holdfast_protocol::range::Resolved;
+use holdfast_protocol::sigv4::Authenticated;
+
+use super::call::{Call, quoted, set, set_checksums};
+use super::object_stream::ObjectStream;
+use crate::env::Env;
+use crate::server::Response;
+
+pub(super) async fn run<E: Env>(
+    call: &Call<'_, E>,
+    input: GetObjectInput,
+    with_body: bool,
+) -> Result<Response, S3Error> {
+    if matches!(call.who, Authenticated::Anonymous) {
+        input.overrides.refuse_unsigned()?;
+    }
+    let grant = Rc::new(call.on_object::<access::GetObject>()?);
+    let record = call.core.lookup(&grant).await?;
+    let record = existing(record, &input.version, call.object_key().as_str())?;
+    check_conditions(&record, &input)?;
+    let (status, span) = select(&record, input.selection)?;
+    let mut head = call.answer_head(status);
+    describe(&mut head, &record, &input.overrides);
+    if status == 206 {
+        set(&mut head, "Content-Range", span.content_range(record.size));
+    }
+    let part_count = record.manifest.as_ref().map_or(0, |manifest| manifest.part_count);
+    if matches!(input.selection, Selection::Part(_)) && part_count > 0 {
+        set(&mut head, "x-amz-mp-parts-count", part_count.to_string());
+    }
+    if input.checksum_mode && span.len == record.size {
+        let checksums = record.meta.as_ref().map(|meta| &*meta.checksums).unwrap_or_default();
+        set_checksums(&mut head, checksums, part_count);
+    }
+    if !with_body {
+        return Ok(Response::head_only(head, span.len));
+    }
+    if span.len == 0 {
+        return Ok(Response::empty(head));
+    }
+    let stream = ObjectStream::new(call.core.clone(), grant, record, span);
+    Ok(Response::stream(head, span.len, Box::new(stream)))
+}
+
+/// The version that was asked for. This deployment's buckets have null versions only, until versioning comes.
+pub(super) fn existing(
+    record: Option<Arc<wire::ObjectRecord>>,
+    version: &VersionSelector,
+    key: &str,
+) -> Result<Arc<wire::ObjectRecord>, S3Error> {
+    if let VersionSelector::Named(id) = version {
+        return Err(S3Error::new(Code::NoSuchVersion).with("Key", key).with("VersionId", id.as_str()));
+    }
+    record.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key))
+}
+
+fn check_conditions(record: &wire::ObjectRecord, input: &GetObjectInput) -> Result<(), S3Error> {
+    match input.conditions.evaluate(&record.etag, record.modified_ms) {
+        Verdict::Proceed => Ok(()),
+        Verdict::NotModified => Err(S3Error::new(Code::NotModified)
+            .with("ETag", quoted(&record.etag))
+            .with("LastModified", String::from_utf8_lossy(&imf_fixdate(record.modified_ms)))),
+        Verdict::Failed { condition } => {
+            Err(S3Error::new(Code::PreconditionFailed).with("Condition", condition))
+        }
+    }
+}
+
+/// Status and bytes of the answer.
+fn select(record: &wire::ObjectRecord, selection: Selection) -> Result<(u16, Resolved), S3Error> {
+    match selection {
+        Selection::Whole => Ok((200, Resolved::whole(record.size))),
+        Selection::Range(range) => match range.resolve(record.size) {
+            Ok(span) => Ok((206, span)),
+            Err(not) => Err(S3Error::new(Code::InvalidRange)
+                .with("ActualObjectSize", record.size.to_string())
+                .with("ContentRange", not.content_range())),
+        },
+        Selection::Part(number) => part(record, number).map(|span| (206, span)),
+    }
+}
+
+/// The bytes of one part. Of an object that was put whole, part 1 is all of it.
+fn part(record: &wire::ObjectRecord, number: u32) -> Result<Resolved, S3Error> {
+    let manifest = record.manifest.clone().unwrap_or_default();
+    if manifest.part_count == 0 && number == 1 {
+        return Ok(Resolved::whole(record.size));
+    }
+    let invalid = || S3Error::new(Code::InvalidPartNumber);
+    if !manifest.page_offsets.is_empty() {
+        return Err(S3Error::not_implemented("Reading one part of an object of more than 16 parts by its number"));
+    }
+    let part = manifest.parts.iter().find(|part| part.number == number).ok_or_else(invalid)?;
+    let len = part.blob.as_ref().map_or(0, |blob| blob.size);
+    Ok(Resolved { start: part.offset, len })
+}
+
+/// The headers that tell what the object is, with what the signer of the URL wants them to be.
+fn describe(head: &mut ResponseHead, record: &wire::ObjectRecord, overrides: &ResponseOverrides) {
+    let meta = record.meta.clone().unwrap_or_default();
+    set(head, "ETag", quoted(&record.etag));
+    set(head, "Last-Modified", imf_fixdate(record.modified_ms));
+    set(head, "Accept-Ranges", "bytes");
+    let stored_type = if meta.content_type.is_empty() { CONTENT_TYPE_DEFAULT } else { &meta.content_type };
+    let headers = [
+        ("Content-Type", &*overrides.content_type, stored_type),
+        ("Cache-Control", &*overrides.cache_control, &*meta.cache_control),
+        ("Content-Disposition", &*overrides.content_disposition, &*meta.content_disposition),
+        ("Content-Encoding", &*overrides.content_encoding, &*meta.content_encoding),
+        ("Content-Language", &*overrides.content_language, &*meta.content_language),
+        ("Expires", &*overrides.expires, &*meta.expires),
+        ("x-amz-website-redirect-location", "", &*meta.website_redirect),
+    ];
+    for (name, wanted, stored) in headers {
+        let value = if wanted.is_empty() { stored } else { wanted };
+        if !value.is_empty() {
+            set(head, name, value);
+        }
+    }
+    for pair in &meta.user {
+        set(head, &format!("x-amz-meta-{}", pair.name), &pair.value);
+    }
+    if !meta.storage_class.is_empty() && meta.storage_class != "STANDARD" {
+        set(head, "x-amz-storage-class", &meta.storage_class);
+    }
+    if !record.version_id.is_empty() {
+        set(head, "x-amz-version-id", &record.version_id);
+    }
+}

@@ -1,0 +1,143 @@
+//! The bytes of an object, part after part, as the connection pulls them.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use holdfast_common::wire;
+use holdfast_protocol::access::{GetObject, Grant};
+use holdfast_protocol::range::Resolved;
+
+use crate::blob::BlobReader;
+use crate::env::{Core, Env};
+use crate::rt::Chunk;
+use crate::server::response::NextChunk;
+use crate::server::{BodyStream, StreamError};
+
+pub(super) struct ObjectStream<E: Env> {
+    core: Rc<Core<E>>,
+    grant: Rc<Grant<GetObject>>,
+    record: Arc<wire::ObjectRecord>,
+    /// What is left to send, as offsets in the object.
+    left: Range<u64>,
+    /// Parts known and not yet begun.
+    parts: VecDeque<wire::Part>,
+    /// Pages of the manifest not yet asked for.
+    pages: Range<u32>,
+    reader: Option<BlobReader<E::Drives, E::Rt>>,
+}
+
+impl<E: Env> ObjectStream<E> {
+    pub(super) fn new(
+        core: Rc<Core<E>>,
+        grant: Rc<Grant<GetObject>>,
+        record: Arc<wire::ObjectRecord>,
+        span: Resolved,
+    ) -> Self {
+        let left = span.bytes();
+        let manifest = record.manifest.as_ref();
+        let inline = manifest.map(|manifest| manifest.parts.iter().cloned().collect()).unwrap_or_default();
+        let pages = manifest.map_or(0..0, |manifest| pages_of(&manifest.page_offsets, &left));
+        Self { core, grant, record, left, parts: inline, pages, reader: None }
+    }
+
+    async fn step(&mut self) -> Result<Option<Chunk>, StreamError> {
+        while !self.left.is_empty() {
+            if self.reader.is_none() && !self.open_next().await? {
+                tracing::error!(record = ?self.record.op_id, left = ?self.left, "a manifest ends before its object");
+                return Err(StreamError);
+            }
+            let reader = self.reader.as_mut().expect("opened above");
+            match reader.next().await {
+                Ok(Some(chunk)) => {
+                    self.left.start += chunk.len() as u64;
+                    return Ok(Some(chunk));
+                }
+                Ok(None) => {
+                    note(reader);
+                    self.reader = None;
+                }
+                Err(error) => {
+                    note(reader);
+                    tracing::error!(%error, "an object cannot be read");
+                    return Err(StreamError);
+                }
+            }
+        }
+        if let Some(reader) = self.reader.take() {
+            note(&reader);
+        }
+        Ok(None)
+    }
+
+    /// Opens the part at `left.start`; false when there is none.
+    async fn open_next(&mut self) -> Result<bool, StreamError> {
+        loop {
+            let Some(part) = self.parts.pop_front() else {
+                if !self.fetch_page().await? {
+                    return Ok(false);
+                }
+                continue;
+            };
+            let Some(blob) = &part.blob else { continue };
+            let span = part.offset..part.offset + blob.size;
+            if span.end <= self.left.start {
+                continue;
+            }
+            let within = self.left.start - span.start..self.left.end.min(span.end) - span.start;
+            let reader = self.core.blob_read(&self.grant, blob, within);
+            self.reader = Some(reader.map_err(|error| {
+                tracing::error!(%error, "an object's record cannot be followed");
+                StreamError
+            })?);
+            return Ok(true);
+        }
+    }
+
+    async fn fetch_page(&mut self) -> Result<bool, StreamError> {
+        let Some(page) = self.pages.next() else { return Ok(false) };
+        let pages_of = self.record.manifest.as_ref().map(|manifest| manifest.pages_of.clone()).unwrap_or_default();
+        let parts = self.core.manifest_page(&self.grant, pages_of, page).await.map_err(|error| {
+            tracing::warn!(%error, page, "a page of a manifest cannot be had");
+            StreamError
+        })?;
+        self.parts.extend(parts);
+        Ok(true)
+    }
+}
+
+impl<E: Env> BodyStream for ObjectStream<E> {
+    fn next(&mut self) -> NextChunk<'_> {
+        Box::pin(self.step())
+    }
+}
+
+/// The pages that hold `span`: page i starts at `offsets[i]`.
+fn pages_of(offsets: &[u64], span: &Range<u64>) -> Range<u32> {
+    let first = offsets.partition_point(|offset| *offset <= span.start).saturating_sub(1);
+    let end = offsets.partition_point(|offset| *offset < span.end);
+    first as u32..end.max(first) as u32
+}
+
+/// Says what was wrong with fragments; the answer was right all the same.
+fn note<D: crate::drives::Drives, R: crate::rt::Rt>(reader: &BlobReader<D, R>) {
+    for note in reader.notes() {
+        tracing::warn!(?note, "a fragment was not as it should be and was made up for");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pages_of;
+
+    #[test]
+    fn only_the_pages_of_the_span_are_asked_for() {
+        let offsets = [0, 100, 200];
+        assert_eq!(pages_of(&offsets, &(0..300)), 0..3);
+        assert_eq!(pages_of(&offsets, &(99..100)), 0..1);
+        assert_eq!(pages_of(&offsets, &(100..101)), 1..2);
+        assert_eq!(pages_of(&offsets, &(250..300)), 2..3);
+        assert_eq!(pages_of(&[], &(0..300)), 0..0);
+    }
+}

@@ -1,0 +1,67 @@
+//! UploadPartCopy: this node reads the range and writes it as a blob of the upload's own, so that every part is one blob with
+//! its own MD5, whatever the source was made of.
+
+use std::rc::Rc;
+
+use holdfast_common::wire;
+use holdfast_protocol::access;
+use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm};
+use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::operation::{UploadPartCopyInput, VersionSelector};
+use holdfast_protocol::precondition::Verdict;
+use holdfast_protocol::range::Resolved;
+use holdfast_protocol::xml::{CopyKind, write_copy};
+
+use super::call::Call;
+use super::copy_object::source_grant;
+use super::get_object::existing;
+use super::object_stream::ObjectStream;
+use super::put_object::{plan, to_wire};
+use super::receive::write_from;
+use crate::env::Env;
+use crate::server::Response;
+
+pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) -> Result<Response, S3Error> {
+    let target = call.on_object::<access::PutObject>()?;
+    let source = Rc::new(source_grant(call, &input.source)?);
+    let upload_id = input.upload.upload_id;
+    let upload = call.core.upload(&target, &upload_id).await?;
+    let upload = upload.ok_or_else(|| S3Error::new(Code::NoSuchUpload).with("UploadId", &upload_id))?;
+    let record = call.core.lookup(&source).await?;
+    let record = existing(record, &VersionSelector::Current, input.source.key.as_str())?;
+    match input.source.conditions.evaluate_copy_source(&record.etag, record.modified_ms) {
+        Verdict::Proceed => {}
+        Verdict::NotModified => return Err(S3Error::new(Code::PreconditionFailed)),
+        Verdict::Failed { condition } => {
+            return Err(S3Error::new(Code::PreconditionFailed).with("Condition", condition));
+        }
+    }
+    let span = match input.range {
+        None => Resolved::whole(record.size),
+        Some(range) => range.resolve_copy_source(record.size).map_err(|error| {
+            S3Error::invalid_argument("x-amz-copy-source-range", "", error.to_string())
+        })?,
+    };
+    let op = call.core.op_begin();
+    let named = ChecksumAlgorithm::from_wire(upload.checksum_algorithm);
+    let mut digests = BodyDigests::new(plan(named));
+    let stream = ObjectStream::new(call.core.clone(), source.clone(), record, span);
+    let written = write_from(call, &target, op.id(), span.len, stream, &mut digests).await?;
+    let digests = digests.finish();
+    let md5 = digests.md5.expect("planned");
+    let checksums = to_wire(&digests);
+    let part = wire::Part {
+        number: input.part_number,
+        blob: written.blob(),
+        md5: md5.to_vec().into(),
+        checksums: checksums.clone(),
+        ..Default::default()
+    };
+    let put = wire::PutPart { upload_id, part: Some(part) };
+    let committed = match call.core.put_part(&target, op.id(), put).await {
+        Ok((_, committed)) => committed,
+        Err(error) => return Err(written.not_committed(call, error)),
+    };
+    let shown = if named.is_some() { &*checksums } else { &[] };
+    Ok(call.xml(write_copy(CopyKind::Part, &hex::encode(md5), committed.modified_ms, shown, 0)))
+}
