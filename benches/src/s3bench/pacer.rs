@@ -15,7 +15,10 @@ impl Pacer {
     pub(super) fn new() -> io::Result<Self> {
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        Ok(Self(AsyncFd::register(timer)?))
+        // `new` is deprecated for types whose descriptor may change under it; an OwnedFd's cannot, and `register` is unsafe.
+        #[expect(deprecated)]
+        let registered = AsyncFd::new(timer)?;
+        Ok(Self(registered))
     }
 
     /// Returns at once when the moment has passed.
