@@ -1,0 +1,13 @@
+//! The authority against a real PostgreSQL and over real gRPC: each test has a database of its own.
+
+mod buckets;
+mod commits;
+mod keys;
+mod leadership;
+mod listings;
+mod migrations;
+mod multipart;
+mod node;
+mod rig;
+mod sessions;
+mod throughput;

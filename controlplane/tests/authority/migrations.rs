@@ -1,0 +1,64 @@
+//! The schema arrives once, whoever starts and how often.
+
+use holdfast_controlplane::store::{Store, changelog, migrate};
+
+use crate::node::now_ms;
+use crate::rig::Db;
+
+#[tokio::test]
+async fn running_twice_is_harmless() {
+    let db = Db::fresh().await;
+    let store = Store::connect(&db.address()).await.expect("connects");
+    assert_eq!(migrate::run(&store).await.expect("runs"), 4);
+    assert_eq!(migrate::run(&store).await.expect("runs again"), 0);
+}
+
+#[tokio::test]
+async fn two_concurrent_starts_migrate_once() {
+    let db = Db::fresh().await;
+    let mut runs = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = Store::connect(&db.address()).await.expect("connects");
+        runs.spawn(async move { migrate::run(&store).await.expect("runs") });
+    }
+    assert_eq!(runs.join_all().await.into_iter().sum::<usize>(), 4);
+    assert_eq!(db.count("schema_migration").await, 4);
+    assert_eq!(db.count("authority").await, 1);
+}
+
+#[tokio::test]
+async fn an_edited_migration_is_refused() {
+    let db = Db::fresh().await;
+    let store = Store::connect(&db.address()).await.expect("connects");
+    migrate::run(&store).await.expect("runs");
+    db.client()
+        .await
+        .batch_execute("UPDATE schema_migration SET digest = 'x' WHERE name = '0002_places'")
+        .await
+        .expect("edits");
+    let error = migrate::run(&store).await.expect_err("refused").to_string();
+    assert!(error.contains("0002_places"), "{error}");
+}
+
+#[tokio::test]
+async fn the_changelog_is_partitioned_ahead_and_trimmed() {
+    let db = Db::fresh().await;
+    let store = Store::connect(&db.address()).await.expect("connects");
+    migrate::run(&store).await.expect("runs");
+    let client = store.client().await.expect("a connection");
+    let day = 86_400_000;
+    let now = now_ms();
+    // A clock two days ahead: the row is in the default partition until its day's is made.
+    let ahead = holdfast_common::id::OpId::new(now + 2 * day, [1; 10]).uuid();
+    let row = "INSERT INTO changelog (op_id, seq, epoch, bucket_id, key, kind, outcome) VALUES ($1, $2, 1, 1, '', 1, '')";
+    client.execute(row, &[&ahead, &7i64]).await.expect("a row");
+    assert_eq!(db.count("changelog_default").await, 1);
+    assert_eq!(changelog::upkeep(&client, now).await.expect("upkeep"), (5, 0));
+    assert_eq!(changelog::upkeep(&client, now).await.expect("upkeep again"), (0, 0));
+    assert_eq!((db.count("changelog_default").await, db.count("changelog").await), (0, 1));
+    // Three weeks later all of it is gone, and replays know from where they are complete.
+    let (_, dropped) = changelog::upkeep(&client, now + 21 * day).await.expect("upkeep later");
+    assert_eq!((dropped, db.count("changelog").await), (5, 0));
+    assert!(changelog::since(&client, 6, 10).await.expect("reads").is_none());
+    assert!(changelog::since(&client, 7, 10).await.expect("reads").is_some());
+}

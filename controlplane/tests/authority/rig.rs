@@ -1,0 +1,132 @@
+//! One private PostgreSQL for the whole test binary, a fresh database per test, and the authority over it.
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use holdfast_common::secret::Secret;
+use holdfast_controlplane::server::{self, Database, DatabaseTls, Running, Settings};
+
+const LEASE_MS: u64 = 2000;
+
+struct Cluster {
+    directory: String,
+    /// Held open: when this process ends, its shell reads the end of input and stops the server.
+    _shell: Child,
+}
+
+fn binaries() -> String {
+    let mut versions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL is installed (apt-get install postgresql)")
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|path| path.join("initdb").exists())
+        .collect();
+    versions.sort();
+    versions.pop().expect("an initdb under /usr/lib/postgresql").display().to_string()
+}
+
+/// A shell as the unprivileged user that PostgreSQL insists on.
+fn shell() -> Command {
+    let root =
+        std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    if root {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--", "sh"]);
+        command
+    } else {
+        Command::new("sh")
+    }
+}
+
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let directory =
+            tempfile::Builder::new().prefix("hf-pg-").tempdir_in("/tmp").expect("a directory").keep();
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).expect("permissions");
+        let directory = directory.display().to_string();
+        let script = format!(
+            "set -e; cd {directory}; PATH={bin}:$PATH
+             initdb -D data -U holdfast -A trust --no-sync -E UTF8 --locale=C >log 2>&1
+             postgres -D data -k {directory} -c listen_addresses= -c max_connections=400 >>log 2>&1 & P=$!
+             cat >/dev/null; kill -INT $P; wait $P || true; rm -rf data",
+            bin = binaries()
+        );
+        let child = shell()
+            .args(["-c", &script])
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        Cluster { directory, _shell: child }
+    })
+}
+
+async fn connect(directory: &str, database: &str) -> Option<tokio_postgres::Client> {
+    let text = format!("host={directory} user=holdfast dbname={database}");
+    let (client, connection) = tokio_postgres::connect(&text, tokio_postgres::NoTls).await.ok()?;
+    tokio::spawn(connection);
+    Some(client)
+}
+
+/// A database of a test.
+pub(crate) struct Db {
+    name: String,
+}
+
+impl Db {
+    pub(crate) async fn fresh() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let cluster = tokio::task::spawn_blocking(cluster).await.expect("a cluster");
+        let name = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        for _ in 0..600 {
+            if let Some(client) = connect(&cluster.directory, "postgres").await {
+                client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+                return Self { name };
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let log = std::fs::read_to_string(format!("{}/log", cluster.directory)).unwrap_or_default();
+        let _ = std::io::stderr().write_all(log.as_bytes());
+        panic!("PostgreSQL did not start");
+    }
+
+    pub(crate) fn address(&self) -> Database {
+        let text = format!("host={} user=holdfast dbname={}", cluster().directory, self.name);
+        Database { url: Secret::from(text), tls: DatabaseTls::Auto, ca_file: None, connections_max: 12 }
+    }
+
+    pub(crate) async fn client(&self) -> tokio_postgres::Client {
+        connect(&cluster().directory, &self.name).await.expect("a connection")
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        self.client()
+            .await
+            .query_one(&format!("SELECT count(*) FROM {table}"), &[])
+            .await
+            .expect("a count")
+            .get(0)
+    }
+
+    pub(crate) fn settings(&self, dev: bool) -> Settings {
+        Settings {
+            database: self.address(),
+            master_key: Secret::new(vec![42; 32]),
+            grpc_listen: "127.0.0.1:0".parse().expect("an address"),
+            grpc_tls: None,
+            regions: vec!["us-east-1".into()],
+            holder: String::new(),
+            lease_ms: LEASE_MS,
+            dev,
+        }
+    }
+
+    pub(crate) async fn start(&self) -> Running {
+        server::start(self.settings(true)).await.expect("the authority starts")
+    }
+}
