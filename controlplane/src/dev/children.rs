@@ -86,11 +86,11 @@ impl Process {
 
     pub(super) fn signal(&self, signal: Signal) {
         // Not yet waited for, so the id is still this child's.
-        if self.child.id().is_some() {
-            if let Some(pid) = Pid::from_raw(self.pid.cast_signed()) {
-                // It may have ended this moment, which is what is wanted.
-                let _ = rustix::process::kill_process(pid, signal);
-            }
+        if self.child.id().is_some()
+            && let Some(pid) = Pid::from_raw(self.pid.cast_signed())
+        {
+            // It may have ended this moment, which is what is wanted.
+            let _ = rustix::process::kill_process(pid, signal);
         }
     }
 
