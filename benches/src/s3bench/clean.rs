@@ -25,9 +25,6 @@ impl Client {
             Err(Failure::Status { status: 404, .. }) => {}
             Err(cause) => return Err(step(&format!("look for bucket {}", self.shared.target.bucket), cause)),
         }
-        if !connection.reusable {
-            connection = Connection::open(address).await.map_err(|cause| step("connect again", cause))?;
-        }
         let request = Request { content_length: Some(0), ..plain("PUT", &path, "", &[]) };
         match self.exchange(&mut connection, &request, &[], Sink::Discard).await {
             Ok(_) | Err(Failure::Status { status: 409, .. }) => Ok(()),
@@ -38,14 +35,9 @@ impl Client {
     /// Removes keys, a thousand per request.
     pub(super) async fn remove(&mut self, names: impl Iterator<Item = String>) -> Result<(), Failure> {
         let names: Vec<String> = names.collect();
-        let mut connection = None;
+        let mut connection = Connection::open(self.shared.target.address).await?;
         for batch in names.chunks(DELETE_KEYS_MAX) {
-            let mut open = match connection.take() {
-                Some(open) => open,
-                None => Connection::open(self.shared.target.address).await?,
-            };
-            self.remove_batch(&mut open, batch).await?;
-            connection = open.reusable.then_some(open);
+            self.remove_batch(&mut connection, batch).await?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 pub(super) struct Connection {
     stream: TcpStream,
+    address: SocketAddr,
     buffer: Box<[u8]>,
     /// What was received and not used: `buffer[start..end]`.
     start: usize,
@@ -41,11 +42,21 @@ impl Connection {
     pub(super) async fn open(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; READ_BUFFER_BYTES].into(), start: 0, end: 0, reusable: true })
+        Ok(Self {
+            stream,
+            address,
+            buffer: vec![0; READ_BUFFER_BYTES].into(),
+            start: 0,
+            end: 0,
+            reusable: true,
+        })
     }
 
-    /// Sends all of `parts`, in order.
+    /// Sends all of `parts`, in order; over a new connection when the server closed the last one after its answer.
     pub(super) async fn send(&mut self, parts: &[&[u8]]) -> Result<(), Failure> {
+        if !self.reusable {
+            *self = Self::open(self.address).await?;
+        }
         let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut left = &mut slices[..];
         while !left.is_empty() {

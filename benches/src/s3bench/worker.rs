@@ -122,7 +122,7 @@ impl Worker {
         let done = tokio::time::timeout(timeout, self.perform(&mut connection, job)).await;
         let done = done.unwrap_or(Err(Failure::Timeout));
         let whole = done.as_ref().map_or_else(Failure::connection_is_whole, |_| true);
-        if whole && connection.reusable {
+        if whole {
             self.connection = Some(connection);
         }
         done
