@@ -28,7 +28,7 @@ impl Config {
     pub fn parse(path: &Path, text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let origin = path.display().to_string();
         let syntax = |why: String| ConfigError::Syntax { origin: origin.clone(), why };
-        let mut table: Table = text.parse().map_err(|error: toml::de::Error| syntax(error.to_string()))?;
+        let mut table: Table = text.parse().map_err(|error: toml::de::Error| syntax(error.to_string().trim().replace('\n', " ")))?;
         let mut from_env = Vec::new();
         for (key, kind, _) in SETTINGS {
             let name = env_name(key);
@@ -42,7 +42,7 @@ impl Config {
             let key = error.path().to_string();
             let by_env = from_env.iter().find(|known| key.starts_with(**known)).map(|known| env_name(known));
             let origin = by_env.map_or(origin.clone(), |name| format!("the environment's {name}"));
-            ConfigError::Parse { origin, key, why: error.into_inner().to_string() }
+            ConfigError::Parse { origin, key, why: error.into_inner().message().to_owned() }
         })?;
         config.base = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(config)
