@@ -37,7 +37,7 @@ pub(crate) async fn run(handle: Authority, leading: Option<u64>) {
 pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>, StoreError> {
     let inner = &handle.inner;
     let asked = Instant::now();
-    let client = inner.store.client().await?;
+    let client = inner.store.reserved().await?;
     let Some(taken) = authority::take(&client, &inner.holder, term_ms(), force).await? else {
         return Ok(None);
     };
@@ -56,6 +56,10 @@ async fn reign(handle: &Authority, epoch: u64) {
             () = inner.step_down.notified() => {}
         }
         inner.sessions.sweep();
+        if !inner.sessions.reigns(epoch) {
+            tracing::warn!(epoch, "leadership was given up");
+            break;
+        }
         let asked = Instant::now();
         match tokio::time::timeout(TERM_RENEW, prolong(handle, epoch)).await {
             Ok(Ok(true)) => {
@@ -74,15 +78,25 @@ async fn reign(handle: &Authority, epoch: u64) {
             break;
         }
     }
-    let leader = match inner.store.client().await {
-        Ok(client) => authority::holder(&client).await.ok().and_then(|(_, holder)| inner.elsewhere(holder)),
-        Err(_) => None,
+    let leases = inner.sessions.end_epoch("this control plane no longer leads", None);
+    give_back(handle, epoch, leases).await;
+}
+
+/// Another (or this one, under the next epoch) may take over once the last lease has run out. Harmless when another
+/// has: the row is of its epoch then.
+async fn give_back(handle: &Authority, epoch: u64, leases: Duration) {
+    let leases_ms = u64::try_from((leases + Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
+    let released = match handle.inner.store.reserved().await {
+        Ok(client) => authority::release(&client, epoch, leases_ms.min(term_ms())).await,
+        Err(error) => Err(error),
     };
-    inner.sessions.end_epoch("this control plane no longer leads", leader.as_deref());
+    if let Err(error) = released {
+        tracing::warn!(%error, "leadership was not given back; it ends with its term");
+    }
 }
 
 async fn prolong(handle: &Authority, epoch: u64) -> Result<bool, StoreError> {
-    let client = handle.inner.store.client().await?;
+    let client = handle.inner.store.reserved().await?;
     authority::renew(&client, epoch, term_ms()).await
 }
 
@@ -91,10 +105,5 @@ pub(crate) async fn hand_back(handle: &Authority) {
     let inner = &handle.inner;
     let Some(epoch) = inner.sessions.leading() else { return };
     let leases = inner.sessions.end_epoch("this control plane stops", None);
-    let leases_ms = u64::try_from((leases + Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
-    if let Ok(client) = inner.store.client().await
-        && let Err(error) = authority::release(&client, epoch, leases_ms.min(term_ms())).await
-    {
-        tracing::warn!(%error, "leadership was not given back; it ends with its term");
-    }
+    give_back(handle, epoch, leases).await;
 }

@@ -82,8 +82,10 @@ pub const SIGNING_DAYS_AHEAD: i64 = 1;
 /// Names of tenants and keys, bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 
-/// Connections to the database: four commit, the rest read.
-pub const CONNECTIONS_MIN: usize = 8;
+/// Connections to the database that only commits (four) and leadership use.
+pub const CONNECTIONS_RESERVED: usize = BATCHES_IN_FLIGHT_MAX + 1;
+/// At least three of the rest read.
+pub const CONNECTIONS_MIN: usize = CONNECTIONS_RESERVED + 3;
 /// Waiting for a connection of the pool.
 pub const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 

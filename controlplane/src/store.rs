@@ -33,6 +33,7 @@ pub type Client = deadpool_postgres::Object;
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    reserved: Pool,
 }
 
 /// Why the database did not answer.
@@ -81,8 +82,9 @@ impl Store {
     /// # Errors
     /// A sentence with the cause: wrong address, refused, no such database, certificate not believed.
     pub async fn connect(database: &Database) -> Result<Self, StartError> {
-        let pool = pool(database)?;
-        let store = Self { pool };
+        let all = database.connections_max.max(limits::CONNECTIONS_MIN);
+        let pool = pool(database, all - limits::CONNECTIONS_RESERVED)?;
+        let store = Self { pool, reserved: self::pool(database, limits::CONNECTIONS_RESERVED)? };
         let client = store.client().await.map_err(|error| {
             StartError::Database(format!(
                 "cannot reach PostgreSQL: {error}; check the database address and that the server is running (`pg_isready`)"
@@ -92,12 +94,17 @@ impl Store {
         Ok(store)
     }
 
+    /// A connection of those that commits and leadership keep for themselves: reads, however many, never take them.
+    pub async fn reserved(&self) -> Result<Client, StoreError> {
+        Ok(self.reserved.get().await?)
+    }
+
     pub async fn client(&self) -> Result<Client, StoreError> {
         Ok(self.pool.get().await?)
     }
 }
 
-fn pool(database: &Database) -> Result<Pool, StartError> {
+fn pool(database: &Database, connections: usize) -> Result<Pool, StartError> {
     let text = database.url.expose_str().unwrap_or_default();
     let text = text.replace("sslmode=verify-full", "sslmode=require");
     let mut config = tokio_postgres::Config::from_str(&text).map_err(|error| {
@@ -120,7 +127,7 @@ fn pool(database: &Database) -> Result<Pool, StartError> {
         Manager::from_config(config, tokio_postgres::NoTls, recycling)
     };
     Pool::builder(manager)
-        .max_size(database.connections_max.max(limits::CONNECTIONS_MIN))
+        .max_size(connections)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(limits::CONNECTION_WAIT))
         .create_timeout(Some(limits::CONNECTION_WAIT))

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use holdfast_common::wire::answer::Answer as Body;
 use holdfast_common::wire::query::Query as Ask;
 use holdfast_common::wire::{self, Answer, Query, Refusal};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::app::Authority;
@@ -21,13 +22,17 @@ use crate::plan::decide::upload_name;
 use crate::plan::{refuse, refuse_for_now};
 use crate::store::{Client, StoreError, backend, head, manifest_page, upload};
 
-/// One message's queries, answered in any order.
-pub(crate) async fn answer_all(authority: &Authority, queries: Vec<Query>) -> Vec<Answer> {
+/// An answer, and what it has to wait for before it may be shown.
+pub(crate) type Held = (Answer, Vec<watch::Receiver<bool>>);
+
+/// One message's queries, in any order. The database is not held while an answer waits.
+pub(crate) async fn answer_all(authority: &Authority, queries: Vec<Query>) -> Vec<Held> {
     let started = Instant::now();
     let as_of = authority.inner.sessions.watermark();
     let ids: Vec<u64> = queries.iter().map(|query| query.query_id).collect();
     let refused = |reason, detail: String| {
-        let one = |id: &u64| reply(*id, as_of, Body::Refused(refuse_for_now(reason, detail.clone())));
+        let one =
+            |id: &u64| (reply(*id, as_of, Body::Refused(refuse_for_now(reason, detail.clone()))), vec![]);
         ids.iter().map(one).collect()
     };
     if !authority.is_leading() {
@@ -48,41 +53,52 @@ pub(crate) async fn answer_all(authority: &Authority, queries: Vec<Query>) -> Ve
     if authority.is_leading() { answers } else { refused(Refusal::NotLeader, "leadership was lost".into()) }
 }
 
+/// Waits until the answer may be shown.
+pub(crate) async fn show(authority: &Authority, (answer, pending): Held) -> Answer {
+    if !pending.is_empty() {
+        authority.inner.metrics.reveal_waits.inc();
+        wait::released(pending).await;
+    }
+    answer
+}
+
 fn reply(query_id: u64, as_of: u64, body: Body) -> Answer {
     Answer { query_id, as_of, answer: Some(body) }
 }
 
-async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Result<Vec<Answer>, StoreError> {
+async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Result<Vec<Held>, StoreError> {
     let client = authority.inner.store.client().await?;
     let mut answers = Vec::with_capacity(queries.len());
     let mut lookups = Vec::new();
     for query in queries {
-        match query.query {
-            Some(Ask::Lookup(lookup)) => lookups.push((query.query_id, lookup)),
-            Some(ask) => {
-                let body = other(authority, &client, ask).await?;
-                answers.push(reply(query.query_id, as_of, body));
+        let (body, pending) = match query.query {
+            Some(Ask::Lookup(lookup)) => {
+                lookups.push((query.query_id, lookup));
+                continue;
             }
-            None => answers.push(reply(
-                query.query_id,
-                as_of,
-                Body::Refused(refuse(Refusal::Malformed, "no query")),
-            )),
-        }
+            Some(Ask::List(list)) => {
+                authority.inner.metrics.listings.inc();
+                let (page, pending) = list::objects(authority, &client, &list).await?;
+                (Body::List(page), pending)
+            }
+            Some(ask) => (other(authority, &client, ask).await?, vec![]),
+            None => (Body::Refused(refuse(Refusal::Malformed, "no query")), vec![]),
+        };
+        answers.push((reply(query.query_id, as_of, body), pending));
     }
     if !lookups.is_empty() {
-        answers.extend(look_up(authority, client, lookups, as_of).await?);
+        answers.extend(look_up(authority, &client, lookups, as_of).await?);
     }
     Ok(answers)
 }
 
-/// All by one statement; those whose key is pending are answered when it is released.
+/// All by one statement.
 async fn look_up(
     authority: &Authority,
-    client: Client,
+    client: &Client,
     lookups: Vec<(u64, wire::LookupQuery)>,
     as_of: u64,
-) -> Result<Vec<Answer>, StoreError> {
+) -> Result<Vec<Held>, StoreError> {
     let inner = &authority.inner;
     inner.metrics.lookups.inc_by(lookups.len() as u64);
     let mut keys: Vec<(u64, Bytes)> = lookups
@@ -92,33 +108,24 @@ async fn look_up(
         .collect();
     keys.sort_unstable();
     keys.dedup();
-    let rows = head::lookup(&client, &keys).await?;
-    drop(client);
-    let pending: Vec<_> =
-        keys.iter().filter_map(|(bucket, key)| inner.sessions.pending_key(*bucket, key)).collect();
+    let rows = head::lookup(client, &keys).await?;
     let heads: HashMap<(u64, Bytes), head::HeadRow> =
         rows.into_iter().map(|row| ((row.bucket_id, row.key.clone()), row)).collect();
-    if !pending.is_empty() {
-        inner.metrics.reveal_waits.inc();
-        wait::released(pending).await;
-    }
     let answer = |(query_id, lookup): (u64, wire::LookupQuery)| {
+        // Asked after the rows were read: what they show was pending by then, or is released.
+        let pending = inner.sessions.pending_key(lookup.bucket_id, &lookup.key);
         // The null version is the only one in a bucket that was never versioned.
         let known = !lookup.by_version || matches!(lookup.version_id.as_str(), "" | "null");
         let head = heads.get(&(lookup.bucket_id, lookup.key)).filter(|_| known);
         let record = head.map(|head| head.clone().into_record());
-        reply(query_id, as_of, Body::Lookup(wire::LookupAnswer { record }))
+        (reply(query_id, as_of, Body::Lookup(wire::LookupAnswer { record })), pending.into_iter().collect())
     };
     Ok(lookups.into_iter().map(answer).collect())
 }
 
 async fn other(authority: &Authority, client: &Client, ask: Ask) -> Result<Body, StoreError> {
     match ask {
-        Ask::Lookup(_) => unreachable!("lookups are answered together"),
-        Ask::List(query) => {
-            authority.inner.metrics.listings.inc();
-            list::objects(authority, client, &query).await.map(Body::List)
-        }
+        Ask::Lookup(_) | Ask::List(_) => unreachable!("answered by the caller"),
         Ask::Uploads(query) => list::uploads(client, &query).await.map(Body::Uploads),
         Ask::Parts(query) => parts(client, &query).await.map(Body::Parts),
         Ask::ManifestPage(query) => page(client, &query).await,

@@ -16,9 +16,22 @@ use crate::store::backend::{self, DriveSaid};
 use crate::store::node::{self, NodeRow};
 use crate::store::{Client, StoreError, authority, changelog};
 
+/// Takes a session's stream off the books when dropped: at its end, and when its welcome could not be finished.
+pub struct Stream {
+    authority: Authority,
+    session_id: Uuid,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.authority.inner.sessions.disconnect(self.session_id);
+    }
+}
+
 /// An admitted node: its first messages, and the queue of all that follow.
 pub struct Welcomed {
     pub session_id: Uuid,
+    pub stream: Stream,
     pub node_id: Uuid,
     pub region: String,
     pub first: Vec<wire::SessionDown>,
@@ -80,6 +93,7 @@ impl Authority {
                 &hello.interest,
             )
             .ok_or_else(|| away("this control plane is not the leader", false))?;
+        let stream = Stream { authority: self.clone(), session_id };
         let history_lost = self.check_history(&client, hello, admitted.assigned).await?;
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
         let replay = if hello.applied_watermark == 0 || history_lost {
@@ -108,7 +122,14 @@ impl Authority {
             wire::SessionDown { ordinal: 0, message: Some(Message::Welcome(welcome)) },
             wire::SessionDown { ordinal: REPLAY_ORDINAL, message: Some(Message::Invalidate(replay)) },
         ];
-        Ok(Welcomed { session_id, node_id, region: hello.region.clone(), first, queue: admitted.queue })
+        Ok(Welcomed {
+            session_id,
+            stream,
+            node_id,
+            region: hello.region.clone(),
+            first,
+            queue: admitted.queue,
+        })
     }
 
     fn check_hello(&self, hello: &wire::Hello) -> Result<Uuid, Turned> {
@@ -195,7 +216,6 @@ impl Authority {
     }
 
     pub(crate) async fn left(&self, session_id: Uuid) {
-        self.inner.sessions.disconnect(session_id);
         if let Ok(client) = self.inner.store.client().await {
             let _ = node::leave(&client, session_id).await;
         }

@@ -33,6 +33,8 @@ struct Hub {
     epoch: u64,
     /// Until when this process may serve as leader; `None`: it may not.
     term_until: Option<Instant>,
+    /// When the last lease granted in this epoch runs out.
+    leases_until: Option<Instant>,
     sequence: Sequence,
     sessions: HashMap<Uuid, Session>,
     /// Keys whose commit may be in the database but may not be shown yet.
@@ -98,6 +100,7 @@ impl Sessions {
         hub.close_all("another leader has begun", None);
         hub.epoch = epoch;
         hub.term_until = Some(term_until);
+        hub.leases_until = None;
         hub.sequence = Sequence::of_epoch(epoch);
     }
 
@@ -113,9 +116,15 @@ impl Sessions {
         let mut hub = self.hub.lock();
         hub.term_until = None;
         let now = Instant::now();
-        let longest = hub.sessions.values().filter_map(|session| session.progress.borrow().lease_until).max();
         hub.close_all(reason, leader);
-        longest.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+        hub.leases_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// False once [`Self::end_epoch`] was called.
+    #[must_use]
+    pub fn reigns(&self, epoch: u64) -> bool {
+        let hub = self.hub.lock();
+        hub.epoch == epoch && hub.term_until.is_some()
     }
 
     /// The epoch, while this process leads within its confirmed term.
@@ -226,7 +235,9 @@ impl Sessions {
         }
         let until = now + Duration::from_millis(lease_ms) + CLOCK_MARGIN;
         session.progress.send_modify(|progress| progress.lease_until = progress.lease_until.max(Some(until)));
-        session.say(0, Message::Lease(wire::LeaseGranted { nonce, lease_ms, watermark }))
+        let said = session.say(0, Message::Lease(wire::LeaseGranted { nonce, lease_ms, watermark }));
+        hub.leases_until = hub.leases_until.max(Some(until));
+        said
     }
 
     pub fn acknowledge(&self, id: Uuid, ordinal: u64) {

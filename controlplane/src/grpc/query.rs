@@ -34,8 +34,19 @@ async fn receive(
         let Ok(permit) = room.clone().acquire_owned().await else { return };
         let (authority, down) = (authority.clone(), down.clone());
         tokio::spawn(async move {
-            let items = query::answer_all(&authority, message.items).await;
-            let _ = down.send(Ok(QueryDown { items })).await;
+            let answers = query::answer_all(&authority, message.items).await;
+            let (now, later): (Vec<_>, Vec<_>) =
+                answers.into_iter().partition(|(_, pending)| pending.is_empty());
+            let items: Vec<_> = now.into_iter().map(|(answer, _)| answer).collect();
+            if !items.is_empty() {
+                let _ = down.send(Ok(QueryDown { items })).await;
+            }
+            // Each when it may be shown; none waits for another's.
+            let shown = later.into_iter().map(async |held| {
+                let items = vec![query::show(&authority, held).await];
+                let _ = down.send(Ok(QueryDown { items })).await;
+            });
+            futures_util::future::join_all(shown).await;
             drop(permit);
         });
     }

@@ -45,11 +45,12 @@ async fn hold(
     up: Streaming<SessionUp>,
     down: mpsc::Sender<Result<SessionDown, Status>>,
 ) {
-    let Welcomed { session_id, node_id, region, first, queue } = welcomed;
+    let Welcomed { session_id, stream, node_id, region, first, queue } = welcomed;
     let ended = tokio::select! {
         reason = send(first, queue, down) => reason,
         reason = receive(&authority, session_id, node_id, &region, up) => reason,
     };
+    drop(stream);
     authority.left(session_id).await;
     tracing::info!(node = %node_name, reason = ended, "a node's session has ended");
 }

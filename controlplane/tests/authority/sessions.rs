@@ -107,6 +107,29 @@ async fn the_writers_own_node_is_told_by_its_answer() {
 }
 
 #[tokio::test]
+async fn waiting_answers_hold_no_connection() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (writer, reader) = (Node::join(running.grpc_addr).await, Node::join(running.grpc_addr).await);
+    let (bucket, other) = (writer.bucket("b").await, writer.bucket("c").await);
+    reader.interest(bucket).await;
+    reader.acknowledging.store(false, Ordering::SeqCst);
+    let mut answer = writer.send(vec![put(bucket, "k", "e")]).remove(0);
+    reader.until_invalidated("k").await;
+    // More of them than there are connections.
+    let listing = wire::ListQuery { bucket_id: bucket, max_keys: 10, ..Default::default() };
+    let mut waiting: Vec<_> = (0..40).map(|_| writer.ask(Ask::List(listing.clone()))).collect();
+    tokio::time::sleep(SOON).await;
+    assert!(waiting.iter_mut().all(|wait| wait.try_recv().is_err()) && answer.try_recv().is_err());
+    assert!(writer.lookup(bucket, "elsewhere").await.is_none());
+    writer.put(other, "k", "e").await.expect("put");
+    reader.acknowledge();
+    for wait in waiting {
+        wait.await.expect("an answer");
+    }
+}
+
+#[tokio::test]
 async fn ordinals_and_watermarks_are_in_order() {
     let db = Db::fresh().await;
     let running = db.start().await;

@@ -153,6 +153,10 @@ async fn commit(inner: &Inner, items: &[(&Item, u64)], epoch: u64) -> Vec<Settle
                 tracing::warn!(%error, items = items.len(), "a batch is run again");
                 inner.metrics.reruns.inc();
                 if inner.sessions.leading() != Some(epoch) {
+                    // Perhaps committed, and nobody was told: every node has to join again and be replayed the
+                    // changelog, even if this process should lead on.
+                    inner.sessions.end_epoch("the outcome of a commit is not known", None);
+                    inner.step_down.notify_one();
                     return refuse_all(items, Refusal::Unavailable, "the database cannot be asked");
                 }
                 tokio::time::sleep(pause).await;

@@ -64,7 +64,7 @@ pub(crate) async fn run(
     epoch: u64,
     again: bool,
 ) -> Result<Vec<Settled>, Failure> {
-    let client = inner.store.client().await?;
+    let client = inner.store.reserved().await?;
     let done = steps(inner, &client, items, epoch, again).await;
     if done.is_err() && client.batch_execute("ROLLBACK").await.is_err() {
         // Not fit for the pool any more.

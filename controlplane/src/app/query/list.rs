@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use holdfast_common::wire;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::app::Authority;
-use crate::app::sessions::wait;
 use crate::limits::{LIST_KEYS_MAX, LIST_SEEK_ROWS_MIN};
 use crate::plan::decide::upload_name;
 use crate::plan::listing::{after, end_of_prefix, group, start};
@@ -16,11 +16,12 @@ fn page_entries(asked: u32) -> usize {
     asked.clamp(1, LIST_KEYS_MAX) as usize
 }
 
+/// A page, and the commits that have to be released before it may be shown.
 pub(super) async fn objects(
     authority: &Authority,
     client: &Client,
     query: &wire::ListQuery,
-) -> Result<wire::ListAnswer, StoreError> {
+) -> Result<(wire::ListAnswer, Vec<watch::Receiver<bool>>), StoreError> {
     let bucket = query.bucket_id.min(i64::MAX as u64);
     let max = page_entries(query.max_keys);
     let begin = start(&query.prefix, &query.delimiter, &query.after);
@@ -67,12 +68,8 @@ pub(super) async fn objects(
     // Whatever in the walked range is committed and not yet released may be in these rows.
     let walked = if truncated { from } else { until };
     let pending = authority.inner.sessions.pending_range(bucket, &begin, &walked);
-    if !pending.is_empty() {
-        authority.inner.metrics.reveal_waits.inc();
-        wait::released(pending).await;
-    }
     let next_after = entries.last().filter(|_| truncated).map(|last| last.key.clone()).unwrap_or_default();
-    Ok(wire::ListAnswer { entries, truncated, next_after })
+    Ok((wire::ListAnswer { entries, truncated, next_after }, pending))
 }
 
 fn entry(line: head::Line) -> wire::ListEntry {
