@@ -52,7 +52,7 @@ fn cluster() -> &'static Cluster {
             "set -e; cd {directory}; PATH={bin}:$PATH
              initdb -D data -U holdfast -A trust --no-sync -E UTF8 --locale=C >log 2>&1
              postgres -D data -k {directory} -c listen_addresses= -c max_connections=400 >>log 2>&1 & P=$!
-             cat >/dev/null; kill -QUIT $P; wait $P || true; rm -rf data",
+             cat >/dev/null; kill -QUIT $P; wait $P || true; rm -rf data log",
             bin = binaries()
         );
         let child = shell()
