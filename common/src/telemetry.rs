@@ -1,5 +1,7 @@
 //! How a process logs: JSON for machines or lines for people, filtered by `HOLDFAST_LOG`.
 
+use std::io::IsTerminal as _;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -22,7 +24,10 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     let text = from_env.as_deref().unwrap_or(filter);
     let filter = EnvFilter::try_new(text)
         .map_err(|error| format!("the log filter `{text}` does not parse: {error}; try `info` or `debug`"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Pretty => builder.with_target(false).compact().try_init(),

@@ -71,6 +71,7 @@ impl Api {
 async fn bounded(request: Request, next: Next) -> Response {
     match tokio::time::timeout(API_REQUEST, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => ApiError::unavailable("the request took too long; whether it was done, a list tells").into_response(),
+        Err(_) => ApiError::unavailable("the request took too long; whether it was done, a list tells")
+            .into_response(),
     }
 }

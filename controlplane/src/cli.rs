@@ -23,9 +23,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the whole system in the foreground: private PostgreSQL, control plane, data plane.
-    #[command(after_help = "The root key comes from HOLDFAST_ROOT_ACCESS_KEY and HOLDFAST_ROOT_SECRET_KEY, else it is made at the\n\
+    #[command(
+        after_help = "The root key comes from HOLDFAST_ROOT_ACCESS_KEY and HOLDFAST_ROOT_SECRET_KEY, else it is made at the\n\
         first start and kept in DIR/root-credentials.json. When everything answers, one line is printed:\n\
-        `ready s3=http://... admin=http://...`, and DIR/ready.json is written. SIGINT or SIGTERM stops; a second one kills.")]
+        `ready s3=http://... admin=http://...`, and DIR/ready.json is written. SIGINT or SIGTERM stops; a second one kills."
+    )]
     Dev(Box<DevOptions>),
     /// Tenants, access keys and state of a running system.
     Admin(admin::AdminArgs),
@@ -79,7 +81,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 /// To standard output; a reader that went away (`| head`) is no error.
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = std::io::Write::write_all(&mut out, text.as_bytes()).and_then(|()| std::io::Write::flush(&mut out));
+    let _ =
+        std::io::Write::write_all(&mut out, text.as_bytes()).and_then(|()| std::io::Write::flush(&mut out));
 }
 
 #[cfg(test)]
@@ -106,6 +109,8 @@ mod tests {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
         assert!(Cli::try_parse_from("holdfast dev --data-dir d --tls-cert c".split(' ')).is_err());
-        assert!(Cli::try_parse_from("holdfast admin create-key --name N --permission all".split(' ')).is_err());
+        assert!(
+            Cli::try_parse_from("holdfast admin create-key --name N --permission all".split(' ')).is_err()
+        );
     }
 }

@@ -119,6 +119,10 @@ impl Config {
     /// other relative path starts from the file's directory.
     #[must_use]
     pub fn resolve(&self, path: &std::path::Path) -> PathBuf {
-        secrets::resolve(&self.base, path, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).as_deref())
+        secrets::resolve(
+            &self.base,
+            path,
+            std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).as_deref(),
+        )
     }
 }

@@ -38,5 +38,5 @@ pub use launch::{LaunchArgs, launch};
 pub use layout::DataDir;
 pub use options::DevOptions;
 pub use ready::AdminFile;
-pub use supervise::run;
 pub(crate) use secrets::random_hex;
+pub use supervise::run;

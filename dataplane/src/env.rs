@@ -46,6 +46,9 @@ pub struct Settings {
     pub node_id: Arc<str>,
 }
 
+/// Who waits for a lookup that somebody else asked.
+type Waiters = Vec<oneshot::Sender<metadata::Shared>>;
+
 /// One core's share of the node: handles on everything, nothing shared with other cores but what is `Arc`.
 pub struct Core<E: Env> {
     pub settings: Arc<Settings>,
@@ -57,7 +60,7 @@ pub struct Core<E: Env> {
     cache: Option<CacheReader>,
     hot: RefCell<HotRecords>,
     /// Lookups under way on this core: who comes second waits for the first.
-    lookups: RefCell<HashMap<(u64, Bytes), Vec<oneshot::Sender<metadata::Shared>>>>,
+    lookups: RefCell<HashMap<(u64, Bytes), Waiters>>,
     /// Interned lists of backends.
     placements: RefCell<HashMap<Vec<u32>, u32>>,
     view: RefCell<(u64, Arc<View>)>,

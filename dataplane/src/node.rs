@@ -140,7 +140,14 @@ impl<R: Rt> CoreSetup<R> for NodeSetup<R> {
         CLOSE.set(Some(Box::pin(async move { closing.close().await })));
         let blobs = Blobs::new(drives.clone(), Rc::new(Coders::new(node.coder)));
         let (settings, state) = (node.settings.clone(), node.state.clone());
-        let core = Core::<Real<R>>::new(settings, state, drives, blobs, node.link.clone(), Some(node.cache_reader.clone()));
+        let core = Core::<Real<R>>::new(
+            settings,
+            state,
+            drives,
+            blobs,
+            node.link.clone(),
+            Some(node.cache_reader.clone()),
+        );
         metrics::core_started(core.counters.clone());
         Ok(Service::new(Rc::new(core)))
     }

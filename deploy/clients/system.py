@@ -90,7 +90,8 @@ class System:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        variables.pop("AWS_PROFILE", None)
+        for name in ("AWS_PROFILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_CONFIG_FILE"):
+            variables.pop(name, None)
         if self.ca:
             variables["AWS_CA_BUNDLE"] = variables["SSL_CERT_FILE"] = str(self.ca)
         return variables

@@ -13,9 +13,9 @@ mod identity;
 
 pub use crate::sigv4::{Authenticated, Proof};
 pub use action::{
-    AbortUpload, AccountAsk, Action, BucketAsk, BucketTarget, CreateBucket, DeleteBucket, DeleteObject, GetObject,
-    ListBuckets, ListObjects, ListParts, ListUploads, NewBucketAsk, ObjectAsk, ObjectTarget, PutObject, ReadBucket,
-    VisibleBuckets,
+    AbortUpload, AccountAsk, Action, BucketAsk, BucketTarget, CreateBucket, DeleteBucket, DeleteObject,
+    GetObject, ListBuckets, ListObjects, ListParts, ListUploads, NewBucketAsk, ObjectAsk, ObjectTarget,
+    PutObject, ReadBucket, VisibleBuckets,
 };
 pub use evaluate::{Grant, authorize};
 pub use identity::{BucketFacts, IdentityError, KeyIdentity, Permission, Permissions, Scope};

@@ -87,7 +87,9 @@ pub const COPY_BYTES_MAX: u64 = 16 * 1024;
 const _: () = assert!(FRAGMENTS_MAX <= 64, "`proven` is a u64");
 const _: () = assert!(LOCAL_FRAGMENTS_MAX <= FRAGMENTS_MAX as usize);
 const _: () = assert!(PIECE_BYTES_MIN <= PIECE_BYTES && PIECE_BYTES <= PIECE_BYTES_MAX);
-const _: () = assert!(PIECE_BYTES.is_multiple_of(PIECE_ALIGN_BYTES) && PIECE_BYTES_MIN.is_multiple_of(PIECE_ALIGN_BYTES));
+const _: () = assert!(
+    PIECE_BYTES.is_multiple_of(PIECE_ALIGN_BYTES) && PIECE_BYTES_MIN.is_multiple_of(PIECE_ALIGN_BYTES)
+);
 const _: () = assert!(COPY_BYTES_MAX <= PIECE_BYTES as u64, "copies of small blobs are one piece");
 
 // ---- On-disk records ---------------------------------------------------------------------------------------------

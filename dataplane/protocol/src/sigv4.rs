@@ -72,7 +72,9 @@ pub fn authenticate(
 fn anonymous(head: &RequestHead) -> Result<Verified, S3Error> {
     let payload = match rules::header_once(head, payload::HEADER)? {
         None => PayloadMode::Unsigned,
-        Some(value) => PayloadClaim::parse(value)?.without_key().ok_or_else(refusal::streaming_without_key)?,
+        Some(value) => {
+            PayloadClaim::parse(value)?.without_key().ok_or_else(refusal::streaming_without_key)?
+        }
     };
     Ok(Verified { who: Authenticated::Anonymous, payload })
 }
@@ -85,14 +87,16 @@ fn verify(
 ) -> Result<Verified, S3Error> {
     let hash = canonical::hash(head, query, claim);
     let text = StringToSign::request(&claim.time.text, claim.credential.scope, &hash);
-    let lookup = keys.signing_key(claim.credential.access_key_id, claim.credential.day, claim.credential.region);
+    let lookup =
+        keys.signing_key(claim.credential.access_key_id, claim.credential.day, claim.credential.region);
     // an unknown key costs the same HMAC as a known one
     let key = match &lookup {
         KeyLookup::Found { key, .. } => key,
         KeyLookup::NoKeyForDay { .. } | KeyLookup::NoSuchKey => SigningKey::nobody(),
     };
     let signature = key.sign(text.as_bytes());
-    let equal = hex_signature(claim.signature).is_some_and(|claimed| constant_time_equal(&claimed, &signature));
+    let equal =
+        hex_signature(claim.signature).is_some_and(|claimed| constant_time_equal(&claimed, &signature));
     match lookup {
         KeyLookup::NoSuchKey => Err(refusal::no_such_key(claim)),
         KeyLookup::NoKeyForDay { identity } => Err(refusal::no_key_for_day(claim, identity)),

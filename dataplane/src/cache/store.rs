@@ -74,8 +74,14 @@ pub fn open(dir: &Path) -> Result<(CacheReader, CacheWriter), String> {
     let (queue, writes) = flume::bounded(limits::CACHE_WRITES_QUEUED);
     let (far, far_reads) = flume::bounded::<FarRead>(limits::CACHE_READS_QUEUED);
     let writer = CacheWriter { queue, recovered, fills_dropped: Arc::default() };
-    spawn("cache-writer", { let db = db.clone(); move || write_loop(&db, &writes) })?;
-    spawn("cache-reader", { let db = db.clone(); move || read_loop(&db, &far_reads) })?;
+    spawn("cache-writer", {
+        let db = db.clone();
+        move || write_loop(&db, &writes)
+    })?;
+    spawn("cache-reader", {
+        let db = db.clone();
+        move || read_loop(&db, &far_reads)
+    })?;
     Ok((CacheReader { db, far }, writer))
 }
 
@@ -114,7 +120,8 @@ impl Recovered {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut words = bytes.chunks_exact(8).map(|word| u64::from_be_bytes(word.try_into().expect("8 bytes")));
+        let mut words =
+            bytes.chunks_exact(8).map(|word| u64::from_be_bytes(word.try_into().expect("8 bytes")));
         Some(Self { applied: words.next()?, acknowledged: words.next()?, interest: words.collect() })
     }
 }

@@ -28,7 +28,9 @@ impl Config {
     pub fn parse(path: &Path, text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let origin = path.display().to_string();
         let syntax = |why: String| ConfigError::Syntax { origin: origin.clone(), why };
-        let mut table: Table = text.parse().map_err(|error: toml::de::Error| syntax(error.to_string().trim().replace('\n', " ")))?;
+        let mut table: Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| syntax(error.to_string().trim().replace('\n', " ")))?;
         let mut from_env = Vec::new();
         for (key, kind, _) in SETTINGS {
             let name = env_name(key);

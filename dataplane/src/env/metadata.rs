@@ -110,7 +110,9 @@ impl<E: Env> Core<E> {
         };
         if let Some(answer) = joined {
             match answer.await {
-                Ok(Ok(cached)) if self.state.not_overtaken(bucket_id, &key, cached.as_of) => return Ok(cached),
+                Ok(Ok(cached)) if self.state.not_overtaken(bucket_id, &key, cached.as_of) => {
+                    return Ok(cached);
+                }
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(_)) | Err(_) => return self.ask(bucket_id, &key).await,
             }
@@ -220,7 +222,8 @@ impl<E: Env> Core<E> {
         after_number: u32,
         max_parts: u32,
     ) -> Result<wire::PartsAnswer, MetadataError> {
-        let query = wire::PartsQuery { bucket_id, key, upload_id: upload_id.to_owned(), after_number, max_parts };
+        let query =
+            wire::PartsQuery { bucket_id, key, upload_id: upload_id.to_owned(), after_number, max_parts };
         match self.query(query::Query::Parts(query)).await?.1 {
             answer::Answer::Parts(page) => Ok(page),
             _ => Err(MetadataError::Protocol("parts answered by something else")),
@@ -275,7 +278,8 @@ impl<E: Env> Core<E> {
         range: std::ops::Range<u64>,
     ) -> Result<BlobReader<E::Drives, E::Rt>, BlobError> {
         let view = self.view();
-        let backends = view.placements.get(&blob.placement_id).ok_or(BlobError::Record("an unknown placement"))?;
+        let backends =
+            view.placements.get(&blob.placement_id).ok_or(BlobError::Record("an unknown placement"))?;
         let backends: Vec<BackendId> = backends.iter().map(|id| BackendId(*id)).collect();
         self.blobs.read(blob, &backends, range)
     }

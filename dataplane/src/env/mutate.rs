@@ -6,8 +6,8 @@ use bytes::Bytes;
 use holdfast_common::id::{BackendId, OpId, PlacementId};
 use holdfast_common::wire::{self, Refusal, answer, mutation, mutation_result, query};
 use holdfast_protocol::access::{
-    AbortUpload, BucketFacts, CreateBucket, DeleteBucket, DeleteObject, GetObject, Grant, KeyIdentity, ObjectTarget,
-    PutObject,
+    AbortUpload, BucketFacts, CreateBucket, DeleteBucket, DeleteObject, GetObject, Grant, KeyIdentity,
+    ObjectTarget, PutObject,
 };
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::placement::{self, Backend, BackendState, Placement};
@@ -47,7 +47,12 @@ impl<E: Env> Core<E> {
         Ok(done)
     }
 
-    pub async fn delete(&self, grant: &Grant<DeleteObject>, op: OpId, delete: wire::DeleteObject) -> Conditional {
+    pub async fn delete(
+        &self,
+        grant: &Grant<DeleteObject>,
+        op: OpId,
+        delete: wire::DeleteObject,
+    ) -> Conditional {
         let current = delete.version_id.is_empty();
         let target = grant.resource();
         let done = self.on_object(target, grant.principal(), op, mutation::Op::Delete(delete)).await?;
@@ -76,7 +81,12 @@ impl<E: Env> Core<E> {
         Ok(done)
     }
 
-    pub async fn create_upload(&self, grant: &Grant<PutObject>, op: OpId, create: wire::CreateUpload) -> Conditional {
+    pub async fn create_upload(
+        &self,
+        grant: &Grant<PutObject>,
+        op: OpId,
+        create: wire::CreateUpload,
+    ) -> Conditional {
         self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CreateUpload(create)).await
     }
 
@@ -93,8 +103,11 @@ impl<E: Env> Core<E> {
         part: wire::CopyPart,
     ) -> Conditional {
         let from = source.resource();
-        let part =
-            wire::CopyPart { source_bucket_id: from.bucket.bucket_id.0, source_key: from.key.clone().into_bytes(), ..part };
+        let part = wire::CopyPart {
+            source_bucket_id: from.bucket.bucket_id.0,
+            source_key: from.key.clone().into_bytes(),
+            ..part
+        };
         self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CopyPart(part)).await
     }
 
@@ -104,7 +117,8 @@ impl<E: Env> Core<E> {
         op: OpId,
         complete: wire::CompleteUpload,
     ) -> Conditional {
-        let op = self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CompleteUpload(complete));
+        let op =
+            self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CompleteUpload(complete));
         let done = op.await?;
         self.learned_record(grant.resource(), &done);
         Ok(done)
@@ -190,10 +204,13 @@ impl<E: Env> Core<E> {
     /// Where the blob of `op` goes: class LOCAL over this node's drives.
     pub(super) fn place_blob(&self, op: OpId, size: Option<u64>) -> Result<Placement, S3Error> {
         let backends = self.local_backends();
-        placement::place(&self.settings.class, &self.settings.node_id, &backends, op, size).map_err(|refusal| {
-            tracing::error!(%refusal, "no placement for a new object");
-            S3Error::new(Code::ServiceUnavailable).message("Too few drives can be written now. Please try again.")
-        })
+        placement::place(&self.settings.class, &self.settings.node_id, &backends, op, size).map_err(
+            |refusal| {
+                tracing::error!(%refusal, "no placement for a new object");
+                S3Error::new(Code::ServiceUnavailable)
+                    .message("Too few drives can be written now. Please try again.")
+            },
+        )
     }
 
     /// This node's drives as placement wants them: what the authority says of the backend and what the drive says itself.
@@ -228,7 +245,8 @@ impl<E: Env> Core<E> {
         if let Some(id) = known {
             return Ok(PlacementId(id));
         }
-        let answer = self.query(query::Query::Placement(wire::PlacementQuery { backends: list.clone() })).await?;
+        let answer =
+            self.query(query::Query::Placement(wire::PlacementQuery { backends: list.clone() })).await?;
         let answer::Answer::Placement(placement) = answer.1 else {
             return Err(MetadataError::Protocol("a placement answered by something else"));
         };

@@ -161,7 +161,11 @@ async fn open_session(
         protocol_version: wire::PROTOCOL_VERSION,
         node_id: config.node_id.clone(),
         node_name: config.node_name.clone(),
-        cluster_id: if known_cluster == [0; 16] { Bytes::new() } else { Bytes::copy_from_slice(&known_cluster) },
+        cluster_id: if known_cluster == [0; 16] {
+            Bytes::new()
+        } else {
+            Bytes::copy_from_slice(&known_cluster)
+        },
         applied_watermark: state.applied(),
         acknowledged_seq_max: state.acknowledged(),
         drives: (config.drives)(),
@@ -202,7 +206,9 @@ fn welcomed(
         return Err(Ended::OtherCluster { mine, theirs });
     }
     if welcome.history_lost {
-        tracing::error!("HISTORY LOST: this node acknowledged commits that the control plane's database does not have");
+        tracing::error!(
+            "HISTORY LOST: this node acknowledged commits that the control plane's database does not have"
+        );
     }
     if welcome.cache_reset {
         state.floor_raise(welcome.watermark);
@@ -234,7 +240,11 @@ fn welcomed(
 }
 
 impl Session {
-    async fn run(&mut self, wanted: &mut mpsc::UnboundedReceiver<u64>, interest: &mut BTreeSet<u64>) -> Ended {
+    async fn run(
+        &mut self,
+        wanted: &mut mpsc::UnboundedReceiver<u64>,
+        interest: &mut BTreeSet<u64>,
+    ) -> Ended {
         let mut renew = tokio::time::interval(Duration::from_millis(self.lease_ms / 3));
         let mut report = tokio::time::interval(limits::LINK_REPORT_TICK);
         loop {

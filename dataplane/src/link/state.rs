@@ -262,7 +262,10 @@ impl View {
         if !snapshot.placements.is_empty() {
             let placements = Arc::make_mut(&mut self.placements);
             placements.extend(
-                snapshot.placements.into_iter().map(|placement| (placement.placement_id, placement.backends.into())),
+                snapshot
+                    .placements
+                    .into_iter()
+                    .map(|placement| (placement.placement_id, placement.backends.into())),
             );
         }
         if !snapshot.tenants.is_empty() {
@@ -295,7 +298,8 @@ impl View {
             }
         }
         if !change.removed_buckets.is_empty() {
-            Arc::make_mut(&mut self.buckets).retain(|_, bucket| !change.removed_buckets.contains(&bucket.bucket_id.0));
+            Arc::make_mut(&mut self.buckets)
+                .retain(|_, bucket| !change.removed_buckets.contains(&bucket.bucket_id.0));
             Arc::make_mut(&mut self.interest).retain(|bucket, _| !change.removed_buckets.contains(bucket));
         }
         if !change.removed_backends.is_empty() {

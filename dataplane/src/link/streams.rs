@@ -34,7 +34,7 @@ impl CommitQueue {
         state: &Arc<NodeState>,
     ) -> Result<(), tonic::Status> {
         let (out, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
-        let again: Vec<_> = self.waiting.values().map(|pending| retry_of(pending)).collect();
+        let again: Vec<_> = self.waiting.values().map(retry_of).collect();
         send_commits(&out, &session_id, again).await?;
         let mut answers = client.commit(ReceiverStream::new(stream)).await?.into_inner();
         let mut ready = Vec::new();
@@ -195,7 +195,8 @@ impl QueryQueue {
 
     pub(crate) fn expire(&mut self) {
         let now = tokio::time::Instant::now();
-        let late: Vec<u64> = self.waiting.iter().filter(|(_, p)| p.deadline <= now).map(|(id, _)| *id).collect();
+        let late: Vec<u64> =
+            self.waiting.iter().filter(|(_, p)| p.deadline <= now).map(|(id, _)| *id).collect();
         for id in late {
             if let Some(pending) = self.waiting.remove(&id) {
                 let _ = pending.reply.send(Err(LinkError::Unavailable("it did not answer in time")));

@@ -36,7 +36,10 @@ impl Identity {
     pub(super) fn open(config: &Config) -> Result<Self, String> {
         let dir = &config.data_dir;
         std::fs::create_dir_all(dir).map_err(|error| {
-            format!("the data directory {} cannot be made: {error}; check its parent's owner and mode", dir.display())
+            format!(
+                "the data directory {} cannot be made: {error}; check its parent's owner and mode",
+                dir.display()
+            )
         })?;
         let path = dir.join("node.json");
         let mut stored = read(&path)?.map_or_else(|| new_identity(config), Ok)?;
@@ -91,11 +94,17 @@ fn read(path: &Path) -> Result<Option<Stored>, String> {
         Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
     };
     let stored: Stored = serde_json::from_str(&text).map_err(|error| {
-        format!("{} is not a node's identity: {error}; restore it, or remove it to become a new node", path.display())
+        format!(
+            "{} is not a node's identity: {error}; restore it, or remove it to become a new node",
+            path.display()
+        )
     })?;
     match stored.version {
         1 => Ok(Some(stored)),
-        newer => Err(format!("{} has version {newer}; run the release that wrote it, or a newer one", path.display())),
+        newer => Err(format!(
+            "{} has version {newer}; run the release that wrote it, or a newer one",
+            path.display()
+        )),
     }
 }
 
@@ -107,7 +116,9 @@ fn write(path: &Path, stored: &Stored) -> Result<(), String> {
         .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
         .and_then(|()| std::fs::rename(&new, path))
         .and_then(|()| std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all());
-    written.map_err(|error| format!("{} cannot be written: {error}; check owner, mode and space", path.display()))
+    written.map_err(|error| {
+        format!("{} cannot be written: {error}; check owner, mode and space", path.display())
+    })
 }
 
 fn new_uuid() -> uuid::Uuid {
@@ -117,5 +128,6 @@ fn new_uuid() -> uuid::Uuid {
 }
 
 fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "node".to_owned(), |text| text.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "node".to_owned(), |text| text.trim().to_owned())
 }

@@ -47,9 +47,19 @@ fn write_node(node: &Node, writer: &mut Writer) {
     let live = node.state.lease_live(crate::rt::boottime_ms());
     writer.gauge("holdfast_lease_live", "1 while cached records may be served", &[], u8::from(live));
     writer.gauge("holdfast_session_up", "1 while the control link has a session", &[], u8::from(view.ready));
-    writer.gauge("holdfast_history_lost", "1: acknowledged commits are missing", &[], u8::from(view.history_lost));
+    writer.gauge(
+        "holdfast_history_lost",
+        "1: acknowledged commits are missing",
+        &[],
+        u8::from(view.history_lost),
+    );
     let dropped = node.cache_writer.fills_dropped();
-    writer.counter("holdfast_cache_fills_dropped_total", "Cache fills that found the queue full", &[], dropped);
+    writer.counter(
+        "holdfast_cache_fills_dropped_total",
+        "Cache fills that found the queue full",
+        &[],
+        dropped,
+    );
     writer.gauge("holdfast_coder_info", "The erasure coder in use", &[("coder", node.coder.name())], 1);
 }
 
@@ -62,9 +72,17 @@ fn write_drives(node: &Node, writer: &mut Writer) {
         for (name, help, value) in [
             ("holdfast_drive_pieces_appended_total", "Pieces appended", stats.pieces_appended.value()),
             ("holdfast_drive_writes_total", "Writes to segments", stats.writes.value()),
-            ("holdfast_drive_writes_unzeroed_total", "Writes that cost metadata", stats.writes_unzeroed.value()),
+            (
+                "holdfast_drive_writes_unzeroed_total",
+                "Writes that cost metadata",
+                stats.writes_unzeroed.value(),
+            ),
             ("holdfast_drive_bytes_written_total", "Bytes written", stats.bytes_written.value()),
-            ("holdfast_drive_payload_bytes_total", "Payload bytes appended", stats.payload_bytes_appended.value()),
+            (
+                "holdfast_drive_payload_bytes_total",
+                "Payload bytes appended",
+                stats.payload_bytes_appended.value(),
+            ),
             ("holdfast_drive_write_microseconds_total", "Time in writes", stats.write_micros.value()),
             ("holdfast_drive_pieces_read_total", "Pieces read", stats.pieces_read.value()),
             ("holdfast_drive_bytes_read_total", "Bytes read", stats.bytes_read.value()),
@@ -88,7 +106,12 @@ fn write_drives(node: &Node, writer: &mut Writer) {
         let flushes = &device.stats;
         writer.counter("holdfast_flushes_total", "Flushes of the device", &label, flushes.flushes.value());
         writer.counter("holdfast_flush_callers_total", "Who shared them", &label, flushes.callers.value());
-        writer.counter("holdfast_flush_microseconds_total", "Time in flushes", &label, flushes.micros.value());
+        writer.counter(
+            "holdfast_flush_microseconds_total",
+            "Time in flushes",
+            &label,
+            flushes.micros.value(),
+        );
         writer.counter("holdfast_flush_failures_total", "Failed flushes", &label, flushes.failures.value());
     }
 }

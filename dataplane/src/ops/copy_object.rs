@@ -14,7 +14,9 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> R
     let target = call.on_object::<access::PutObject>()?;
     let source = source_grant(call, &input.source)?;
     if input.checksum_algorithm.is_some() {
-        return Err(S3Error::not_implemented("Computing another checksum while copying (x-amz-checksum-algorithm)"));
+        return Err(S3Error::not_implemented(
+            "Computing another checksum while copying (x-amz-checksum-algorithm)",
+        ));
     }
     let op = call.core.op_begin();
     let copy = wire::CopyObject {

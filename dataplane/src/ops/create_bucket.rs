@@ -21,13 +21,11 @@ pub(super) async fn run<E: Env, C: Conn>(
     let grant = call.on_new_bucket::<access::CreateBucket>()?;
     let body = control_body(intake, claims, CREATE_BUCKET_BODY_BYTES_MAX).await?;
     let region = &call.core.settings.region;
-    if let Some(wanted) = read_create_bucket(&body)? {
-        if wanted != *region {
-            return Err(S3Error::new(Code::IllegalLocationConstraintException).message(format!(
-                "The {wanted} location constraint is incompatible for the region specific endpoint this request was \
-                 sent to; this deployment's region is {region}."
-            )));
-        }
+    if let Some(wanted) = read_create_bucket(&body)?.filter(|wanted| wanted != region) {
+        return Err(S3Error::new(Code::IllegalLocationConstraintException).message(format!(
+            "The {wanted} location constraint is incompatible for the region specific endpoint this request was \
+             sent to; this deployment's region is {region}."
+        )));
     }
     let op = call.core.op_begin();
     match call.core.create_bucket(&grant, op.id(), region.clone()).await {

@@ -38,7 +38,9 @@ pub(super) async fn delete<E: Env>(
     let delete = wire::DeleteObject { when: Some(when), version_id: String::new() };
     match call.core.delete(grant, op.id(), delete).await {
         Ok((_, committed)) => Ok(committed),
-        Err(MetadataError::Refused(refused)) if refused.reason() == wire::Refusal::NoSuchKey && !conditional => {
+        Err(MetadataError::Refused(refused))
+            if refused.reason() == wire::Refusal::NoSuchKey && !conditional =>
+        {
             Ok(wire::Committed::default())
         }
         Err(error) => Err(error.into()),

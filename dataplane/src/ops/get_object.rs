@@ -102,7 +102,9 @@ fn part(record: &wire::ObjectRecord, number: u32) -> Result<Resolved, S3Error> {
     }
     let invalid = || S3Error::new(Code::InvalidPartNumber);
     if !manifest.page_offsets.is_empty() {
-        return Err(S3Error::not_implemented("Reading one part of an object of more than 16 parts by its number"));
+        return Err(S3Error::not_implemented(
+            "Reading one part of an object of more than 16 parts by its number",
+        ));
     }
     let part = manifest.parts.iter().find(|part| part.number == number).ok_or_else(invalid)?;
     let len = part.blob.as_ref().map_or(0, |blob| blob.size);

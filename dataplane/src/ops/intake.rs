@@ -3,7 +3,9 @@
 //! This is the one choke point of payload modes (DESIGN 5): bytes reach an operation only through [`Intake::next`], and
 //! nothing they become may be made visible before [`Intake::finish`] has said yes.
 
-use holdfast_protocol::aws_chunked::{AwsChunkedDecoder, AwsChunkedError, AwsChunkedEvent, AwsChunkedMode, Trailers};
+use holdfast_protocol::aws_chunked::{
+    AwsChunkedDecoder, AwsChunkedError, AwsChunkedEvent, AwsChunkedMode, Trailers,
+};
 use holdfast_protocol::digest::{BodyDigests, ChecksumValue, DigestPlan, Digests};
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::operation::BodyClaims;
@@ -132,10 +134,8 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
                     .with("S3ComputedContentSHA256", hex::encode(got)));
             }
         }
-        if let Some(expected) = self.claims.content_md5 {
-            if digests.md5 != Some(expected) {
-                return Err(S3Error::new(Code::BadDigest));
-            }
+        if self.claims.content_md5.is_some_and(|expected| digests.md5 != Some(expected)) {
+            return Err(S3Error::new(Code::BadDigest));
         }
         for claimed in [self.claims.checksum, announced_trailer].into_iter().flatten() {
             if digests.checksum(claimed.algorithm()) != Some(claimed) {
@@ -158,7 +158,9 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
         let Some(algorithm) = self.claims.trailer else {
             return match named.first() {
                 None => Ok(None),
-                Some(name) => Err(malformed_trailer(format!("The trailer {name} was not announced in x-amz-trailer."))),
+                Some(name) => {
+                    Err(malformed_trailer(format!("The trailer {name} was not announced in x-amz-trailer.")))
+                }
             };
         };
         let value = self.trailers.value(algorithm.header()).filter(|_| named.len() == 1);

@@ -60,7 +60,10 @@ fn new_blob(grant: &Grant<PutObject>, op_id: OpId, size: Option<u64>) -> NewBlob
 }
 
 /// Durable on the quorum, with its placement interned.
-async fn settle<E: Env>(call: &Call<'_, E>, writer: BlobWriter<E::Drives, E::Rt>) -> Result<Written, S3Error> {
+async fn settle<E: Env>(
+    call: &Call<'_, E>,
+    writer: BlobWriter<E::Drives, E::Rt>,
+) -> Result<Written, S3Error> {
     let written = writer.finish().await.map_err(write_error)?;
     if written.size == 0 {
         return Ok(Written { blob: None, backends: Vec::new() });

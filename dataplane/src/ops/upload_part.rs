@@ -48,14 +48,19 @@ pub(super) async fn run<E: Env, C: Conn>(
 }
 
 /// The checksum to compute: the upload's. A part that brings another one is refused, as S3 does.
-fn agreed(upload: &wire::Upload, sent: Option<ChecksumAlgorithm>) -> Result<Option<ChecksumAlgorithm>, S3Error> {
+fn agreed(
+    upload: &wire::Upload,
+    sent: Option<ChecksumAlgorithm>,
+) -> Result<Option<ChecksumAlgorithm>, S3Error> {
     let named = ChecksumAlgorithm::from_wire(upload.checksum_algorithm);
     match (named, sent) {
-        (Some(named), Some(sent)) if named != sent => Err(S3Error::new(Code::InvalidRequest).message(format!(
-            "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
-            named.name().to_ascii_lowercase(),
-            sent.name().to_ascii_lowercase()
-        ))),
+        (Some(named), Some(sent)) if named != sent => {
+            Err(S3Error::new(Code::InvalidRequest).message(format!(
+                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                named.name().to_ascii_lowercase(),
+                sent.name().to_ascii_lowercase()
+            )))
+        }
         (named, sent) => Ok(named.or(sent)),
     }
 }

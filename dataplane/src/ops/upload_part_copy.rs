@@ -38,9 +38,9 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) 
     }
     let span = match input.range {
         None => Resolved::whole(record.size),
-        Some(range) => range.resolve_copy_source(record.size).map_err(|error| {
-            S3Error::invalid_argument("x-amz-copy-source-range", "", error.to_string())
-        })?,
+        Some(range) => range
+            .resolve_copy_source(record.size)
+            .map_err(|error| S3Error::invalid_argument("x-amz-copy-source-range", "", error.to_string()))?,
     };
     let op = call.core.op_begin();
     let named = ChecksumAlgorithm::from_wire(upload.checksum_algorithm);
