@@ -90,7 +90,8 @@ fn select(record: &wire::ObjectRecord, selection: Selection) -> Result<(u16, Res
                 .with("ActualObjectSize", record.size.to_string())
                 .with("ContentRange", not.content_range())),
         },
-        Selection::Part(number) => part(record, number).map(|span| (206, span)),
+        // A part without bytes has no first and no last one for a Content-Range to name.
+        Selection::Part(number) => part(record, number).map(|span| (if span.len == 0 { 200 } else { 206 }, span)),
     }
 }
 
