@@ -18,7 +18,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import after  # noqa: E402
 import clients  # noqa: E402
+import robust  # noqa: E402
 import semantics  # noqa: E402
+import startup  # noqa: E402
 from system import running  # noqa: E402
 
 
@@ -59,6 +61,10 @@ def main():
         check(f"{scheme} no_secret_in_any_log", lambda: after.no_secret_in_logs(system, home))
     if not arguments.only:
         check("every_payload_mode_was_used", lambda: after.every_mode_used(modes))
+    home = work / "robust"
+    home.mkdir(exist_ok=True)
+    for body in [*robust.ALL, *startup.ALL]:
+        check(f"robust {body.__name__}", lambda body=body: body(arguments.bin_dir, home))
     if not arguments.keep:
         shutil.rmtree(work, ignore_errors=True)
     print(f"{passed} passed, {failed} failed")
