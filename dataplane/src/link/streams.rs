@@ -33,8 +33,9 @@ impl CommitQueue {
         session_id: Bytes,
         state: &Arc<NodeState>,
     ) -> Result<(), tonic::Status> {
-        let (out, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
-        let again: Vec<_> = self.waiting.values().map(retry_of).collect();
+        // Nobody reads before the call is made: all that goes again has room.
+        let (out, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT + self.waiting.len());
+        let again: Vec<_> = self.waiting.values_mut().map(sent_again).collect();
         send_commits(&out, &session_id, again).await?;
         let mut answers = client.commit(ReceiverStream::new(stream)).await?.into_inner();
         let mut ready = Vec::new();
@@ -96,12 +97,16 @@ impl CommitQueue {
     }
 }
 
-fn retry_of(pending: &PendingCommit) -> wire::Mutation {
-    wire::Mutation { retry: pending.sent, ..pending.mutation.clone() }
+/// It goes out now, perhaps for the first time: from here on its row may exist.
+fn sent_again(pending: &mut PendingCommit) -> wire::Mutation {
+    let retry = pending.sent || pending.mutation.retry;
+    pending.sent = true;
+    wire::Mutation { retry, ..pending.mutation.clone() }
 }
 
 fn gave_up(sent: bool, mutation: &wire::Mutation) -> LinkError {
-    if sent {
+    // A retry never sent was sent before, under the same op id.
+    if sent || mutation.retry {
         LinkError::OutcomeUnknown(format!("{:?}", holdfast_common::id::OpId::from_wire(&mutation.op_id)))
     } else {
         LinkError::Unavailable("it did not come back in time")
@@ -120,14 +125,24 @@ async fn send_commits(
     Ok(())
 }
 
-fn chunks<T>(mut items: Vec<T>) -> Vec<Vec<T>> {
-    let mut batches = Vec::new();
-    while items.len() > limits::LINK_BATCH_ITEMS {
-        let rest = items.split_off(limits::LINK_BATCH_ITEMS);
-        batches.push(std::mem::replace(&mut items, rest));
-    }
-    if !items.is_empty() {
-        batches.push(items);
+/// Messages that the authority reads: a longer one would end the stream, and again after every reconnect.
+fn chunks<T: prost::Message>(items: Vec<T>) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        let more = item.encoded_len() + 16;
+        match batches.last_mut() {
+            Some(batch)
+                if batch.len() < limits::LINK_BATCH_ITEMS && bytes + more <= wire::MESSAGE_BYTES_MAX / 2 =>
+            {
+                bytes += more;
+                batch.push(item);
+            }
+            _ => {
+                bytes = more;
+                batches.push(vec![item]);
+            }
+        }
     }
     batches
 }
@@ -149,7 +164,7 @@ impl QueryQueue {
         mut client: NodeClient<Channel>,
         session_id: Bytes,
     ) -> Result<(), tonic::Status> {
-        let (out, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
+        let (out, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT + self.waiting.len());
         let again: Vec<_> = self
             .waiting
             .iter()
