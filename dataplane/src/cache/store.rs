@@ -73,10 +73,11 @@ pub fn open(dir: &Path) -> Result<(CacheReader, CacheWriter), String> {
     let recovered = Arc::new(recovered(&db));
     let (queue, writes) = flume::bounded(limits::CACHE_WRITES_QUEUED);
     let (far, far_reads) = flume::bounded::<FarRead>(limits::CACHE_READS_QUEUED);
+    let applied = recovered.applied;
     let writer = CacheWriter { queue, recovered, fills_dropped: Arc::default() };
     spawn("cache-writer", {
         let db = db.clone();
-        move || write_loop(&db, &writes)
+        move || write_loop(&db, &writes, applied)
     })?;
     spawn("cache-reader", {
         let db = db.clone();
@@ -191,8 +192,13 @@ fn read_loop(db: &DB, reads: &flume::Receiver<FarRead>) {
 
 /// One batch for whatever has gathered. `fresh` remembers what this run filled, so that the invalidation of our own
 /// commit does not throw away the entry it just made; forgetting (it is bounded) only costs a lookup.
-fn write_loop(db: &DB, writes: &flume::Receiver<Write>) {
+///
+/// `evicted` remembers what was evicted, and `evicted_floor` what was forgotten of that: an answer that was asked before
+/// an eviction and comes after it is not stored. Its slot makes it unusable today, but slots do not survive a restart.
+fn write_loop(db: &DB, writes: &flume::Receiver<Write>, applied: u64) {
     let mut fresh: HashMap<u64, u64> = HashMap::new();
+    let mut evicted: HashMap<u64, u64> = HashMap::new();
+    let mut evicted_floor = applied;
     let mut unlogged = WriteOptions::default();
     unlogged.disable_wal(true);
     let mut stop = false;
@@ -202,15 +208,26 @@ fn write_loop(db: &DB, writes: &flume::Receiver<Write>) {
         for write in std::iter::once(first).chain(writes.try_iter().take(limits::CACHE_BATCH_ITEMS)) {
             match write {
                 Write::Fill { bucket_id, key, cached } => {
+                    let hash = key_hash(bucket_id, &key);
+                    let overtaken = evicted.get(&hash).is_some_and(|seq| cached.as_of < *seq);
+                    if overtaken || cached.as_of < evicted_floor {
+                        continue;
+                    }
                     if fresh.len() >= limits::CACHE_FRESH_MAX {
                         fresh.clear();
                     }
-                    fresh.insert(key_hash(bucket_id, &key), cached.as_of);
+                    fresh.insert(hash, cached.as_of);
                     batch.put(record_key(bucket_id, &key), cached.encode());
                 }
                 Write::Evict { keys, state } => {
                     for (bucket_id, key, seq) in keys {
                         let hash = key_hash(bucket_id, &key);
+                        if evicted.len() >= limits::CACHE_FRESH_MAX {
+                            evicted_floor = evicted.values().copied().fold(evicted_floor, u64::max);
+                            evicted.clear();
+                        }
+                        let latest = evicted.entry(hash).or_insert(0);
+                        *latest = seq.max(*latest);
                         if fresh.get(&hash).is_none_or(|as_of| *as_of < seq) {
                             fresh.remove(&hash);
                             batch.delete(record_key(bucket_id, &key));
@@ -220,6 +237,8 @@ fn write_loop(db: &DB, writes: &flume::Receiver<Write>) {
                 }
                 Write::Clear(state) => {
                     fresh.clear();
+                    evicted.clear();
+                    evicted_floor = state.applied;
                     batch.clear();
                     batch.delete_range(b"r".as_slice(), b"s".as_slice());
                     batch.put(META_STATE, state.encode());
@@ -261,6 +280,8 @@ mod tests {
             }
             let state = Recovered { applied: 7, acknowledged: 7, interest: vec![1] };
             writer.evict(vec![(1, key("old"), 6), (1, key("own"), 7)], state);
+            // An answer from before the eviction that comes after it.
+            writer.fill(1, key("old"), Cached { as_of: 5, known: Known::Absent });
             writer.stop();
         }
         let (reader, writer) = open(dir.path()).expect("opens again");
