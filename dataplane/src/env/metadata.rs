@@ -68,12 +68,8 @@ impl<E: Env> Core<E> {
 
     /// What this node knows and may show. The check comes after the fetch, whatever was fetched from.
     async fn cached(&self, bucket_id: u64, key: &Bytes) -> Option<Cached> {
-        let may_show = |cached: &Cached| {
-            let (view, now) = (self.view(), E::Rt::boottime_ms());
-            self.state.usable(&view, bucket_id, key, cached.as_of, now)
-        };
         let hot = self.hot.borrow_mut().find(bucket_id, key);
-        if let Some(cached) = hot.filter(may_show) {
+        if let Some(cached) = hot.filter(|cached| self.may_show(bucket_id, key, cached)) {
             self.counters.hot_hits.fetch_add(1, Relaxed);
             return Some(cached);
         }
@@ -81,7 +77,7 @@ impl<E: Env> Core<E> {
             return None;
         }
         let stored = self.cache.as_ref()?.find(bucket_id, key).await?;
-        if !may_show(&stored) {
+        if !self.may_show(bucket_id, key, &stored) {
             return None;
         }
         self.counters.cache_hits.fetch_add(1, Relaxed);
@@ -89,10 +85,16 @@ impl<E: Env> Core<E> {
         Some(stored)
     }
 
+    fn may_show(&self, bucket_id: u64, key: &Bytes, cached: &Cached) -> bool {
+        let (view, now) = (self.view(), E::Rt::boottime_ms());
+        self.state.usable(&view, bucket_id, key, cached.as_of, now)
+    }
+
     /// One question to the authority however many ask on this core at once.
     ///
     /// Who joins a question under way might get an answer older than a commit it was told of meanwhile; so the joined
-    /// answer counts only if its slot has not been raised past it, else one asks again, alone.
+    /// answer counts only as a cached one would (without lease and interest nobody waited for this node), else one asks
+    /// again, alone.
     async fn looked_up(&self, bucket_id: u64, key: Bytes) -> Shared {
         let joined = {
             let mut lookups = self.lookups.borrow_mut();
@@ -110,9 +112,7 @@ impl<E: Env> Core<E> {
         };
         if let Some(answer) = joined {
             match answer.await {
-                Ok(Ok(cached)) if self.state.not_overtaken(bucket_id, &key, cached.as_of) => {
-                    return Ok(cached);
-                }
+                Ok(Ok(cached)) if self.may_show(bucket_id, &key, &cached) => return Ok(cached),
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(_)) | Err(_) => return self.ask(bucket_id, &key).await,
             }
@@ -146,6 +146,10 @@ impl<E: Env> Core<E> {
     pub(super) fn keep(&self, bucket_id: u64, key: &Bytes, cached: &Cached) {
         if !self.view().interest.contains_key(&bucket_id) {
             self.link.interest(bucket_id);
+            return;
+        }
+        // Slots know nothing of before this run's replay: what a repeated completion answers may be older than that.
+        if cached.as_of < self.state.cache.recovered().applied {
             return;
         }
         self.hot.borrow_mut().keep(bucket_id, key.clone(), cached.clone());
