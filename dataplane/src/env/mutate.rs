@@ -17,7 +17,7 @@ use super::{Core, Env};
 use crate::cache::{Cached, Known};
 use crate::drives::{DriveState, DriveStatus, Drives as _};
 use crate::limits;
-use crate::link::Link as _;
+use crate::link::{Link as _, LinkError};
 use crate::rt::Rt as _;
 
 /// What a committed mutation left, with its sequence.
@@ -170,7 +170,13 @@ impl<E: Env> Core<E> {
             op: Some(what),
         };
         for turn in 0u32.. {
-            let result = self.link.commit(mutation.clone()).await?;
+            let result = match self.link.commit(mutation.clone()).await {
+                // Nothing of this try; an earlier one may have been committed all the same.
+                Err(LinkError::Unavailable(_)) if mutation.retry => {
+                    return Err(LinkError::OutcomeUnknown(format!("{op:?}")).into());
+                }
+                result => result?,
+            };
             let refused = match result.outcome {
                 Some(mutation_result::Outcome::Committed(committed)) => return Ok((result.seq, committed)),
                 Some(mutation_result::Outcome::Refused(refused)) => refused,
