@@ -86,7 +86,9 @@ impl Written {
     /// authority's to settle, and its bytes stay (DESIGN 8, invariant 12).
     pub(super) fn not_committed<E: Env>(self, call: &Call<'_, E>, error: MetadataError) -> S3Error {
         let certain = match &error {
-            MetadataError::Refused(_) | MetadataError::Link(LinkError::Unavailable(_)) => true,
+            // "Try again" may mean that the authority itself does not know (a lost database, another leader).
+            MetadataError::Refused(refused) => !refused.retryable,
+            MetadataError::Link(LinkError::Unavailable(_)) => true,
             MetadataError::Link(LinkError::OutcomeUnknown(_)) | MetadataError::Protocol(_) => false,
         };
         if let (true, Some(blob)) = (certain, self.blob) {
