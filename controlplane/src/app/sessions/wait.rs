@@ -10,7 +10,7 @@ pub struct Progress {
     pub acknowledged: u64,
     /// `None`: never had a lease.
     pub lease_until: Option<Instant>,
-    /// The node itself, or the end of leadership, has ended it.
+    /// The node itself has ended it: by its next hello it gave up the lease.
     pub void: bool,
 }
 
@@ -46,7 +46,12 @@ impl Acknowledgement {
             };
             tokio::select! {
                 changed = self.progress.changed() => if changed.is_err() {
-                    // The session was forgotten, which happens only after its lease or by its own hello.
+                    // The session was forgotten: after its lease, by its own hello, or because leadership has ended.
+                    // The last ends no lease: the node may not have heard of it.
+                    let last = *self.progress.borrow();
+                    if let Some(lease) = last.lease_until.filter(|_| !last.void) {
+                        tokio::time::sleep_until(lease).await;
+                    }
                     return Waited::Expired;
                 },
                 () = tokio::time::sleep_until(until) => {}
