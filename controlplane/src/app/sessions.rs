@@ -407,13 +407,18 @@ impl Hub {
                 });
             }
         }
+        // Leadership has ended, nobody is told here any more, but leases that were granted run on.
+        if self.term_until.is_none() && self.leases_until.is_some_and(|until| until > now) {
+            let last = Progress { lease_until: self.leases_until, ..Progress::default() };
+            let (session, progress) = (Uuid::nil(), watch::Sender::new(last).subscribe());
+            waits.push(Acknowledgement { session, ordinal: u64::MAX, grace_until: None, progress });
+        }
         waits
     }
 
     fn close_all(&mut self, reason: &str, leader: Option<&str>) {
         for (_, session) in self.sessions.drain() {
             session.say(0, goodbye(reason, leader));
-            session.progress.send_modify(|progress| progress.void = true);
         }
     }
 }
