@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use holdfast_common::wire::{QueryDown, QueryUp};
+use holdfast_common::wire::{Answer, MESSAGE_BYTES_MAX, QueryDown, QueryUp};
+use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -18,6 +19,26 @@ pub(super) fn serve(
     let (down, stream) = mpsc::channel(QUERIES_IN_FLIGHT_MAX);
     tokio::spawn(receive(authority, up, down));
     ReceiverStream::new(stream)
+}
+
+/// Messages that the node reads: a longer one would end its stream, and again when it asks again.
+fn messages(answers: Vec<Answer>) -> Vec<Vec<Answer>> {
+    let mut messages: Vec<Vec<Answer>> = Vec::new();
+    let mut bytes = 0;
+    for answer in answers {
+        let more = answer.encoded_len() + 16;
+        match messages.last_mut() {
+            Some(message) if bytes + more <= MESSAGE_BYTES_MAX / 2 => {
+                bytes += more;
+                message.push(answer);
+            }
+            _ => {
+                bytes = more;
+                messages.push(vec![answer]);
+            }
+        }
+    }
+    messages
 }
 
 async fn receive(
@@ -38,7 +59,7 @@ async fn receive(
             let (now, later): (Vec<_>, Vec<_>) =
                 answers.into_iter().partition(|(_, pending)| pending.is_empty());
             let items: Vec<_> = now.into_iter().map(|(answer, _)| answer).collect();
-            if !items.is_empty() {
+            for items in messages(items) {
                 let _ = down.send(Ok(QueryDown { items })).await;
             }
             // Each when it may be shown; none waits for another's.
