@@ -33,9 +33,15 @@ pub async fn take(
     client
         .execute(
             "INSERT INTO term (shard, epoch, last_seq)
-             SELECT $1, $2, coalesce((SELECT seq FROM changelog WHERE seq < $3 ORDER BY seq DESC LIMIT 1), 0)
+             SELECT $1, $2, greatest($4, coalesce((SELECT seq FROM changelog WHERE seq < $3 ORDER BY seq DESC LIMIT 1), 0))
              ON CONFLICT (shard, epoch) DO UPDATE SET last_seq = greatest(term.last_seq, excluded.last_seq)",
-            &[&SHARD, &signed(taken.epoch - 1), &signed(taken.epoch << crate::app::sequence::EPOCH_SHIFT)],
+            // What was trimmed counts too: after an idle week the changelog is empty, and no history was lost.
+            &[
+                &SHARD,
+                &signed(taken.epoch - 1),
+                &signed(taken.epoch << crate::app::sequence::EPOCH_SHIFT),
+                &signed(taken.trimmed_seq),
+            ],
         )
         .await?;
     Ok(Some(taken))
