@@ -96,7 +96,9 @@ impl Authority {
         let stream = Stream { authority: self.clone(), session_id };
         let history_lost = self.check_history(&client, hello, admitted.assigned).await?;
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
-        let replay = if hello.applied_watermark == 0 || history_lost {
+        // A watermark beyond what was ever given out is of a history that this database does not have.
+        let foreign = hello.applied_watermark > admitted.assigned;
+        let replay = if hello.applied_watermark == 0 || foreign || history_lost {
             None
         } else {
             replay(&client, hello.applied_watermark).await?
