@@ -95,6 +95,14 @@ pub(crate) async fn run(inner: Arc<Inner>, mut work: mpsc::Receiver<Work>) {
 
 impl Queue {
     fn admit(&mut self, work: Work) {
+        // A node that has said hello anew sends again, marked, what it has no answer to. What it sent before must not
+        // come after that: it would not look for the outcome that the node was told meanwhile.
+        if !self.inner.sessions.is_connected(work.session) {
+            let refused = refuse_for_now(wire::Refusal::Unavailable, "the session has ended");
+            let outcome = Some(wire::mutation_result::Outcome::Refused(refused));
+            answer(&work.reply, wire::MutationResult { op_id: work.mutation.op_id, seq: 0, outcome });
+            return;
+        }
         match validate::validate(&work.mutation, now_ms()) {
             Ok(op_id) => {
                 let locks = locks_of(&work.mutation);
