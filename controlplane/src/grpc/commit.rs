@@ -35,6 +35,8 @@ async fn send(
     while results.recv_many(&mut ready, COMMIT_DOWN_ITEMS_MAX).await > 0 {
         let count = ready.len();
         if down.send(Ok(CommitDown { results: std::mem::take(&mut ready) })).is_err() {
+            // Who waits for room would wait for ever.
+            room.close();
             return;
         }
         room.add_permits(count);
