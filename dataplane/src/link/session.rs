@@ -70,12 +70,19 @@ pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Q
         let pause = pause(failures);
         failures = (failures + 1).min(8);
         tracing::warn!(%url, reason = %ended, pause_ms = pause.as_millis(), "the control link is down");
-        let until = tokio::time::Instant::now() + pause;
-        while tokio::time::Instant::now() < until {
-            queues.commits.absorb();
-            queues.queries.absorb();
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            never = absorb(&mut queues) => match never {},
         }
+    }
+}
+
+/// While there is no connection requests wait, and expire.
+async fn absorb(queues: &mut Queues) -> std::convert::Infallible {
+    loop {
+        queues.commits.absorb();
+        queues.queries.absorb();
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -111,16 +118,22 @@ async fn one_session(
     queues: &mut Queues,
     interest: &mut BTreeSet<u64>,
 ) -> Ended {
-    let opened = open_session(url, config, state, interest).await;
-    let (mut session, session_id) = match opened {
-        Ok(opened) => opened,
-        Err(ended) => return ended,
+    let opening = async {
+        let opened = open_session(url, config, state, interest).await?;
+        let clients = tokio::try_join!(connect(url), connect(url))?;
+        Ok::<_, Ended>((opened, clients))
+    };
+    // A control plane that accepts and then says nothing is no reason to keep clients waiting past their deadlines.
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(limits::COMMIT_DEADLINE, opening) => opened,
+        never = absorb(queues) => match never {},
+    };
+    let ((mut session, session_id), (commit_client, query_client)) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(ended)) => return ended,
+        Err(_) => return Ended::Protocol("no session in time"),
     };
     tracing::info!(%url, epoch = state.view().epoch, "the control link is up");
-    let (commit_client, query_client) = match tokio::try_join!(connect(url), connect(url)) {
-        Ok(clients) => clients,
-        Err(ended) => return ended,
-    };
     tokio::select! {
         ended = session.run(&mut queues.interest, interest) => ended,
         ended = queues.commits.run(commit_client, session_id.clone(), state) => stream_end(ended),
