@@ -115,7 +115,8 @@ pub struct TenantInfo {
 }
 
 /// A key to be made. `tenant` is a name and defaults to `root`; `buckets` are names, `None` is the whole tenant and an
-/// empty list nothing; no permissions means read and write.
+/// empty list nothing; no permissions means read and write, and for the whole tenant
+/// admin too, which contains both.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod env;
 mod error;
 mod table;
 
@@ -31,6 +32,8 @@ enum Command {
     Dev(Box<DevOptions>),
     /// Tenants, access keys and state of a running system.
     Admin(admin::AdminArgs),
+    /// Print a running `dev` as AWS_* variables: `. <(holdfast env --data-dir DIR)`.
+    Env(env::EnvArgs),
     /// Check a configuration file of either plane without starting anything.
     Validate(config::ValidateArgs),
     /// What a configuration may say.
@@ -59,6 +62,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
             Ok(runtime()?.block_on(dev::run(*options))?)
         }
         Command::Admin(args) => runtime()?.block_on(admin::run(args)),
+        Command::Env(args) => env::run(&args),
         Command::Validate(args) => config::validate(&args),
         Command::Config(command) => config::run(&command),
         Command::Completions { shell } => {
@@ -102,6 +106,7 @@ mod tests {
             "holdfast admin create-tenant --name T --data-dir d",
             "holdfast admin --data-dir d create-key --name N --tenant T --bucket a --bucket b --permission read --permission write --json",
             "holdfast admin revoke-key --access-key-id ID --json",
+            "holdfast env --data-dir d",
             "holdfast validate --config f",
             "holdfast config reference",
             "holdfast completions bash",

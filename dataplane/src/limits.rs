@@ -247,3 +247,12 @@ const _: () = assert!(BLOB_TICK.as_millis() < BLOB_LAGGARD_WAIT.as_millis());
 const _: () = assert!(BLOB_LAGGARD_WAIT.as_millis() < BLOB_LAGGARD_WAIT_SPARELESS.as_millis());
 const _: () = assert!(BLOB_LAGGARD_WAIT_SPARELESS.as_millis() < BLOB_QUORUM_WAIT.as_millis());
 const _: () = assert!(BLOB_READ_PATIENCE.as_millis() < BLOB_READ_WAIT.as_millis());
+
+/// What one body takes at most, whatever its size: two rows of 4 x 256 KiB under way, one received, one sent.
+pub const BODY_BYTES_MAX_PER_REQUEST: u64 = 3 << 20;
+
+/// What all bodies of one core may take: 32 large transfers at once, or a thousand of 40 KiB.
+pub const BODY_BUDGET_BYTES_PER_CORE: u64 = 98 << 20;
+
+/// How long a request waits for its share before it is told to slow down.
+pub const BODY_BUDGET_WAIT: Duration = Duration::from_secs(2);

@@ -4,6 +4,7 @@
 //! grants it needs before it reads a byte of the body. Every refusal comes back here as an [`S3Error`] and is answered once.
 
 mod abort_upload;
+mod budget;
 mod call;
 mod complete_upload;
 mod copy_object;
@@ -39,6 +40,7 @@ use crate::env::{Core, Counters, Env};
 use crate::metrics;
 use crate::rt::{Conn, Rt as _};
 use crate::server::{Context, Handler, Refusal, RequestBody, Response};
+use budget::Budget;
 use call::Call;
 use intake::Intake;
 
@@ -46,13 +48,14 @@ use intake::Intake;
 pub struct Service<E: Env> {
     core: Rc<Core<E>>,
     addressing: Addressing,
+    budget: Budget,
 }
 
 impl<E: Env> Service<E> {
     #[must_use]
     pub fn new(core: Rc<Core<E>>) -> Self {
         let addressing = Addressing::new(&core.settings.domains);
-        Self { core, addressing }
+        Self { core, addressing, budget: Budget::default() }
     }
 
     async fn answer<C: Conn>(
@@ -72,7 +75,17 @@ impl<E: Env> Service<E> {
         let region = &self.core.settings.region;
         let Verified { who, payload } = authenticate(head, &*view, region, context.received_ms)?;
         metrics::core().payload_mode(payload.kind());
-        let call = Call { core: &self.core, who, view, bucket, key, expected_bucket_owner, context, head };
+        let call = Call {
+            core: &self.core,
+            who,
+            view,
+            bucket,
+            key,
+            expected_bucket_owner,
+            context,
+            head,
+            budget: &self.budget,
+        };
         call.check_expected_owner()?;
         self.perform(&call, operation, Intake::new(body, payload)).await
     }

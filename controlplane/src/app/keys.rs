@@ -37,10 +37,15 @@ fn number(permission: Permission) -> i32 {
 }
 
 /// Sorted and once each; none named means read and write.
-fn numbers(permissions: &[Permission]) -> Vec<i32> {
-    let mut permissions = permissions.to_vec();
-    if permissions.is_empty() {
-        permissions = vec![Permission::Read, Permission::Write];
+fn numbers(permissions: &[Permission], scoped: bool) -> Vec<i32> {
+    let mut permissions = match permissions {
+        [] if scoped => vec![Permission::Read, Permission::Write],
+        [] => vec![Permission::Read, Permission::Write, Permission::Admin],
+        named => named.to_vec(),
+    };
+    // Who may delete a bucket may as well empty it: admin is shown, and works, as all three.
+    if permissions.contains(&Permission::Admin) {
+        permissions.extend([Permission::Read, Permission::Write]);
     }
     permissions.sort_unstable();
     permissions.dedup();
@@ -77,7 +82,7 @@ impl Authority {
             name: new.name,
             tenant_id: owner.id,
             bucket_ids,
-            permissions: numbers(&new.permissions),
+            permissions: numbers(&new.permissions, new.buckets.is_some()),
             signed_not_before: 0,
             revision: 1,
             root: false,

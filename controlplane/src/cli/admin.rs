@@ -44,7 +44,8 @@ enum AdminCommand {
         /// Bucket the key is confined to; may be repeated. Without it: every bucket of the tenant.
         #[arg(long = "bucket", value_name = "BUCKET")]
         buckets: Vec<String>,
-        /// What the key may do; may be repeated. Without it: read and write.
+        /// What the key may do; may be repeated; admin contains read and write. Without it: read and write, and admin where
+        /// the key is not confined to buckets.
         #[arg(long = "permission", value_name = "PERMISSION")]
         permissions: Vec<PermissionFlag>,
     },

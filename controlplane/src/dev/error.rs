@@ -28,7 +28,7 @@ pub enum DevError {
     OtherCluster { path: PathBuf, known: String, found: String },
     #[error("the control plane does not say who it is: {0}; see logs/controlplane.log in the data directory")]
     NoCluster(String),
-    #[error("drive {path} is missing; mount or move it back, or `mkdir {path}` to go on with an empty drive in its place (what it held is then rebuilt from the others)", path = path.display())]
+    #[error("drive {path} is missing; mount or move it back, or start with --degraded to serve from the other drives", path = path.display())]
     DriveMissing { path: PathBuf },
     #[error("{flag} {addr} is taken by another program; `ss -ltnp 'sport = :{port}'` names it: stop it, or choose another {flag}", port = addr.port())]
     PortTaken { flag: &'static str, addr: SocketAddr },

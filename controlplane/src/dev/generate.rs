@@ -67,6 +67,9 @@ pub(super) fn dataplane(
         set("tls_cert_file", path(&absolute(cert)?));
         set("tls_key_file", path(&absolute(key)?));
     }
+    if options.degraded {
+        set("degraded_start", Value::Boolean(true));
+    }
     if options.require_io_uring {
         set("require_io_uring", Value::Boolean(true));
     }

@@ -56,7 +56,7 @@ impl DataDir {
         let directory = Self { root, marker, fresh, _lock: lock };
         if fresh || !options.only_postgres {
             directory.check_geometry(options)?;
-            directory.make_directories()?;
+            directory.make_directories(options.degraded)?;
         }
         if fresh {
             // Last, so that a kill before it leaves a directory that is still being made.
@@ -76,7 +76,7 @@ impl DataDir {
         Ok(())
     }
 
-    fn make_directories(&self) -> Result<(), DevError> {
+    fn make_directories(&self, degraded: bool) -> Result<(), DevError> {
         for name in ["run", "secrets", "logs", "node", "drives"] {
             let path = self.path(name);
             std::fs::DirBuilder::new()
@@ -92,7 +92,7 @@ impl DataDir {
                     .mode(0o700)
                     .create(&path)
                     .step(|| format!("cannot make {}", path.display()))?;
-            } else if !path.is_dir() {
+            } else if !path.is_dir() && !degraded {
                 return Err(DevError::DriveMissing { path });
             }
         }
@@ -174,7 +174,7 @@ fn lock(root: &Path) -> Result<File, DevError> {
         .mode(0o600)
         .open(path)
         .map_err(unwritable)?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
@@ -187,6 +187,17 @@ fn lock(root: &Path) -> Result<File, DevError> {
     file.set_len(0).and_then(|()| file.rewind()).map_err(unwritable)?;
     file.write_all(std::process::id().to_string().as_bytes()).map_err(unwritable)?;
     Ok(file)
+}
+
+/// A child between its fork and its exec still holds the lock of a `dev` that has just ended, for some milliseconds.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 fn read_marker(path: &Path, text: &[u8]) -> Result<Marker, DevError> {

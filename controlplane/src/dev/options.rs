@@ -50,6 +50,9 @@ pub struct DevOptions {
     /// Refuse to start without io_uring instead of falling back to epoll.
     #[arg(long)]
     pub require_io_uring: bool,
+    /// Start although drives are missing, and serve from the others.
+    #[arg(long)]
+    pub degraded: bool,
     /// What the processes log: `info`, `debug`.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log: String,

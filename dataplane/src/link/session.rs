@@ -135,7 +135,7 @@ async fn one_session(
     };
     tracing::info!(%url, epoch = state.view().epoch, "the control link is up");
     tokio::select! {
-        ended = session.run(&mut queues.interest, interest) => ended,
+        ended = session.run(&mut queues.interest, interest, &*config.drives) => ended,
         ended = queues.commits.run(commit_client, session_id.clone(), state) => stream_end(ended),
         ended = queues.queries.run(query_client, session_id.clone()) => stream_end(ended),
     }
@@ -257,13 +257,14 @@ impl Session {
         &mut self,
         wanted: &mut mpsc::UnboundedReceiver<u64>,
         interest: &mut BTreeSet<u64>,
+        drives: &(dyn Fn() -> Vec<wire::Drive> + Send),
     ) -> Ended {
         let mut renew = tokio::time::interval(Duration::from_millis(self.lease_ms / 3));
         let mut report = tokio::time::interval(limits::LINK_REPORT_TICK);
         loop {
             let step = tokio::select! {
                 _ = renew.tick() => self.renew().await,
-                _ = report.tick() => self.report_open_ops().await,
+                _ = report.tick() => self.report(drives()).await,
                 Some(bucket) = wanted.recv() => self.ask_interest(bucket, interest).await,
                 down = self.down.message() => match down {
                     Ok(Some(down)) => self.handle(down, interest).await,
@@ -292,7 +293,9 @@ impl Session {
         self.send(session_up::Message::Renew(wire::Renew { nonce: self.nonce })).await
     }
 
-    async fn report_open_ops(&self) -> Result<(), Ended> {
+    /// The oldest open op for the reaper, and how the drives are for the operator.
+    async fn report(&self, drives: Vec<wire::Drive>) -> Result<(), Ended> {
+        self.send(session_up::Message::Drives(wire::DrivesReport { drives })).await?;
         let (oldest, count) = self.state.open_ops();
         let oldest = oldest.map(|op| Bytes::copy_from_slice(&op)).unwrap_or_default();
         self.send(session_up::Message::OpenOps(wire::OpenOps { oldest, count: count as u64 })).await

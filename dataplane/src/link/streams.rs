@@ -46,6 +46,7 @@ impl CommitQueue {
                     if count == 0 {
                         return Ok(());
                     }
+                    crate::metrics::core().commit_batch(count as u64);
                     let mut items = Vec::with_capacity(count);
                     for mut pending in ready.drain(..) {
                         pending.sent = true;

@@ -17,6 +17,7 @@ use holdfast_protocol::operation::checksum_kind_name;
 use holdfast_protocol::sigv4::Authenticated;
 use holdfast_protocol::xml::Owner;
 
+use super::budget::Budget;
 use crate::env::{Core, Env};
 use crate::link::state::View;
 use crate::server::{Context, Response};
@@ -31,6 +32,7 @@ pub(super) struct Call<'a, E: Env> {
     pub(super) expected_bucket_owner: Option<String>,
     pub(super) context: &'a Context,
     pub(super) head: &'a RequestHead,
+    pub(super) budget: &'a Budget,
 }
 
 impl<E: Env> Call<'_, E> {

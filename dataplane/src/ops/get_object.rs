@@ -52,7 +52,8 @@ pub(super) async fn run<E: Env>(
     if span.len == 0 {
         return Ok(Response::empty(head));
     }
-    let stream = ObjectStream::new(call.core.clone(), grant, record, span);
+    let share = call.budget.take::<E::Rt>(Some(span.len)).await?;
+    let stream = ObjectStream::new(call.core.clone(), grant, record, span).holding(share);
     Ok(Response::stream(head, span.len, Box::new(stream)))
 }
 
@@ -91,7 +92,9 @@ fn select(record: &wire::ObjectRecord, selection: Selection) -> Result<(u16, Res
                 .with("ContentRange", not.content_range())),
         },
         // A part without bytes has no first and no last one for a Content-Range to name.
-        Selection::Part(number) => part(record, number).map(|span| (if span.len == 0 { 200 } else { 206 }, span)),
+        Selection::Part(number) => {
+            part(record, number).map(|span| (if span.len == 0 { 200 } else { 206 }, span))
+        }
     }
 }
 

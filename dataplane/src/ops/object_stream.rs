@@ -9,6 +9,7 @@ use holdfast_common::wire;
 use holdfast_protocol::access::{GetObject, Grant};
 use holdfast_protocol::range::Resolved;
 
+use super::budget::Share;
 use crate::blob::BlobReader;
 use crate::env::{Core, Env};
 use crate::rt::Chunk;
@@ -26,6 +27,8 @@ pub(super) struct ObjectStream<E: Env> {
     /// Pages of the manifest not yet asked for.
     pages: Range<u32>,
     reader: Option<BlobReader<E::Drives, E::Rt>>,
+    /// The answer's share of the core's memory, for as long as it is being sent.
+    share: Option<Share>,
 }
 
 impl<E: Env> ObjectStream<E> {
@@ -39,7 +42,13 @@ impl<E: Env> ObjectStream<E> {
         let manifest = record.manifest.as_ref();
         let inline = manifest.map(|manifest| manifest.parts.iter().cloned().collect()).unwrap_or_default();
         let pages = manifest.map_or(0..0, |manifest| pages_of(&manifest.page_offsets, &left));
-        Self { core, grant, record, left, parts: inline, pages, reader: None }
+        Self { core, grant, record, left, parts: inline, pages, reader: None, share: None }
+    }
+
+    /// Keeps a share of the budget until the last byte.
+    pub(super) fn holding(mut self, share: Share) -> Self {
+        self.share = Some(share);
+        self
     }
 
     async fn step(&mut self) -> Result<Option<Chunk>, StreamError> {

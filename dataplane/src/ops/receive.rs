@@ -29,7 +29,9 @@ pub(super) async fn receive<E: Env, C: Conn>(
     op: OpId,
     mut intake: Intake<'_, '_, C>,
 ) -> Result<(Digests, Written), S3Error> {
-    let mut writer = call.core.blob_write(grant, new_blob(grant, op, intake.claims().size))?;
+    let size = intake.claims().size;
+    let _share = call.budget.take::<E::Rt>(size).await?;
+    let mut writer = call.core.blob_write(grant, new_blob(grant, op, size))?;
     while let Some(chunk) = intake.next().await? {
         writer.push(&chunk).await.map_err(write_error)?;
     }
@@ -47,6 +49,7 @@ pub(super) async fn write_from<E: Env>(
     mut source: ObjectStream<E>,
     digests: &mut BodyDigests,
 ) -> Result<Written, S3Error> {
+    let _share = call.budget.take::<E::Rt>(Some(bytes)).await?;
     let mut writer = call.core.blob_write(grant, new_blob(grant, op, Some(bytes)))?;
     while let Some(chunk) = source.next().await.map_err(|StreamError| S3Error::new(Code::InternalError))? {
         digests.update(&chunk);
