@@ -41,7 +41,8 @@ pub(super) async fn run<E: Env, C: Conn>(
     let target = grant.resource();
     let host = call.head.host().unwrap_or_default();
     let scheme = if call.context.tls { "https" } else { "http" };
-    let location = format!("{scheme}://{host}/{}/{}", target.bucket.name.as_str(), target.key.as_str());
+    // As the client addressed it, whichever style that was, percent-encoding included.
+    let location = format!("{scheme}://{host}{}", String::from_utf8_lossy(call.head.path()));
     let body = write_complete_upload(Assembled {
         location: &location,
         bucket: target.bucket.name.as_str(),
