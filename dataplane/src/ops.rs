@@ -152,9 +152,10 @@ fn resource(head: &RequestHead) -> String {
     String::from_utf8_lossy(head.path()).into_owned()
 }
 
-/// The answer to a refused request. Our own faults are logged here, once, with the request's id.
+/// The answer to a refused request. Our own faults are logged here, once, with the request's id; that a client asks for
+/// what we do not have is none, and anybody could fill the log with it.
 fn refusal(error: &S3Error, resource: &str, context: &Context) -> Response {
-    if error.status() >= 500 {
+    if error.status() >= 500 && error.code != Code::NotImplemented {
         tracing::warn!(request_id = %context.request_id, %resource, %error, "answered with an error of ours");
     }
     refusal_with_status(error, error.status(), resource, context)
