@@ -44,6 +44,9 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
         Op::CopyPart(copy) => {
             key(&copy.source_key)?;
             part_number(copy.number)?;
+            if i64::try_from(copy.source_bucket_id).is_err() {
+                return Err(malformed("a number is out of range"));
+            }
             if copy.part.is_some() {
                 part(copy.part.as_ref())?;
             }
