@@ -54,7 +54,7 @@ pub(crate) async fn run(
 ) {
     let started = Instant::now();
     let numbered: Vec<(&Item, u64)> = items.iter().zip(begun.range.clone()).collect();
-    let settled = commit(&inner, &numbered, begun.epoch).await;
+    let settled = commit(&inner, &numbered, begun.epoch, false).await;
     let acknowledgements = publish(&inner, &items, &settled, &begun);
     // The slot is free once the numbers are settled: the queue may outgrow what has been acknowledged, not order.
     let _ = events.send(Event::Ended);
@@ -127,9 +127,9 @@ async fn reply(items: &[Item], settled: Vec<Settled>, acknowledgements: &[Acknow
 }
 
 /// Runs the transaction until its outcome is known for every item. A batch that aborts for its content is cut in half.
-async fn commit(inner: &Inner, items: &[(&Item, u64)], epoch: u64) -> Vec<Settled> {
+/// With `again` recorded outcomes are read first.
+async fn commit(inner: &Inner, items: &[(&Item, u64)], epoch: u64, mut again: bool) -> Vec<Settled> {
     let mut pause = BATCH_RETRY_PAUSE;
-    let mut again = false;
     let mut taken = 0;
     loop {
         match transaction::run(inner, items, epoch, again).await {
@@ -182,7 +182,7 @@ async fn bisect(inner: &Inner, items: &[(&Item, u64)], epoch: u64, error: &str) 
         return vec![Settled { result: refused_result(item.op_id, refused), effect: None, fresh: false }];
     }
     let (left, right) = items.split_at(items.len() / 2);
-    let mut settled = Box::pin(commit(inner, left, epoch)).await;
-    settled.extend(Box::pin(commit(inner, right, epoch)).await);
+    let mut settled = Box::pin(commit(inner, left, epoch, true)).await;
+    settled.extend(Box::pin(commit(inner, right, epoch, true)).await);
     settled
 }
