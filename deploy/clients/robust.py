@@ -1,19 +1,16 @@
-"""What survives: restarts, kills at any moment, lost and rotten drives, lost caches; each on a system of its own."""
+"""What survives restarts, kills at any moment and lost caches; each check has a system of its own."""
 
 import concurrent.futures
 import contextlib
 import functools
 import hashlib
-import http.client
 import os
 import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import threading
 import time
-import urllib.parse
 
 import botocore.exceptions
 
@@ -113,7 +110,8 @@ def put_all(s3, bodies):
             s3.put_object(Bucket=BUCKET, Key=key, Body=body)
             continue
         upload = s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
-        complete(s3, key, upload, {number + 1: body[at : at + 5 * MIB] for number, at in enumerate(range(0, len(body), 5 * MIB))})
+        pieces = [body[at : at + 5 * MIB] for at in range(0, len(body), 5 * MIB)]
+        complete(s3, key, upload, dict(enumerate(pieces, 1)))
 
 
 def upload_parts(s3, key, upload, parts):
@@ -231,7 +229,7 @@ class Load:
         assert set(listed(s3)) == {key for key, held in found.items() if held}, "the listing differs"
 
 
-@within(150)
+@within(240)
 def every_acknowledged_write_survives_kills(bin_dir, work):
     draw, load = random.Random(2), Load()
     rounds = [*[(role,) for role in ROLES], ROLES, ("dataplane", "controlplane"), ROLES[::-1]]
@@ -288,102 +286,17 @@ def stop_under_load_loses_nothing(bin_dir, work):
         load.verify(boto(system.start()))
 
 
-def rot(segments, draw):
-    """Other bytes in every 4 KiB of every segment."""
-    for segment in segments.iterdir():
-        with open(segment, "r+b") as file:
-            for at in range(0, segment.stat().st_blocks * 512, 4 * KIB):
-                file.seek(at + draw.randrange(4 * KIB - 8))
-                file.write(draw.randbytes(8))
-
-
-def wipe(segments, _draw):
-    """Emptied and removed, as by a hand that erred."""
-    for segment in segments.iterdir():
-        os.truncate(segment, 0)
-        segment.unlink()
-
-
-def two_drives_hurt(bin_dir, data_dir, hurt, drives):
-    """Reads go on; a PUT works or says 503; all of it holds after a restart, too."""
-    with own(bin_dir, data_dir) as system:
-        s3, bodies = boto(system, read_timeout=20), objects(4)
-        put_all(s3, bodies)
-        for drive in drives:
-            hurt(system.data_dir / "drives" / drive / "segments", random.Random(drive))
-        all_equal(s3, bodies)
-        part = s3.get_object(Bucket=BUCKET, Key="parts", Range="bytes=5000000-5500000")["Body"].read()
-        assert part == bodies["parts"][5_000_000:5_500_001]
-        for size in (4 * KIB, 100 * KIB, 2 * MIB):
-            body = os.urandom(size)
-            try:
-                s3.put_object(Bucket=BUCKET, Key=f"after/{size}", Body=body)
-                bodies[f"after/{size}"] = body
-            except botocore.exceptions.ClientError as error:
-                assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 503, error
-        all_equal(s3, bodies)
-        assert system.stop() == 0
-        all_equal(boto(system.start()), bodies)
-
-
-@within(90)
-def two_rotten_drives_are_read_through(bin_dir, work):
-    two_drives_hurt(bin_dir, work / "rotten", rot, ("d0", "d1"))
-
-
-@within(90)
-def two_wiped_drives_are_read_through(bin_dir, work):
-    two_drives_hurt(bin_dir, work / "wiped", wipe, ("d1", "d3"))
-
-
-@within(90)
-def two_new_drives_take_the_place_of_lost_ones(bin_dir, work):
-    """An empty directory may be a mount that went away: it is refused until it is formatted, as the sentence says."""
-    with own(bin_dir, work / "new-drives") as system:
-        bodies = objects(5)
+@within(60)
+def a_moved_directory_works(bin_dir, work):
+    with own(bin_dir, work / "before") as system:
+        bodies = objects(12)
         put_all(boto(system), bodies)
         assert system.stop() == 0
-        new = [system.data_dir / "drives" / name for name in ("d0", "d2")]
-        for drive in new:
-            shutil.rmtree(drive)
-            drive.mkdir(mode=0o700)
-        command = [pathlib.Path(bin_dir) / "holdfast-dataplane", "--config", system.data_dir / "run" / "dataplane.toml"]
-        with contextlib.suppress(RuntimeError):
-            system.start()
-            raise AssertionError("it started on drives that are not formatted")
-        assert f"--format-drive {new[0]}" in pathlib.Path(system.log.name).read_text(), "how to format is not said"
-        for drive in new:
-            subprocess.run([*command, "--format-drive", drive], check=True, capture_output=True)
+        system.data_dir = system.data_dir.rename(work / "moved")
         s3 = boto(system.start())
         all_equal(s3, bodies)
-        more = {f"more/{n}": os.urandom(100 * KIB) for n in range(4)}
-        put_all(s3, more)
-        all_equal(s3, more)
-
-
-@within(90)
-def lost_drives_are_served_around_when_asked(bin_dir, work):
-    """`--degraded`: two of four drives are gone, and everything is read."""
-    with own(bin_dir, work / "degraded") as system:
-        bodies = objects(10)
-        put_all(boto(system), bodies)
+        put_all(s3, {"more": bodies["large"]})
         assert system.stop() == 0
-        for name in ("d1", "d2"):
-            (system.data_dir / "drives" / name).rename(work / f"degraded-{name}")
-        system.options.append("--degraded")
-        s3 = boto(system.start(), read_timeout=20)
-        all_equal(s3, bodies)
-        late = os.urandom(100 * KIB)
-        try:
-            s3.put_object(Bucket=BUCKET, Key="late", Body=late)
-            bodies["late"] = late
-        except botocore.exceptions.ClientError as error:
-            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 503, error
-        assert system.stop() == 0
-        for name in ("d1", "d2"):
-            (work / f"degraded-{name}").rename(system.data_dir / "drives" / name)
-        system.options.remove("--degraded")
-        all_equal(boto(system.start()), bodies)
 
 
 @within(90)
@@ -402,77 +315,7 @@ def cache_and_index_can_be_deleted(bin_dir, work):
             bodies[f"after-{name}"] = name.encode()
 
 
-BLOCK = os.urandom(MIB - 8)
-
-
-def block(number):
-    return number.to_bytes(8, "big") + BLOCK
-
-
-def high_water(system):
-    """The data plane's largest resident memory so far, in MiB."""
-    status = pathlib.Path(f"/proc/{system.ready['pids']['dataplane']}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / KIB
-
-
-def put_streamed(system, key, mebibytes):
-    """One PUT of that size from a generator: nobody holds the whole."""
-    url = boto(system, signature_version="s3v4").generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": key})
-    parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
-    connection.request(
-        "PUT", f"{parts.path}?{parts.query}", body=(block(n) for n in range(mebibytes)),
-        headers={"Content-Length": str(mebibytes * MIB)},
-    )
-    answer = connection.getresponse()
-    assert answer.status == 200, (answer.status, answer.read())
-
-
-def put_in_parts(system, key, mebibytes, part=64):
-    s3 = boto(system)
-    upload = s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
-
-    def one(first):
-        body = b"".join(block(n) for n in range(first, min(first + part, mebibytes)))
-        return upload_parts(s3, key, upload, {first // part + 1: body})[0]
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(one, range(0, mebibytes, part)))
-    complete(s3, key, upload, {}, done)
-
-
-def read_streamed(system, key, mebibytes):
-    body = boto(system).get_object(Bucket=BUCKET, Key=key)["Body"]
-    for number in range(mebibytes):
-        got = body.read(MIB)
-        assert got == block(number), f"{key}: other bytes in MiB {number}"
-    assert not body.read(1)
-
-
-@within(900 if os.environ.get("HOLDFAST_TEST_LARGE") else 180)
-def memory_does_not_grow_with_the_object(bin_dir, work):
-    """2 GiB (10 GiB with HOLDFAST_TEST_LARGE=1), in one PUT and in parts."""
-    large = 10 * KIB if os.environ.get("HOLDFAST_TEST_LARGE") else 2 * KIB
-    with own(bin_dir, work / "large") as system:
-        s3 = boto(system)
-        s3.create_bucket(Bucket=BUCKET)
-        peaks = {}
-        for mebibytes in (256, large):
-            for put in (put_streamed, put_in_parts):
-                began = time.monotonic()
-                put(system, put.__name__, mebibytes)
-                stored = time.monotonic()
-                read_streamed(system, put.__name__, mebibytes)
-                rates = mebibytes / (stored - began), mebibytes / (time.monotonic() - stored)
-                s3.delete_object(Bucket=BUCKET, Key=put.__name__)
-                peaks[mebibytes] = high_water(system)
-                print(f"      {put.__name__} {mebibytes} MiB: in {rates[0]:.0f} MiB/s, out {rates[1]:.0f} MiB/s, "
-                      f"data plane at most {peaks[mebibytes]:.0f} MiB", flush=True)
-        assert peaks[large] < 300 and peaks[large] < 1.3 * peaks[256], peaks
-
-
 ALL = [
     restart_keeps_everything, every_acknowledged_write_survives_kills, kills_during_start, stop_under_load_loses_nothing,
-    two_rotten_drives_are_read_through, two_wiped_drives_are_read_through, two_new_drives_take_the_place_of_lost_ones,
-    lost_drives_are_served_around_when_asked, cache_and_index_can_be_deleted, memory_does_not_grow_with_the_object,
+    a_moved_directory_works, cache_and_index_can_be_deleted,
 ]

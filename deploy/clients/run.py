@@ -18,6 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import after  # noqa: E402
 import clients  # noqa: E402
+import damage  # noqa: E402
+import large  # noqa: E402
 import robust  # noqa: E402
 import semantics  # noqa: E402
 import startup  # noqa: E402
@@ -63,7 +65,7 @@ def main():
         check("every_payload_mode_was_used", lambda: after.every_mode_used(modes))
     home = work / "robust"
     home.mkdir(exist_ok=True)
-    for body in [*robust.ALL, *startup.ALL]:
+    for body in [*robust.ALL, *damage.ALL, *startup.ALL, *large.ALL]:
         check(f"robust {body.__name__}", lambda body=body: body(arguments.bin_dir, home))
     if not arguments.keep:
         shutil.rmtree(work, ignore_errors=True)

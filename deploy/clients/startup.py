@@ -126,7 +126,7 @@ def refused_on_a_directory_in_use_or_incomplete(bin_dir, work):
         assert system.stop() == 0
         shutil.move(system.data_dir / "drives" / "d3", work / "d3")
         tried({
-            "drive": lambda: refusal(system, words=["drives/d3 is missing", "mkdir"]),
+            "drive": lambda: refusal(system, words=["drives/d3 is missing", "--degraded"]),
             "drives": lambda: refusal(system, "--drives", 6, words=["--drives 4"]),
             "parity": lambda: refusal(system, "--parity", 1, words=["--parity 2"]),
         })
