@@ -17,7 +17,7 @@ use holdfast_protocol::sigv4::Authenticated;
 
 use super::call::{Call, quoted, set, set_checksums};
 use super::object_stream::ObjectStream;
-use crate::env::Env;
+use crate::env::{Env, MetadataError};
 use crate::server::Response;
 
 pub(super) async fn run<E: Env>(
@@ -32,7 +32,7 @@ pub(super) async fn run<E: Env>(
     let record = call.core.lookup(&grant).await?;
     let record = existing(record, &input.version, call.object_key().as_str())?;
     check_conditions(&record, &input)?;
-    let (status, span) = select(&record, input.selection)?;
+    let (status, span) = select(call, &grant, &record, input.selection).await?;
     let mut head = call.answer_head(status);
     describe(&mut head, &record, &input.overrides);
     if status == 206 {
@@ -82,7 +82,12 @@ fn check_conditions(record: &wire::ObjectRecord, input: &GetObjectInput) -> Resu
 }
 
 /// Status and bytes of the answer.
-fn select(record: &wire::ObjectRecord, selection: Selection) -> Result<(u16, Resolved), S3Error> {
+async fn select<E: Env>(
+    call: &Call<'_, E>,
+    grant: &access::Grant<access::GetObject>,
+    record: &wire::ObjectRecord,
+    selection: Selection,
+) -> Result<(u16, Resolved), S3Error> {
     match selection {
         Selection::Whole => Ok((200, Resolved::whole(record.size))),
         Selection::Range(range) => match range.resolve(record.size) {
@@ -93,24 +98,42 @@ fn select(record: &wire::ObjectRecord, selection: Selection) -> Result<(u16, Res
         },
         // A part without bytes has no first and no last one for a Content-Range to name.
         Selection::Part(number) => {
-            part(record, number).map(|span| (if span.len == 0 { 200 } else { 206 }, span))
+            let span = part(call, grant, record, number).await?;
+            Ok((if span.len == 0 { 200 } else { 206 }, span))
         }
     }
 }
 
 /// The bytes of one part. Of an object that was put whole, part 1 is all of it.
-fn part(record: &wire::ObjectRecord, number: u32) -> Result<Resolved, S3Error> {
+async fn part<E: Env>(
+    call: &Call<'_, E>,
+    grant: &access::Grant<access::GetObject>,
+    record: &wire::ObjectRecord,
+    number: u32,
+) -> Result<Resolved, S3Error> {
     let manifest = record.manifest.clone().unwrap_or_default();
     if manifest.part_count == 0 && number == 1 {
         return Ok(Resolved::whole(record.size));
     }
     let invalid = || S3Error::new(Code::InvalidPartNumber);
-    if !manifest.page_offsets.is_empty() {
-        return Err(S3Error::not_implemented(
-            "Reading one part of an object of more than 16 parts by its number",
-        ));
+    let mut parts = manifest.parts;
+    // Numbers ascend over all pages, so halving finds the page that would hold this one.
+    let (mut from, mut to) = (0, manifest.page_offsets.len() as u32);
+    while from < to {
+        let page = from + (to - from) / 2;
+        let found = call.core.manifest_page(grant, manifest.pages_of.clone(), page).await;
+        parts = found.map_err(|error| match error {
+            // Overwritten since it was looked up; there is an object all the same.
+            MetadataError::Refused(_) => S3Error::new(Code::ServiceUnavailable),
+            other => other.into(),
+        })?;
+        match (parts.first(), parts.last()) {
+            (Some(first), _) if number < first.number => to = page,
+            (_, Some(last)) if number > last.number => from = page + 1,
+            _ => break,
+        }
     }
-    let part = manifest.parts.iter().find(|part| part.number == number).ok_or_else(invalid)?;
+    let part = parts.iter().find(|part| part.number == number).ok_or_else(invalid)?;
     let len = part.blob.as_ref().map_or(0, |blob| blob.size);
     Ok(Resolved { start: part.offset, len })
 }
