@@ -19,6 +19,8 @@ pub(super) async fn run<E: Env, C: Conn>(
     intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
     let grant = call.on_object::<access::PutObject>()?;
+    let bytes = input.body.size.unwrap_or(COMPLETE_BODY_BYTES_MAX as u64);
+    let _share = call.budget.take::<E::Rt>(Some(bytes)).await?;
     let body = control_body(intake, input.body, COMPLETE_BODY_BYTES_MAX).await?;
     let parts = read_complete_upload(&body)?.parts;
     let kind = input.checksum_kind.unwrap_or_else(|| match &input.expected {
