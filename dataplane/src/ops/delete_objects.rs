@@ -27,6 +27,8 @@ pub(super) async fn run<E: Env, C: Conn>(
         return Err(S3Error::new(Code::InvalidRequest)
             .message("Missing required header for this request: Content-MD5 or x-amz-checksum-*."));
     }
+    let bytes = claims.size.unwrap_or(DELETE_BODY_BYTES_MAX as u64);
+    let _share = call.budget.take::<E::Rt>(Some(bytes)).await?;
     let body = control_body(intake, claims, DELETE_BODY_BYTES_MAX).await?;
     let request = read_delete(&body)?;
     // All at once: the commits of one request share batches. The same key twice is decided in the order of the body,
