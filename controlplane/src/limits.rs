@@ -129,3 +129,6 @@ pub const DEV_DATAPLANE_READY_S: u64 = 600;
 pub const DEV_STOP_S: u64 = 30;
 /// Oldest PostgreSQL that is supported.
 pub const POSTGRES_VERSION_MIN: u32 = 13;
+
+/// How long a connection to PostgreSQL may leave our bytes unacknowledged, or stay idle before it is probed.
+pub const DATABASE_SILENCE: std::time::Duration = std::time::Duration::from_secs(10);

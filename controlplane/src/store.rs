@@ -117,6 +117,8 @@ fn pool(database: &Database, connections: usize) -> Result<Pool, StartError> {
     let options =
         config.get_options().map(|given| format!("{OPTIONS} {given}")).unwrap_or(OPTIONS.to_owned());
     config.options(options).application_name("holdfast").keepalives(true);
+    // A database that fell silent must not hold a commit for TCP's quarter of an hour.
+    config.keepalives_idle(limits::DATABASE_SILENCE).tcp_user_timeout(limits::DATABASE_SILENCE);
     config.connect_timeout(limits::CONNECTION_WAIT);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = if wants_tls(&config, database.tls) {

@@ -256,3 +256,7 @@ pub const BODY_BUDGET_BYTES_PER_CORE: u64 = 98 << 20;
 
 /// How long a request waits for its share before it is told to slow down.
 pub const BODY_BUDGET_WAIT: Duration = Duration::from_secs(2);
+
+/// Bodies up to this size draw on a pool of their own, so that they never queue behind large ones.
+pub const BODY_SMALL_BYTES: u64 = 64 << 10;
+pub const BODY_BUDGET_SMALL_BYTES_PER_CORE: u64 = 16 << 20;

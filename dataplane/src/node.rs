@@ -88,6 +88,9 @@ impl Node {
         if !view.ready {
             return Err("no session with the control plane".to_owned());
         }
+        if !self.state.lease_live(crate::rt::boottime_ms()) {
+            return Err("no lease from the control plane yet".to_owned());
+        }
         let unbound = self.engine.statuses().iter().filter(|status| status.backend.is_none()).count();
         if unbound > 0 { Err(format!("{unbound} drives are not registered yet")) } else { Ok(()) }
     }

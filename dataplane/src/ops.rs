@@ -68,6 +68,14 @@ impl<E: Env> Service<E> {
         let Routed { bucket, key, operation, expected_bucket_owner } = route(head, &self.addressing)?;
         *name = operation.name();
         let view = self.core.view();
+        // These answer from the view alone, which a revocation may have overtaken while nobody could tell this node.
+        let from_view = matches!(
+            operation,
+            Operation::ListBuckets(_) | Operation::HeadBucket | Operation::GetBucketLocation
+        );
+        if from_view && !self.core.state.lease_live(E::Rt::boottime_ms()) {
+            return Err(S3Error::new(Code::ServiceUnavailable));
+        }
         if !view.ready && view.keys_unknown() {
             return Err(S3Error::new(Code::ServiceUnavailable)
                 .message("This node has not yet heard from its control plane. Please try again."));

@@ -18,10 +18,12 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use holdfast_protocol::http::head::{HeadError, RequestHead};
 
 pub use body::{BodyError, RequestBody};
@@ -167,7 +169,15 @@ fn admit<R: Rt, H: Handler<Wire<R::Conn>>>(server: &Rc<Server<H>>, conn: R::Conn
         return;
     }
     let place = Place::take(Rc::clone(server), full);
-    R::spawn(async move { connection::run::<R, H>(&place.server, conn, full).await });
+    R::spawn(async move {
+        // One request's bug closes one connection. What a request holds (budget, op id, half-written blob) is given back
+        // by its destructors; drives and link run in tasks of their own, and a panic there still ends the process.
+        let run = AssertUnwindSafe(connection::run::<R, H>(&place.server, conn, full)).catch_unwind();
+        if run.await.is_err() {
+            tracing::error!("a request panicked; its connection is closed, and this is a bug to report");
+            metrics::core().request("panicked", 500, Duration::ZERO);
+        }
+    });
 }
 
 /// How many connections there are, and how many are being told that there are too many.

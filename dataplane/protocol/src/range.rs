@@ -98,7 +98,11 @@ impl Resolved {
     }
 
     /// The value of `Content-Range`.
+    ///
+    /// # Panics
+    /// For an empty range, which no `Content-Range` can express: our bug.
     pub fn content_range(self, size: u64) -> String {
+        assert!(self.len > 0, "no Content-Range says {self:?}");
         format!("bytes {}-{}/{size}", self.start, self.start + self.len - 1)
     }
 }

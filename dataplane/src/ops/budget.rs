@@ -10,13 +10,20 @@ use futures_util::future::{Either, select};
 use holdfast_protocol::error::{Code, S3Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::{BODY_BUDGET_BYTES_PER_CORE, BODY_BUDGET_WAIT, BODY_BYTES_MAX_PER_REQUEST};
+use crate::limits::{
+    BODY_BUDGET_BYTES_PER_CORE, BODY_BUDGET_SMALL_BYTES_PER_CORE, BODY_BUDGET_WAIT,
+    BODY_BYTES_MAX_PER_REQUEST, BODY_SMALL_BYTES,
+};
 use crate::rt::Rt;
 
 /// Bytes that one permit stands for.
 const UNIT: u64 = 16 << 10;
 
-pub(super) struct Budget(Arc<Semaphore>);
+/// Small bodies have a pool of their own: a large one that waits for its share stands before nobody but its like.
+pub(super) struct Budget {
+    large: Arc<Semaphore>,
+    small: Arc<Semaphore>,
+}
 
 /// A request's share; given back when dropped.
 pub(super) struct Share {
@@ -25,7 +32,8 @@ pub(super) struct Share {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new((BODY_BUDGET_BYTES_PER_CORE / UNIT) as usize)))
+        let pool = |bytes: u64| Arc::new(Semaphore::new((bytes / UNIT) as usize));
+        Self { large: pool(BODY_BUDGET_BYTES_PER_CORE), small: pool(BODY_BUDGET_SMALL_BYTES_PER_CORE) }
     }
 }
 
@@ -38,10 +46,11 @@ impl Budget {
         // Twice the body: data and as much parity.
         let wanted = bytes.map_or(u64::MAX, |bytes| bytes.saturating_mul(2)).min(BODY_BYTES_MAX_PER_REQUEST);
         let permits = (wanted / UNIT) as u32 + 1;
-        if let Ok(permit) = self.0.clone().try_acquire_many_owned(permits) {
+        let pool = if wanted <= 2 * BODY_SMALL_BYTES { &self.small } else { &self.large };
+        if let Ok(permit) = pool.clone().try_acquire_many_owned(permits) {
             return Ok(Share { _permit: permit });
         }
-        let permit = pin!(self.0.clone().acquire_many_owned(permits));
+        let permit = pin!(pool.clone().acquire_many_owned(permits));
         let late = pin!(R::sleep(BODY_BUDGET_WAIT));
         match select(permit, late).await {
             Either::Left((permit, _)) => {
@@ -70,6 +79,10 @@ mod tests {
             assert_eq!(
                 budget.take::<EpollRt>(None).await.err().map(|error| error.code),
                 Some(Code::SlowDown)
+            );
+            assert!(
+                budget.take::<EpollRt>(Some(BODY_SMALL_BYTES)).await.is_ok(),
+                "small bodies do not stand behind"
             );
             held.pop();
             budget.take::<EpollRt>(None).await.is_ok()
