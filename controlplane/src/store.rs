@@ -39,12 +39,19 @@ pub struct Store {
 /// Why the database did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("no connection: {0}")]
+    #[error("no connection: {}", describe_pool(.0))]
     Pool(#[from] deadpool_postgres::PoolError),
     #[error("{}", describe(.0))]
     Database(#[from] tokio_postgres::Error),
     #[error("a stored row does not decode: {0}")]
     Corrupt(String),
+}
+
+fn describe_pool(error: &deadpool_postgres::PoolError) -> String {
+    match error {
+        deadpool_postgres::PoolError::Backend(error) => describe(error),
+        other => other.to_string(),
+    }
 }
 
 /// tokio-postgres prints `db error`; people want the sentence behind it.

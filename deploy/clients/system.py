@@ -31,15 +31,22 @@ class System:
             self.ca = self._certificate()
 
     def _certificate(self):
-        certificate, key = self.data_dir.with_suffix(".crt"), self.data_dir.with_suffix(".key")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-days", "30", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-             "-addext", "basicConstraints=critical,CA:TRUE", "-keyout", key, "-out", certificate],
-            check=True, capture_output=True,
-        )
+        """A certificate authority of this run's own, and a server certificate that it signed."""
+        ca, ca_key = self.data_dir.with_suffix(".ca.crt"), self.data_dir.with_suffix(".ca.key")
+        request, key = self.data_dir.with_suffix(".csr"), self.data_dir.with_suffix(".key")
+        certificate, names = self.data_dir.with_suffix(".crt"), self.data_dir.with_suffix(".ext")
+        names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+        ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+        openssl("req", "-x509", *ec, "-days", "30", "-subj", "/CN=test authority", "-keyout", ca_key, "-out", ca)
+        openssl("req", *ec, "-subj", "/CN=localhost", "-keyout", key, "-out", request)
+        openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "30",
+                "-extfile", names, "-out", certificate)
         self.options += ["--tls-cert", certificate, "--tls-key", key]
-        return certificate
+        return ca
 
     def start(self, timeout=120):
         command = [

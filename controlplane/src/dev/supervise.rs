@@ -15,6 +15,8 @@ use super::ready::{self, AdminFile, Pids, ReadyFile};
 use super::{DataDir, DevError, DevOptions, generate, orphan, probe, secrets};
 use crate::api::client::Target;
 use crate::limits::{DEV_CONTROLPLANE_READY_S, DEV_DATAPLANE_READY_S, DEV_STOP_S};
+use crate::server::{Database, DatabaseTls};
+use crate::store::Store;
 
 /// What runs; filled from the top, emptied from the bottom.
 #[derive(Default)]
@@ -84,7 +86,10 @@ async fn start(
     let addresses = ports::choose(options)?;
     let token = secrets::prepare(directory, options)?;
     let database_url = match &options.database_url {
-        Some(url) => url.clone(),
+        Some(url) => {
+            check_database(url).await?;
+            url.clone()
+        }
         None => start_postgres(directory, options, children).await?,
     };
     generate::controlplane(directory, options, &addresses, &database_url)?;
@@ -255,5 +260,28 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.hangup.recv() => {}
         }
+    }
+}
+
+/// A wrong address is said here, in one sentence, and not by a child that dies of it.
+async fn check_database(url: &str) -> Result<(), DevError> {
+    let database = Database {
+        url: url.to_owned().into(),
+        tls: DatabaseTls::default(),
+        ca_file: None,
+        connections_max: crate::limits::CONNECTIONS_MIN,
+    };
+    match Store::connect(&database).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(DevError::Database { shown: without_password(url), cause: error.to_string() }),
+    }
+}
+
+/// The address as it may be shown. What does not look like a URL is not shown at all: it may be a password.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "URL".to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => format!("{scheme}://{}@{host}", user.split(':').next().unwrap_or_default()),
+        None => url.to_owned(),
     }
 }

@@ -60,7 +60,8 @@ pub struct RequestBody<'c, C> {
     input: &'c mut Input,
     decoder: BodyDecoder,
     framing: BodyFraming,
-    /// The client waits for `100 Continue` before it sends.
+    /// The client waits for `100 Continue`, and has not been sent it. Due for an empty body too: botocore, once answered
+    /// without it, takes the next answer of a reused connection for that one's (seen with the aws cli: a stall of 60 s).
     continue_due: bool,
     failed: bool,
     received: u64,
@@ -70,13 +71,12 @@ pub struct RequestBody<'c, C> {
 impl<'c, C: Conn> RequestBody<'c, C> {
     pub(super) fn new(wire: &'c mut C, input: &'c mut Input, framing: BodyFraming, expects: bool) -> Self {
         let decoder = BodyDecoder::new(framing);
-        let continue_due = expects && !decoder.is_complete();
         Self {
             wire,
             input,
             decoder,
             framing,
-            continue_due,
+            continue_due: expects,
             failed: false,
             received: 0,
             waited: Duration::ZERO,
@@ -107,7 +107,10 @@ impl<'c, C: Conn> RequestBody<'c, C> {
         loop {
             match self.decode() {
                 Ok(Decoded::Data(chunk)) => return Ok(Some(chunk)),
-                Ok(Decoded::End) => return Ok(None),
+                Ok(Decoded::End) => {
+                    self.send_continue().await.map_err(|error| self.fail(error))?;
+                    return Ok(None);
+                }
                 Ok(Decoded::More) => {}
                 Err(error) => return Err(self.fail(error.into())),
             }
@@ -137,9 +140,9 @@ impl<'c, C: Conn> RequestBody<'c, C> {
     pub(super) fn rest(&self) -> Rest {
         match (&self.decoder, self.failed) {
             (_, true) => Rest::Broken,
-            _ if self.decoder.is_complete() => Rest::Nothing,
             // Whether the client will send it after all is unknown (RFC 9110, 10.1.1).
             _ if self.continue_due => Rest::Unwanted,
+            _ if self.decoder.is_complete() => Rest::Nothing,
             (BodyDecoder::Length { left }, _) => Rest::Bytes(*left),
             _ => Rest::Unknown,
         }
@@ -168,11 +171,16 @@ impl<'c, C: Conn> RequestBody<'c, C> {
         self.input.0.as_ref().expect("data comes out of input").slice(0..count)
     }
 
-    async fn fill(&mut self) -> Result<(), BodyError> {
+    async fn send_continue(&mut self) -> Result<(), BodyError> {
         if std::mem::take(&mut self.continue_due) {
             let sent = self.wire.send(Bytes::from_static(CONTINUE), None, STALL_DEADLINE).await;
             sent.map_err(BodyError::Broken)?;
         }
+        Ok(())
+    }
+
+    async fn fill(&mut self) -> Result<(), BodyError> {
+        self.send_continue().await?;
         let start = Instant::now();
         let buf = AlignedBuf::with_capacity(self.wanted());
         let room = buf.capacity();
