@@ -58,6 +58,13 @@ struct FarRead {
 pub fn open(dir: &Path) -> Result<(CacheReader, CacheWriter), String> {
     let db = match DB::open(&options(), dir) {
         Ok(db) => db,
+        // Another process has it, or had it a moment ago: nothing is wrong with what is in it.
+        Err(held) if held.to_string().contains("lock") => {
+            return Err(format!(
+                "the metadata cache in {} is in use: {held}; stop who holds it",
+                dir.display()
+            ));
+        }
         Err(first) => {
             tracing::warn!(%first, dir = %dir.display(), "the metadata cache does not open; starting with an empty one");
             DB::destroy(&Options::default(), dir).ok();
@@ -284,7 +291,16 @@ mod tests {
             writer.fill(1, key("old"), Cached { as_of: 5, known: Known::Absent });
             writer.stop();
         }
-        let (reader, writer) = open(dir.path()).expect("opens again");
+        // The threads of the first one let go of the database a moment after they have stopped.
+        let again = std::iter::repeat_with(|| open(dir.path()))
+            .take(100)
+            .inspect(|opened| {
+                if opened.is_err() {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+            })
+            .find(Result::is_ok);
+        let (reader, writer) = again.expect("let go in time").expect("opens again");
         assert_eq!(writer.recovered().applied, 7);
         assert_eq!(writer.recovered().interest, vec![1]);
         assert_eq!(find_now(&reader, b"old"), None);
