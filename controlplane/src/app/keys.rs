@@ -145,11 +145,7 @@ impl Authority {
             let removed_keys = vec![access_key_id.to_owned()];
             inner.sessions.publish_config(wire::ConfigChange { removed_keys, ..Default::default() })
         };
-        let due: Vec<_> = waits.iter().map(|wait| (wait.session, wait.ordinal)).collect();
         let (acknowledged, expired) = wait::all(waits).await;
-        if expired > 0 {
-            inner.sessions.close_late(&due);
-        }
         let waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Revoked { access_key_id: access_key_id.to_owned(), acknowledged, expired, waited_ms })
     }

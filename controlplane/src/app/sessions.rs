@@ -208,19 +208,6 @@ impl Sessions {
         }
     }
 
-    /// Ends the streams of sessions that have not acknowledged in time: such a node must say hello again, and the snapshot
-    /// it is then given no longer holds what was revoked.
-    pub fn close_late(&self, due: &[(Uuid, u64)]) {
-        let mut hub = self.hub.lock();
-        for (id, ordinal) in due {
-            if let Some(session) = hub.sessions.get_mut(id)
-                && session.progress.borrow().acknowledged < *ordinal
-            {
-                session.queue = None;
-            }
-        }
-    }
-
     /// Forgets sessions whose stream and lease are both gone.
     pub fn sweep(&self) {
         let now = Instant::now();
