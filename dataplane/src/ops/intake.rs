@@ -50,11 +50,6 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
         self.claims = claims;
     }
 
-    /// For operations without a body. What is sent all the same is drained or closed upon by the connection.
-    pub(super) fn expect_nothing(&mut self, plan: DigestPlan) {
-        self.digests = BodyDigests::new(plan);
-    }
-
     pub(super) fn claims(&self) -> &BodyClaims {
         &self.claims
     }
