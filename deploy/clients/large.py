@@ -77,7 +77,9 @@ def memory_does_not_grow_with_the_object(bin_dir, work):
                 print(f"      {put.__name__} {mebibytes} MiB: in {rates[0]:.0f} MiB/s, out {rates[1]:.0f} MiB/s, "
                       f"data plane at most {peaks[sizes]:.0f} MiB", flush=True)
         small, large = peaks.values()
-        assert large < 300 and large < 1.3 * small, peaks
+        # Eight times the object and more: a body that stayed in memory would show as a gigabyte, a noisy allocator does not.
+        grown = (max(one_put, in_parts) - 256) / 40
+        assert large < 300 and large - small < grown, peaks
 
 
 ALL = [memory_does_not_grow_with_the_object]
