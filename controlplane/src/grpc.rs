@@ -5,7 +5,9 @@ mod query;
 mod session;
 
 use holdfast_common::wire::node_server::Node;
-use holdfast_common::wire::{CommitDown, CommitUp, QueryDown, QueryUp, SessionDown, SessionUp};
+use holdfast_common::wire::{
+    CommitDown, CommitUp, QueryDown, QueryUp, SessionDown, SessionUp, WorkAnswer, WorkRequest,
+};
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
@@ -50,6 +52,10 @@ impl Node for NodeService {
         request: Request<Streaming<QueryUp>>,
     ) -> Result<Response<Self::QueryStream>, Status> {
         Ok(Response::new(query::serve(self.authority.clone(), request.into_inner())))
+    }
+
+    async fn work(&self, _request: Request<WorkRequest>) -> Result<Response<WorkAnswer>, Status> {
+        Err(Status::unimplemented("on its way"))
     }
 }
 

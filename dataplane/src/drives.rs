@@ -20,7 +20,7 @@ mod writer;
 use std::future::Future;
 use std::ops::Range;
 
-use holdfast_common::id::{BackendId, DriveId, FragmentId};
+use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
 pub use holdfast_protocol::record::PieceCoding;
 
 pub use self::core::CoreDrives;
@@ -67,6 +67,51 @@ pub trait Drives: 'static {
         rows: u32,
     ) -> impl Future<Output = Result<(), DriveError>>;
 
+    /// Forgets every fragment of a blob, of every index and attempt, on every drive of this node, durably. What is not
+    /// there is no error; each drive that could not is named, and the same call later does the rest.
+    fn delete_blob(&self, blob: OpId) -> impl Future<Output = Vec<(BackendId, DriveError)>>;
+
+    /// Every fragment of a blob that any drive of this node has in its index.
+    ///
+    /// # Errors
+    /// When an index cannot be read: nothing may then be concluded from what is missing.
+    fn find(&self, blob: OpId) -> impl Future<Output = Result<Vec<(BackendId, Held)>, DriveError>>;
+
+    /// One page, at most `max`, of the fragments that a drive's index holds, in order of their names, behind `after`.
+    /// Empty at the end.
+    ///
+    /// # Errors
+    /// `NotFound`, `Io`.
+    fn survey(
+        &self,
+        backend: BackendId,
+        after: Option<FragmentId>,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<Held>, DriveError>>;
+
+    /// What the record of one piece says of itself, read from the drive.
+    ///
+    /// # Errors
+    /// As [`Drives::read`].
+    fn facts(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+    ) -> impl Future<Output = Result<PieceFacts, DriveError>>;
+
+    /// Re-reads living records of sealed segments from the device, in the order they stand, up to about `bytes_max`, and
+    /// says which are not what was written. Start a pass with the default cursor.
+    ///
+    /// # Errors
+    /// `NotFound`, `Failed`, `Io` (of the walk itself; an unreadable record is a finding, not an error).
+    fn verify(
+        &self,
+        backend: BackendId,
+        from: VerifyCursor,
+        bytes_max: u64,
+    ) -> impl Future<Output = Result<Verified, DriveError>>;
+
     /// Every drive with its state, for placement and for reports to the authority.
     fn statuses(&self) -> Vec<DriveStatus>;
 
@@ -106,6 +151,41 @@ impl<D: Drives> Drives for std::rc::Rc<D> {
         (**self).delete(backend, id, rows)
     }
 
+    fn delete_blob(&self, blob: OpId) -> impl Future<Output = Vec<(BackendId, DriveError)>> {
+        (**self).delete_blob(blob)
+    }
+
+    fn find(&self, blob: OpId) -> impl Future<Output = Result<Vec<(BackendId, Held)>, DriveError>> {
+        (**self).find(blob)
+    }
+
+    fn survey(
+        &self,
+        backend: BackendId,
+        after: Option<FragmentId>,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<Held>, DriveError>> {
+        (**self).survey(backend, after, max)
+    }
+
+    fn facts(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+    ) -> impl Future<Output = Result<PieceFacts, DriveError>> {
+        (**self).facts(backend, id, row)
+    }
+
+    fn verify(
+        &self,
+        backend: BackendId,
+        from: VerifyCursor,
+        bytes_max: u64,
+    ) -> impl Future<Output = Result<Verified, DriveError>> {
+        (**self).verify(backend, from, bytes_max)
+    }
+
     fn statuses(&self) -> Vec<DriveStatus> {
         (**self).statuses()
     }
@@ -134,6 +214,47 @@ pub struct PieceRead {
     pub bytes: Chunk,
     /// Payload bytes of the whole piece.
     pub payload_len: u32,
+}
+
+/// A fragment as an index holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub fragment: FragmentId,
+    /// The highest row that is there, and how many are.
+    pub last_row: u32,
+    pub pieces: u32,
+    /// Their records, bytes.
+    pub bytes: u64,
+}
+
+/// What a piece's record says of the blob it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PieceFacts {
+    pub coding: PieceCoding,
+    pub class_id: u32,
+    /// 0: the writer did not know it yet.
+    pub blob_size: u64,
+    pub payload_len: u32,
+}
+
+/// How far a pass of [`Drives::verify`] has come: segment, then record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VerifyCursor {
+    pub segment: u32,
+    pub offset: u32,
+}
+
+/// A stretch of a verification.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// Where to go on; `None`: the pass is over.
+    pub next: Option<VerifyCursor>,
+    /// Bytes read, and bytes that the pass has still before it, about.
+    pub bytes: u64,
+    pub bytes_left: u64,
+    pub records: u64,
+    /// Living pieces whose bytes are not what was written, or cannot be read, or whose segment is gone.
+    pub bad: Vec<(FragmentId, u32, DriveError)>,
 }
 
 /// Proof of when an append began, in flushes of its device that had failed by then. Opaque; the lesser is the older.

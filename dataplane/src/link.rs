@@ -45,6 +45,12 @@ pub trait Link: 'static {
         query: wire::query::Query,
     ) -> impl Future<Output = Result<wire::Answer, LinkError>> + 'static;
 
+    /// One request of background work; repeating it is harmless.
+    fn work(
+        &self,
+        what: wire::work_request::What,
+    ) -> impl Future<Output = Result<wire::work_answer::What, LinkError>> + 'static;
+
     /// Asks to be told of changes in this bucket, so that it may be cached. Fire and forget.
     fn interest(&self, bucket_id: u64);
 }
@@ -125,6 +131,13 @@ impl Link for LinkHandle {
             let _slot = sent?;
             answer.map(|got| got.unwrap_or(Err(GONE))).await
         }
+    }
+
+    fn work(
+        &self,
+        _what: wire::work_request::What,
+    ) -> impl Future<Output = Result<wire::work_answer::What, LinkError>> + 'static {
+        std::future::ready(Err(LinkError::Unavailable("on its way")))
     }
 
     fn interest(&self, bucket_id: u64) {

@@ -222,6 +222,7 @@ fn drive_report(status: crate::drives::DriveStatus) -> wire::Drive {
         label: status.label,
         capacity_bytes: status.capacity_bytes,
         free_bytes: status.free_bytes,
+        work: None,
         state: match status.state {
             DriveState::Active => "active".to_owned(),
             DriveState::Full => "full".to_owned(),

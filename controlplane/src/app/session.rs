@@ -116,6 +116,7 @@ impl Authority {
             cache_reset: replay.is_none(),
             config: Some(config::snapshot(inner, &client, now_ms()).await?),
             history_lost,
+            settled_to: Bytes::new(),
         };
         inner.metrics.session_starts.inc();
         tracing::info!(node = %hello.node_name, %node_id, cache_reset = welcome.cache_reset, "a node has joined");

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use holdfast_common::id::{BackendId, FragmentId};
+use holdfast_common::id::{BackendId, FragmentId, OpId};
 
-use crate::drives::{DriveError, DriveStatus, Drives, Piece, PieceRead, Receipt};
+use crate::drives::{
+    DriveError, DriveStatus, Drives, Held, Piece, PieceFacts, PieceRead, Receipt, Verified, VerifyCursor,
+};
 use crate::rt::epoll::EpollRt;
 use crate::rt::{AlignedBuf, Chunk, Rt};
 
@@ -154,6 +156,26 @@ impl Drives for FakeDrives {
             state.durable.remove(&(backend.0, id, row));
         }
         Ok(())
+    }
+
+    async fn delete_blob(&self, _: OpId) -> Vec<(BackendId, DriveError)> {
+        unreachable!("blobs do not ask for it")
+    }
+
+    async fn find(&self, _: OpId) -> Result<Vec<(BackendId, Held)>, DriveError> {
+        unreachable!("blobs do not ask for it")
+    }
+
+    async fn survey(&self, _: BackendId, _: Option<FragmentId>, _: usize) -> Result<Vec<Held>, DriveError> {
+        unreachable!("blobs do not ask for it")
+    }
+
+    async fn facts(&self, _: BackendId, _: FragmentId, _: u32) -> Result<PieceFacts, DriveError> {
+        unreachable!("blobs do not ask for it")
+    }
+
+    async fn verify(&self, _: BackendId, _: VerifyCursor, _: u64) -> Result<Verified, DriveError> {
+        unreachable!("blobs do not ask for it")
     }
 
     fn statuses(&self) -> Vec<DriveStatus> {
