@@ -19,6 +19,9 @@ pub const ALIGN: usize = 4096;
 /// What a count must be a multiple of for a direct read to go on after it: the smallest logical block.
 pub(super) const DIRECT_ALIGN: usize = 512;
 
+/// What given back memory is filled with in tests.
+pub(super) const POISON: u8 = 0xdb;
+
 const CLASSES: usize = (POOL_CLASS_BYTES_MAX / POOL_CLASS_BYTES_MIN).ilog2() as usize + 1;
 
 const _: () = assert!(POOL_CLASS_BYTES_MIN.is_multiple_of(ALIGN) && POOL_CLASS_BYTES_MIN.is_power_of_two());
@@ -247,6 +250,12 @@ impl Memory {
         Layout::from_size_align(bytes, ALIGN).expect("a buffer's size is far below isize::MAX")
     }
 
+    /// In tests whoever reads a buffer that was given back, or trusts what an uncovered one holds, reads this.
+    fn poison(&mut self) {
+        // SAFETY: `self` owns `bytes` initialised bytes and is being dropped: nobody else sees them.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }.fill(POISON);
+    }
+
     fn free(&mut self) {
         // SAFETY: allocated by `allocate` with this very layout, and freed once: callers forget or are dropping `self`.
         unsafe { dealloc(self.start.as_ptr(), Self::layout(self.bytes)) }
@@ -255,6 +264,9 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        if cfg!(test) {
+            self.poison();
+        }
         let pooled = class_of(self.bytes).is_some_and(|class| {
             POOL.try_with(|pool| {
                 let mut pool = pool.borrow_mut();

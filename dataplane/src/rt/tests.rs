@@ -34,6 +34,8 @@ on_every_runtime!(
     a_direct_file_takes_aligned_writes,
     a_read_stops_at_the_end_of_the_file,
     a_dropped_write_reaches_the_file,
+    a_dropped_read_writes_into_nobodys_memory,
+    a_client_that_goes_mid_receive_writes_into_nobodys_memory,
     a_missing_file_is_an_error,
     fallocate_sets_the_size,
     a_deadline_loses_no_byte,
@@ -121,6 +123,88 @@ fn a_dropped_write_reaches_the_file<R: Rt>() {
         }
     });
     assert_eq!(std::fs::read(path).unwrap(), vec![9; 100_000]);
+}
+
+/// Everything this thread's pool gives out for the next while, filled with a pattern that nothing may disturb.
+fn fresh_owners(bytes: usize) -> Vec<AlignedBuf> {
+    let fill = |n: u8| {
+        let mut buf = AlignedBuf::with_capacity(bytes);
+        buf.set_len(bytes);
+        buf.fill(n);
+        buf
+    };
+    (0..32).map(fill).collect()
+}
+
+fn undisturbed(owners: &[AlignedBuf]) {
+    for (n, buf) in owners.iter().enumerate() {
+        assert!(buf.iter().all(|byte| usize::from(*byte) == n), "somebody wrote into buffer {n}");
+    }
+}
+
+fn a_dropped_read_writes_into_nobodys_memory<R: Rt>() {
+    const BYTES: usize = 256 << 10;
+    let dir = tempfile::tempdir().unwrap();
+    run::<R, _>(async {
+        let options = OpenOptions { direct: true, ..WRITE };
+        let file = R::File::open(&dir.path().join("f"), options).await.unwrap();
+        let mut wanted = AlignedBuf::with_capacity(BYTES);
+        wanted.set_len(BYTES);
+        wanted.fill(0xee);
+        file.write_at(wanted, 0).await.0.unwrap();
+        for _ in 0..50 {
+            {
+                let mut reads: Vec<_> = (0..4)
+                    .map(|_| Box::pin(file.read_at(AlignedBuf::with_capacity(BYTES), 0, BYTES)))
+                    .collect();
+                std::future::poll_fn(|cx| {
+                    reads.iter_mut().for_each(|read| drop(read.as_mut().poll(cx)));
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            let owners = fresh_owners(BYTES);
+            R::yield_now().await;
+            R::sleep(Duration::from_millis(2)).await;
+            undisturbed(&owners);
+        }
+    });
+}
+
+/// The receive that a deadline cancelled had the buffer; once it is back it is the caller's alone.
+fn a_client_that_goes_mid_receive_writes_into_nobodys_memory<R: Rt>() {
+    const BYTES: usize = 64 << 10;
+    talk::<R, _, _>(
+        |mut client: TcpStream| {
+            for _ in 0..20 {
+                let _ = client.write_all(&[0xee; 4096]);
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        },
+        |mut conn| async move {
+            for _ in 0..20 {
+                let buf = AlignedBuf::with_capacity(BYTES);
+                let (_, buf) = conn.recv(buf, 0..BYTES, Instant::now() + Duration::from_millis(2)).await;
+                drop(buf);
+                let owners = fresh_owners(BYTES);
+                R::sleep(Duration::from_millis(2)).await;
+                undisturbed(&owners);
+            }
+        },
+    );
+}
+
+#[test]
+fn given_back_memory_is_poisoned() {
+    on_core(|| {
+        let mut buf = AlignedBuf::copy_of(&[7; 5000]);
+        let start = buf.as_ptr();
+        buf.clear();
+        drop(buf);
+        let mut again = AlignedBuf::with_capacity(5000);
+        assert_eq!(again.as_ptr(), start, "the pool gives the last one out first");
+        assert!(again.space().iter().all(|byte| *byte == super::buf::POISON), "nothing of its last owner is left");
+    });
 }
 
 fn a_missing_file_is_an_error<R: Rt>() {
