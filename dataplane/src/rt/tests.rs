@@ -203,7 +203,10 @@ fn given_back_memory_is_poisoned() {
         drop(buf);
         let mut again = AlignedBuf::with_capacity(5000);
         assert_eq!(again.as_ptr(), start, "the pool gives the last one out first");
-        assert!(again.space().iter().all(|byte| *byte == super::buf::POISON), "nothing of its last owner is left");
+        assert!(
+            again.space().iter().all(|byte| *byte == super::buf::POISON),
+            "nothing of its last owner is left"
+        );
     });
 }
 
