@@ -2,6 +2,7 @@
 
 mod bad;
 mod crash;
+mod kernel;
 
 use std::collections::HashSet;
 use std::future::Future;
