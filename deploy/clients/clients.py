@@ -65,7 +65,7 @@ def boto(system, **config):
         "s3", endpoint_url=system.endpoint, region_name=system.ready["region"],
         aws_access_key_id=system.access_key, aws_secret_access_key=system.secret_key,
         verify=str(system.ca) if system.ca else None,
-        config=boto3.session.Config(retries={"max_attempts": 2}, **config),
+        config=boto3.session.Config(**{"retries": {"max_attempts": 2}, **config}),
     )
 
 

@@ -78,11 +78,11 @@ rocksdb() {
   echo "$version" > "$ROCKSDB_LIB_DIR/VERSION"
 }
 
-# binaries: the three programs, release profile.
+# binaries: the three programs, and the file system whose power can be cut; release profile.
 binaries() {
   say "building the binaries"
   cargo build --release --locked --manifest-path "$ROOT/Cargo.toml" \
-    -p holdfast-dataplane -p holdfast-controlplane --bins
+    -p holdfast-dataplane -p holdfast-controlplane -p holdfast-proptests --bins
 }
 
 # python_clients: boto3, the aws cli and minio-py, pinned, in a virtual environment of their own.
