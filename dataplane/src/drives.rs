@@ -7,6 +7,7 @@
 pub mod drive;
 pub mod flush;
 pub mod format;
+pub mod host;
 pub mod segment;
 pub mod stats;
 
@@ -24,7 +25,7 @@ use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
 pub use holdfast_protocol::record::PieceCoding;
 
 pub use self::core::CoreDrives;
-pub use self::engine::{Engine, EngineConfig, Opened};
+pub use self::engine::{Engine, EngineConfig, Opened, Starter};
 use crate::rt::Chunk;
 
 /// One core's view of the drives. Cheap handle; futures are `!Send`, and each may be dropped at any time.

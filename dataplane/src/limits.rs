@@ -183,6 +183,10 @@ pub const SEGMENTS_READY: usize = 2;
 pub const ZERO_CHUNK_BYTES: usize = 1 << 20;
 /// Requests to a drive's keeper thread: takes, seals, deletes. Cores wait beyond it.
 pub const KEEPER_QUEUE_MAX: usize = 4096;
+/// How long a keeper with nothing to do waits before it looks at its drive again.
+pub const KEEPER_REST: Duration = Duration::from_secs(1);
+/// How long it leaves making room alone after that failed.
+pub const KEEPER_RETRY: Duration = Duration::from_secs(10);
 /// Deletes gathered into one write and one flush.
 pub const DELETES_PER_BATCH_MAX: usize = 512;
 /// How long the keeper gathers them.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Parser;
 use holdfast_common::telemetry;
 use holdfast_dataplane::config::{self, Config, RuntimeChoice};
+use holdfast_dataplane::drives::host::RealHost;
 use holdfast_dataplane::node::{Node, NodeSetup};
 use holdfast_dataplane::rt::epoll::EpollRt;
 use holdfast_dataplane::rt::monoio::UringRt;
@@ -214,7 +215,7 @@ fn format_drive(config: &Config, drive: &Path) -> Result<(), String> {
     let mut cluster = config.cluster_id.map(uuid::Uuid::into_bytes);
     for known in &config.drives {
         cluster = match cluster {
-            None => drives::format::cluster_of(known).map_err(said)?,
+            None => drives::format::cluster_of(&RealHost, known).map_err(said)?,
             found => found,
         };
     }
@@ -225,7 +226,8 @@ fn format_drive(config: &Config, drive: &Path) -> Result<(), String> {
     let mut id = [0; 16];
     holdfast_dataplane::rt::random(&mut id);
     let id = uuid::Builder::from_random_bytes(id).into_uuid();
-    drives::format::format(drive, cluster, holdfast_common::id::DriveId(*id.as_bytes())).map_err(said)?;
+    drives::format::format(&RealHost, drive, cluster, holdfast_common::id::DriveId(*id.as_bytes()))
+        .map_err(said)?;
     print(&format!("{} is drive {id} of cluster {} now\n", drive.display(), uuid::Uuid::from_bytes(cluster)))
 }
 

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 pub use buf::AlignedBuf;
 use bytes::Bytes;
 pub use chunk::Chunk;
-pub use clock::{boottime_ms, random};
+pub use clock::{boottime_ms, random, unix_ms};
 pub use pool::blocking;
 pub use probe::{Uring, probe};
 pub use stop::Stop;

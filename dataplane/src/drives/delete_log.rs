@@ -3,9 +3,7 @@
 //! They are apart from pieces so that a pieces' segment whose pieces are all gone holds nothing else, and they outlive
 //! it: a start that rebuilds the index reads every delete first. Freeing deletes that no longer matter is compaction's.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
 use holdfast_common::id::FragmentId;
 use holdfast_protocol::record::{
@@ -14,6 +12,7 @@ use holdfast_protocol::record::{
 
 use super::drive::Drive;
 use super::flush::io as io_error;
+use super::host::HostFile;
 use super::keeper::{Delete, Keeper, Seal, Taken};
 use super::{DriveError, segment};
 
@@ -25,7 +24,7 @@ pub(super) struct DeleteLog {
 
 #[derive(Debug)]
 struct Open {
-    file: File,
+    file: Box<dyn HostFile>,
     taken: Taken,
     at: u32,
     entries: Vec<Entry>,
@@ -59,7 +58,7 @@ impl DeleteLog {
         }
         if self.open.is_none() {
             let taken = keeper.take(SegmentRole::Deletes)?;
-            let file = segment::open(keeper.drive.path(), taken.number);
+            let file = keeper.drive.segment_file(taken.number);
             let file = file.map_err(|error| io_error("open a segment", &error))?;
             self.open = Some(Open { file, taken, at: segment::RECORDS_AT, entries: Vec::new() });
         }

@@ -1,6 +1,7 @@
 //! One drive as everything in the process shares it: identity, state, space, segments, counters.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,10 +12,11 @@ use parking_lot::Mutex;
 
 use super::flush::Device;
 use super::format::DriveRoot;
+use super::host::{Host, HostFile, Space};
 use super::keeper::Job;
 use super::stats::DriveStats;
-use super::{DriveError, DriveState, DriveStatus};
-use crate::limits::{DRIVE_ERRORS_MAX, DRIVE_RESERVE_BYTES_MAX};
+use super::{DriveError, DriveState, DriveStatus, segment};
+use crate::limits::DRIVE_ERRORS_MAX;
 
 /// A drive that is open. What hangs on its directory (lock, keeper) ends with it.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub struct Drive {
     /// Writes bypass the page cache.
     pub direct: bool,
     pub stats: DriveStats,
+    host: Arc<dyn Host>,
     pub(super) keeper: flume::Sender<Job>,
     /// What each segment file is now.
     pub(super) segments: Mutex<HashMap<u32, Segment>>,
@@ -63,6 +66,7 @@ impl Drive {
         root: DriveRoot,
         device: Arc<Device>,
         setup: Setup,
+        host: Arc<dyn Host>,
         keeper: flume::Sender<Job>,
     ) -> Self {
         Self {
@@ -72,6 +76,7 @@ impl Drive {
             segment_bytes: setup.segment_bytes,
             direct: setup.direct,
             stats: DriveStats::default(),
+            host,
             keeper,
             segments: Mutex::default(),
             backend: AtomicU64::new(0),
@@ -90,6 +95,20 @@ impl Drive {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.root.path
+    }
+
+    pub(super) fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
+    /// Opens a segment's file, buffered.
+    pub(super) fn segment_file(&self, number: u32) -> io::Result<Box<dyn HostFile>> {
+        segment::open(self.host(), self.path(), number)
+    }
+
+    /// Whether its path still leads to the directory that was opened.
+    pub(super) fn still_mounted(&self) -> bool {
+        self.root.still_mounted(self.host())
     }
 
     /// The backend it serves, once the authority has numbered it.
@@ -161,7 +180,7 @@ impl Drive {
     /// Capacity and free bytes of its file system; zeros when it cannot be asked.
     #[must_use]
     pub fn space(&self) -> Space {
-        let found = Space::of(self.path());
+        let found = self.host.space(self.path()).unwrap_or_default();
         #[cfg(test)]
         let found =
             if self.pretend_full.load(Ordering::Relaxed) { Space { free: 0, ..found } } else { found };
@@ -193,28 +212,4 @@ impl Drive {
 pub(super) struct Setup {
     pub segment_bytes: u64,
     pub direct: bool,
-}
-
-/// Room on a file system, bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Space {
-    pub capacity: u64,
-    pub free: u64,
-}
-
-impl Space {
-    /// Of the file system that holds `path`.
-    #[must_use]
-    pub fn of(path: &Path) -> Self {
-        rustix::fs::statvfs(path).map_or(Self::default(), |found| Self {
-            capacity: found.f_blocks.saturating_mul(found.f_frsize),
-            free: found.f_bavail.saturating_mul(found.f_frsize),
-        })
-    }
-
-    /// Bytes that new fragments leave alone.
-    #[must_use]
-    pub fn reserve(&self) -> u64 {
-        (self.capacity / 20).min(DRIVE_RESERVE_BYTES_MAX)
-    }
 }

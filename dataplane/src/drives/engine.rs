@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use holdfast_common::id::{BackendId, DriveId};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::core::CoreDrives;
-use super::drive::{Drive, Setup, Space};
+use super::drive::{Drive, Setup};
 use super::flush::Device;
 use super::format::{DriveRoot, OpenError};
+use super::host::{Host, RealHost};
 use super::keeper::{Found, Job, Keeper};
 use super::{DriveStatus, recovery, segment};
 use crate::index::DriveIndex;
@@ -41,49 +42,109 @@ pub struct Opened {
     pub refused: Vec<OpenError>,
 }
 
-/// All drives that could be opened, with their index and keeper threads.
+/// Who carries keepers and index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starter {
+    /// A thread for each; drives are recovered at the same time.
+    Threads,
+    /// Tasks of one core, begun by [`Engine::run_on`] and ended by [`Engine::stop_on`]; drives are recovered one after
+    /// the other. No queue between tasks has a bound then, and nothing waits for another thread. For simulators.
+    Tasks,
+}
+
+/// All drives that could be opened, with their index and keepers.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) drives: Vec<Arc<Drive>>,
     pub(super) index: Arc<DriveIndex>,
-    keepers: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    starter: Starter,
+    keepers: Mutex<Keepers>,
+}
+
+/// Keepers by how far they are.
+#[derive(Debug, Default)]
+struct Keepers {
+    waiting: Vec<(Keeper, flume::Receiver<Job>)>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    /// Each resolves when its task has ended.
+    tasks: Vec<oneshot::Receiver<()>>,
 }
 
 impl Engine {
+    /// As [`Engine::open_with`], on this machine with threads.
+    ///
+    /// # Errors
+    /// As [`Engine::open_with`].
+    pub fn open(config: &EngineConfig) -> Result<Opened, OpenError> {
+        Self::open_with(config, &(Arc::new(RealHost) as Arc<dyn Host>), Starter::Threads)
+    }
+
     /// Opens and locks the drives, opens the index, and finds everything again that the index does not know yet.
     /// Blocks; call it before the cores start.
     ///
     /// # Errors
     /// When the index cannot be opened or rebuilt. A drive that cannot be opened is in [`Opened::refused`].
-    pub fn open(config: &EngineConfig) -> Result<Opened, OpenError> {
+    pub fn open_with(
+        config: &EngineConfig,
+        host: &Arc<dyn Host>,
+        starter: Starter,
+    ) -> Result<Opened, OpenError> {
         let mut refused = Vec::new();
         let mut roots: Vec<DriveRoot> = Vec::new();
         for path in &config.drives {
-            match DriveRoot::open(path, config.cluster) {
+            match DriveRoot::open(&**host, path, config.cluster) {
                 Ok(root) => roots.push(root),
                 Err(error) => refused.push(error),
             }
         }
         let ids: Vec<DriveId> = roots.iter().map(|root| root.drive).collect();
         let index = Arc::new(open_index(&config.index, &ids)?);
-        let (drives, inboxes) = drives_of(roots, config.segment_bytes);
-        let founds = recover(&drives, &index)?;
+        let (drives, inboxes) = drives_of(host, roots, config.segment_bytes, starter);
+        let founds = recover(&**host, &drives, &index, starter)?;
         let by_slot = drives.clone();
         index.report_empty(Box::new(move |slot, segment, generation| {
             // A full queue leaves it to the next start.
             let _ = by_slot[slot].keeper.try_send(Job::Recycle { segment, generation });
         }));
-        let mut keepers = Vec::new();
-        for ((drive, inbox), found) in drives.iter().zip(inboxes).zip(founds) {
-            let keeper = Keeper::new(Arc::clone(drive), Arc::clone(&index), found);
-            let name = format!("keeper-{}", drive.slot);
-            let thread = std::thread::Builder::new().name(name).spawn(move || keeper.run(&inbox));
-            let failed =
-                |error| OpenError::Io { path: drive.path().to_owned(), step: "start its thread", error };
-            keepers.push(thread.map_err(failed)?);
+        let keepers = drives.iter().zip(founds);
+        let keepers = keepers.map(|(drive, found)| Keeper::new(Arc::clone(drive), Arc::clone(&index), found));
+        let waiting = keepers.zip(inboxes).collect();
+        let keepers = Mutex::new(Keepers { waiting, ..Keepers::default() });
+        let engine = Arc::new(Self { drives, index, starter, keepers });
+        if starter == Starter::Threads {
+            engine.start_threads()?;
         }
-        let engine = Arc::new(Self { drives, index, keepers: Mutex::new(keepers) });
         Ok(Opened { engine, refused })
+    }
+
+    fn start_threads(&self) -> Result<(), OpenError> {
+        let mut keepers = self.keepers.lock();
+        for (keeper, inbox) in std::mem::take(&mut keepers.waiting) {
+            let path = keeper.drive.path().to_owned();
+            let name = format!("keeper-{}", keeper.drive.slot);
+            let thread = std::thread::Builder::new().name(name).spawn(move || keeper.run(&inbox));
+            let thread = thread.map_err(|error| OpenError::Io { path, step: "start its thread", error })?;
+            keepers.threads.push(thread);
+        }
+        Ok(())
+    }
+
+    /// Begins the keepers as tasks of this core.
+    ///
+    /// # Panics
+    /// When the engine was opened to run on threads.
+    pub fn run_on<R: Rt>(&self) {
+        assert!(self.starter == Starter::Tasks, "its threads run already");
+        let mut keepers = self.keepers.lock();
+        for (keeper, inbox) in std::mem::take(&mut keepers.waiting) {
+            let (ended, end) = oneshot::channel();
+            keepers.tasks.push(end);
+            R::spawn(async move {
+                keeper.run_on::<R>(inbox).await;
+                // Whoever stops the engine may have gone.
+                let _ = ended.send(());
+            });
+        }
     }
 
     /// A core's handle. Call it on the core.
@@ -111,17 +172,35 @@ impl Engine {
     }
 
     /// Ends keepers and index after the cores have closed theirs ([`CoreDrives::close`]): the next start reads little.
+    /// Blocks. With tasks it does nothing: there it is [`Engine::stop_on`] that ends them.
     pub fn stop(&self) {
+        if self.starter == Starter::Tasks {
+            return;
+        }
         for drive in &self.drives {
             let _ = drive.keeper.send(Job::Stop);
         }
-        for keeper in self.keepers.lock().drain(..) {
-            let _ = keeper.join();
+        let threads = std::mem::take(&mut self.keepers.lock().threads);
+        for thread in threads {
+            let _ = thread.join();
+        }
+        self.index.stop();
+    }
+
+    /// As [`Engine::stop`], for keepers that are tasks of this core.
+    pub async fn stop_on(&self) {
+        for drive in &self.drives {
+            let _ = drive.keeper.send(Job::Stop);
+        }
+        let tasks = std::mem::take(&mut self.keepers.lock().tasks);
+        for task in tasks {
+            let _ = task.await;
         }
         self.index.stop();
     }
 }
 
+/// A simulated crash drops an engine without [`Engine::stop_on`], and nothing may then be written any more.
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
@@ -143,38 +222,47 @@ fn open_index(path: &Path, drives: &[DriveId]) -> Result<DriveIndex, OpenError> 
 
 type Inboxes = Vec<flume::Receiver<Job>>;
 
-fn drives_of(roots: Vec<DriveRoot>, segment_bytes: Option<u64>) -> (Vec<Arc<Drive>>, Inboxes) {
+fn drives_of(
+    host: &Arc<dyn Host>,
+    roots: Vec<DriveRoot>,
+    segment_bytes: Option<u64>,
+    starter: Starter,
+) -> (Vec<Arc<Drive>>, Inboxes) {
     let mut devices: HashMap<u64, Arc<Device>> = HashMap::new();
     let opened = roots.into_iter().enumerate().map(|(slot, root)| {
-        let covers = any_file_covers(&root.path);
+        let covers = host.any_file_covers(&root.path);
         let device = devices.entry(root.device).or_insert_with(|| Arc::new(Device::new(root.device, covers)));
-        let by_capacity = match Space::of(&root.path).capacity {
+        let by_capacity = match host.space(&root.path).unwrap_or_default().capacity {
             SEGMENT_LARGE_FROM_BYTES.. => SEGMENT_BYTES,
             _ => SEGMENT_BYTES_SMALL,
         };
         let segment_bytes = segment_bytes.unwrap_or(by_capacity).max(SEGMENT_BYTES_MIN);
-        let setup = Setup { segment_bytes, direct: segment::direct_works(&root.path) };
-        let (sender, inbox) = flume::bounded(KEEPER_QUEUE_MAX);
-        (Arc::new(Drive::new(slot, root, Arc::clone(device), setup, sender)), inbox)
+        let setup = Setup { segment_bytes, direct: segment::direct_works(&**host, &root.path) };
+        let (sender, inbox) = match starter {
+            Starter::Threads => flume::bounded(KEEPER_QUEUE_MAX),
+            Starter::Tasks => flume::unbounded(),
+        };
+        (Arc::new(Drive::new(slot, root, Arc::clone(device), setup, Arc::clone(host), sender)), inbox)
     });
     opened.unzip()
 }
 
-/// Whether `fdatasync` of one overwritten file flushes the device for all: true for ext4 and xfs.
-fn any_file_covers(path: &Path) -> bool {
-    const EXT4: u64 = 0xef53;
-    const XFS: u64 = 0x5846_5342;
-    rustix::fs::statfs(path).is_ok_and(|found| matches!(u64::try_from(found.f_type), Ok(EXT4 | XFS)))
-}
-
-/// Recovers all drives, each in its own thread, and says how long that took.
-fn recover(drives: &[Arc<Drive>], index: &DriveIndex) -> Result<Vec<Found>, OpenError> {
-    let began = Instant::now();
-    let results: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            drives.iter().map(|drive| scope.spawn(|| recovery::recover(drive, index))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("recovery does not panic")).collect()
-    });
+/// Recovers all drives, each in its own thread where there may be threads, and says how long that took.
+fn recover(
+    host: &dyn Host,
+    drives: &[Arc<Drive>],
+    index: &DriveIndex,
+    starter: Starter,
+) -> Result<Vec<Found>, OpenError> {
+    let began = host.now();
+    let results: Vec<_> = match starter {
+        Starter::Tasks => drives.iter().map(|drive| recovery::recover(drive, index)).collect(),
+        Starter::Threads => std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                drives.iter().map(|drive| scope.spawn(|| recovery::recover(drive, index))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("recovery does not panic")).collect()
+        }),
+    };
     let mut founds = Vec::new();
     let mut total = recovery::Tally::default();
     for result in results {
@@ -189,7 +277,7 @@ fn recover(drives: &[Arc<Drive>], index: &DriveIndex) -> Result<Vec<Found>, Open
         pieces = total.pieces,
         deletes = total.deletes,
         torn = total.torn,
-        millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        millis = u64::try_from(host.now().saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX),
         "drives recovered"
     );
     Ok(founds)

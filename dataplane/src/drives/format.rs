@@ -3,13 +3,14 @@
 //! A drive that is opened proves that it is ours (cluster), is itself (drive id), is understood (format version), and is
 //! used by this process only. Everything else is a typed refusal that tells the operator the next command.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use holdfast_common::id::DriveId;
 use serde::{Deserialize, Serialize};
+
+use super::host::{Host, Lock};
+use crate::rt::OpenOptions;
 
 /// The newest format we write and read.
 pub const FORMAT_VERSION: u32 = 1;
@@ -17,6 +18,9 @@ pub const FORMAT_VERSION: u32 = 1;
 const SUPERBLOCK: &str = "holdfast-drive.json";
 const LOCK: &str = "holdfast-drive.lock";
 pub(super) const SEGMENTS: &str = "segments";
+
+/// A superblock is a few lines; a longer file is none.
+const SUPERBLOCK_BYTES_MAX: u64 = 64 << 10;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Superblock {
@@ -57,33 +61,32 @@ pub enum OpenError {
 ///
 /// # Errors
 /// When it is not empty, already a drive, or cannot be written.
-pub fn format(path: &Path, cluster: [u8; 16], drive: DriveId) -> Result<(), OpenError> {
+pub fn format(host: &dyn Host, path: &Path, cluster: [u8; 16], drive: DriveId) -> Result<(), OpenError> {
     let fail = |step| move |error| OpenError::Io { path: path.to_owned(), step, error };
-    fs::create_dir_all(path).map_err(fail("create it"))?;
-    if let Ok(found) = read_superblock(path) {
+    host.create_dir_all(path).map_err(fail("create it"))?;
+    if let Ok(found) = read_superblock(host, path) {
         return Err(OpenError::AlreadyFormatted {
             path: path.to_owned(),
             drive: DriveId(*found.drive_id.as_bytes()),
         });
     }
     let ours = [LOCK, SEGMENTS, "lost+found", "holdfast-drive.json.new"];
-    for entry in fs::read_dir(path).map_err(fail("list it"))? {
-        let name = entry.map_err(fail("list it"))?.file_name();
+    for name in host.names(path).map_err(fail("list it"))? {
         if !ours.iter().any(|known| name == *known) {
             return Err(OpenError::NotEmpty(path.to_owned()));
         }
     }
-    fs::create_dir_all(path.join(SEGMENTS)).map_err(fail("create its segments"))?;
+    host.create_dir_all(&path.join(SEGMENTS)).map_err(fail("create its segments"))?;
     let superblock = Superblock {
         format_version: FORMAT_VERSION,
         cluster_id: uuid::Uuid::from_bytes(cluster),
         drive_id: uuid::Uuid::from_bytes(drive.0),
     };
     let text = serde_json::to_vec_pretty(&superblock).expect("three plain fields");
-    write_durably(&path.join(SUPERBLOCK), &text).map_err(fail("write its superblock"))?;
+    write_durably(host, &path.join(SUPERBLOCK), &text).map_err(fail("write its superblock"))?;
     if let Some(parent) = path.parent() {
         // The directory itself may be new; a parent that we may not open was not created by us.
-        let _ = sync_dir(parent);
+        let _ = host.sync_dir(parent);
     }
     Ok(())
 }
@@ -96,7 +99,7 @@ pub struct DriveRoot {
     /// `st_dev` when it was opened.
     pub device: u64,
     inode: u64,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl DriveRoot {
@@ -104,17 +107,17 @@ impl DriveRoot {
     ///
     /// # Errors
     /// When it is not a drive of `cluster` that we may use: the sentence says why and what to do.
-    pub fn open(path: &Path, cluster: [u8; 16]) -> Result<Self, OpenError> {
+    pub fn open(host: &dyn Host, path: &Path, cluster: [u8; 16]) -> Result<Self, OpenError> {
         let fail = |step| move |error| OpenError::Io { path: path.to_owned(), step, error };
-        let meta = match fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => meta,
+        let stat = match host.stat(path) {
+            Ok(stat) if stat.is_dir => stat,
             Ok(_) => return Err(OpenError::NotADirectory(path.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(OpenError::Missing(path.to_owned()));
             }
             Err(error) => return Err(fail("look at it")(error)),
         };
-        let superblock = read_superblock(path)?;
+        let superblock = read_superblock(host, path)?;
         if superblock.format_version > FORMAT_VERSION {
             return Err(OpenError::NewerVersion {
                 path: path.to_owned(),
@@ -126,17 +129,17 @@ impl DriveRoot {
             let found = superblock.cluster_id;
             return Err(OpenError::ForeignCluster { path: path.to_owned(), found, ours });
         }
-        let lock = lock(path)?;
-        fs::create_dir_all(path.join(SEGMENTS)).map_err(fail("create its segments"))?;
+        let lock = lock(host, path)?;
+        host.create_dir_all(&path.join(SEGMENTS)).map_err(fail("create its segments"))?;
         let drive = DriveId(*superblock.drive_id.as_bytes());
-        Ok(Self { path: path.to_owned(), drive, device: meta.dev(), inode: meta.ino(), _lock: lock })
+        Ok(Self { path: path.to_owned(), drive, device: stat.device, inode: stat.inode, _lock: lock })
     }
 
     /// Whether the path still leads to the directory that was opened: a mount that went away uncovers another one, and
     /// nothing may be created there.
     #[must_use]
-    pub fn still_mounted(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|meta| meta.dev() == self.device && meta.ino() == self.inode)
+    pub fn still_mounted(&self, host: &dyn Host) -> bool {
+        host.stat(&self.path).is_ok_and(|stat| stat.device == self.device && stat.inode == self.inode)
     }
 }
 
@@ -144,8 +147,8 @@ impl DriveRoot {
 ///
 /// # Errors
 /// When there is a superblock that cannot be read.
-pub fn cluster_of(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
-    match read_superblock(path) {
+pub fn cluster_of(host: &dyn Host, path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
+    match read_superblock(host, path) {
         Ok(found) => Ok(Some(*found.cluster_id.as_bytes())),
         Err(OpenError::NotFormatted(_)) => Ok(None),
         Err(error) => Err(error),
@@ -156,12 +159,12 @@ pub fn cluster_of(path: &Path) -> Result<Option<[u8; 16]>, OpenError> {
 ///
 /// # Errors
 /// When it is no drive, or one that cannot be read.
-pub fn drive_of(path: &Path) -> Result<DriveId, OpenError> {
-    Ok(DriveId(*read_superblock(path)?.drive_id.as_bytes()))
+pub fn drive_of(host: &dyn Host, path: &Path) -> Result<DriveId, OpenError> {
+    Ok(DriveId(*read_superblock(host, path)?.drive_id.as_bytes()))
 }
 
-fn read_superblock(path: &Path) -> Result<Superblock, OpenError> {
-    let text = match fs::read(path.join(SUPERBLOCK)) {
+fn read_superblock(host: &dyn Host, path: &Path) -> Result<Superblock, OpenError> {
+    let text = match read_all(host, &path.join(SUPERBLOCK)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(OpenError::NotFormatted(path.to_owned()));
@@ -186,28 +189,26 @@ fn read_superblock(path: &Path) -> Result<Superblock, OpenError> {
     serde_json::from_slice(&text).map_err(bad)
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let fail = |error| OpenError::Io { path: path.to_owned(), step: "lock it", error };
-    let file =
-        fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK));
-    let file = file.map_err(fail)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(fs::TryLockError::Error(error)) => Err(fail(error)),
-    }
+fn read_all(host: &dyn Host, path: &Path) -> io::Result<Vec<u8>> {
+    let file = host.open(path, OpenOptions::default())?;
+    let mut out = vec![0; file.size()?.min(SUPERBLOCK_BYTES_MAX) as usize];
+    file.read_exact_at(&mut out, 0)?;
+    Ok(out)
 }
 
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn lock(host: &dyn Host, path: &Path) -> Result<Lock, OpenError> {
+    host.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => OpenError::Locked(path.to_owned()),
+        _ => OpenError::Io { path: path.to_owned(), step: "lock it", error },
+    })
+}
+
+fn write_durably(host: &dyn Host, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("json.new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
+    let options = OpenOptions { write: true, create: true, truncate: true, ..OpenOptions::default() };
+    let file = host.open(&new, options)?;
+    file.write_all_at(bytes, 0)?;
     file.sync_all()?;
-    fs::rename(&new, path)?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
-/// Makes entries of a directory durable.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    host.rename(&new, path)?;
+    path.parent().map_or(Ok(()), |dir| host.sync_dir(dir))
 }

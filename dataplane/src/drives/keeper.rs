@@ -1,4 +1,4 @@
-//! The keeper: one thread per drive for everything about segments that blocks.
+//! The keeper: one thread (or, in a simulator, task) per drive for everything about segments that blocks.
 //!
 //! It hands out segments with a fresh generation, zeroes spare ones in the background, seals those that cores have
 //! filled, and writes deletes into segments of its own. A core never waits for the file system's metadata, only, once
@@ -6,9 +6,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{Either, select};
 use holdfast_common::id::FragmentId;
 use holdfast_protocol::record::{Entry, SegmentHeader, SegmentRole, SegmentState};
 use tokio::sync::oneshot;
@@ -16,9 +18,11 @@ use tokio::sync::oneshot;
 use super::delete_log::DeleteLog;
 use super::drive::{Drive, Phase};
 use super::flush::io as io_error;
+use super::host::HostFile;
 use super::{DriveError, segment};
 use crate::index::DriveIndex;
-use crate::limits::{DELETES_GATHER, DELETES_PER_BATCH_MAX, SEGMENTS_READY};
+use crate::limits::{DELETES_GATHER, DELETES_PER_BATCH_MAX, KEEPER_REST, KEEPER_RETRY, SEGMENTS_READY};
+use crate::rt::{OpenOptions, Rt};
 
 /// What the keeper is asked.
 #[derive(Debug)]
@@ -72,7 +76,8 @@ pub(super) struct Found {
     pub next_generation: u32,
 }
 
-/// The thread's state.
+/// Its state.
+#[derive(Debug)]
 pub(super) struct Keeper {
     pub(super) drive: Arc<Drive>,
     pub(super) index: Arc<DriveIndex>,
@@ -80,17 +85,29 @@ pub(super) struct Keeper {
     ready: VecDeque<u32>,
     /// Free but not known to be zeroed.
     raw: VecDeque<u32>,
-    zeroing: Option<(u32, u64)>,
+    zeroing: Option<Zeroing>,
     next_number: u32,
     next_generation: u32,
     /// After a failed attempt to make room: not before this.
     retry_at: Instant,
     deletes: DeleteLog,
+    /// Deletes of the next batch, which is written at `gather_until`.
+    gathered: Vec<Delete>,
+    gather_until: Instant,
+}
+
+/// A segment being written over with zeros.
+#[derive(Debug)]
+struct Zeroing {
+    number: u32,
+    file: Box<dyn HostFile>,
+    at: u64,
 }
 
 impl Keeper {
     pub(super) fn new(drive: Arc<Drive>, index: Arc<DriveIndex>, found: Found) -> Self {
         let (ready, raw): (Vec<_>, Vec<_>) = found.free.into_iter().partition(|(_, zeroed)| *zeroed);
+        let now = drive.host().now();
         Self {
             drive,
             index,
@@ -99,27 +116,63 @@ impl Keeper {
             zeroing: None,
             next_number: found.next_number,
             next_generation: found.next_generation,
-            retry_at: Instant::now(),
+            retry_at: now,
             deletes: DeleteLog::default(),
+            gathered: Vec::new(),
+            gather_until: now,
         }
     }
 
-    /// Serves jobs until told to stop; idle time goes into zeroing.
+    /// Serves jobs on a thread of its own until told to stop.
     pub(super) fn run(mut self, jobs: &flume::Receiver<Job>) {
-        loop {
-            let busy = self.zeroing.is_some() || self.wants_spare();
-            let wait = if busy { Duration::ZERO } else { Duration::from_secs(1) };
-            match jobs.recv_timeout(wait) {
-                Ok(Job::Stop) | Err(flume::RecvTimeoutError::Disconnected) => return self.close(),
-                Ok(Job::Delete(first)) => {
-                    if self.delete_many(first, jobs) {
-                        return self.close();
-                    }
-                }
-                Ok(job) => self.serve(job),
-                Err(flume::RecvTimeoutError::Timeout) => self.idle(),
-            }
+        let mut wait = Some(Duration::ZERO);
+        while let Some(patience) = wait {
+            wait = match jobs.recv_timeout(patience) {
+                Ok(job) => self.turn(Some(job)),
+                Err(flume::RecvTimeoutError::Timeout) => self.turn(None),
+                Err(flume::RecvTimeoutError::Disconnected) => self.turn(Some(Job::Stop)),
+            };
         }
+    }
+
+    /// As [`Keeper::run`], in a task between others. What blocks, blocks them: for simulators.
+    pub(super) async fn run_on<R: Rt>(mut self, jobs: flume::Receiver<Job>) {
+        let mut wait = Some(Duration::ZERO);
+        while let Some(patience) = wait {
+            let job = next_job::<R>(&jobs, patience).await;
+            wait = self.turn(job);
+        }
+    }
+
+    /// Serves a job, or, when none came in time, does what waits for a quiet moment. Says how long to wait for the next
+    /// job at most; `None`: it is over.
+    fn turn(&mut self, job: Option<Job>) -> Option<Duration> {
+        let quiet = job.is_none();
+        match job {
+            Some(Job::Stop) => {
+                self.write_deletes();
+                self.close();
+                return None;
+            }
+            Some(Job::Delete(delete)) => self.gather(delete),
+            Some(job) => self.serve(job),
+            None => {}
+        }
+        if !self.gathered.is_empty() {
+            let left = self.gather_until.saturating_duration_since(self.now());
+            if !left.is_zero() && self.gathered.len() < DELETES_PER_BATCH_MAX {
+                return Some(left);
+            }
+            self.write_deletes();
+        } else if quiet {
+            self.idle();
+        }
+        let busy = self.zeroing.is_some() || self.wants_spare();
+        Some(if busy { Duration::ZERO } else { KEEPER_REST })
+    }
+
+    fn now(&self) -> Instant {
+        self.drive.host().now()
     }
 
     fn serve(&mut self, job: Job) {
@@ -134,13 +187,13 @@ impl Keeper {
             }
             Job::Seal(seal) => self.seal(seal),
             Job::Recycle { segment, generation } => self.recycle(segment, generation),
-            Job::Delete(_) | Job::Stop => unreachable!("served by run"),
+            Job::Delete(_) | Job::Stop => unreachable!("served by turn"),
         }
     }
 
     /// Begins a life: from the pool, else on a segment made for it.
     pub(super) fn take(&mut self, role: SegmentRole) -> Result<Taken, DriveError> {
-        if !self.drive.root.still_mounted() {
+        if !self.drive.still_mounted() {
             self.drive.fail(
                 "its directory is no longer the one that was opened: is the drive still mounted?".into(),
             );
@@ -156,12 +209,8 @@ impl Keeper {
         let generation = self.next_generation;
         self.next_generation = generation.checked_add(1).ok_or(DriveError::Failed)?;
         let begin = || -> io::Result<()> {
-            let file = segment::open(self.drive.path(), number)?;
-            let bytes = self.drive.segment_bytes;
-            segment::write_header(
-                &file,
-                &segment::life(self.drive.id(), number, generation, bytes, role, zeroed),
-            )
+            let file = self.drive.segment_file(number)?;
+            segment::write_header(&*file, &self.life(number, generation, role, zeroed))
         };
         begin().map_err(|error| io_error("begin a segment", &error))?;
         self.drive.set_segment(number, generation, Phase::Open);
@@ -179,19 +228,19 @@ impl Keeper {
     fn create(&mut self) -> Result<u32, DriveError> {
         let number = self.next_number;
         self.next_number = number.checked_add(1).ok_or(DriveError::Failed)?;
-        segment::create(self.drive.path(), number, self.drive.segment_bytes)
+        segment::create(self.drive.host(), self.drive.path(), number, self.drive.segment_bytes)
             .map_err(|error| io_error("create a segment", &error))?;
         Ok(number)
     }
 
     pub(super) fn seal(&mut self, seal: Seal) {
         let Seal { number, generation, role, entries, used, cut } = seal;
-        let sealed = segment::open(self.drive.path(), number).and_then(|file| {
+        let sealed = self.drive.segment_file(number).and_then(|file| {
             let place = self.drive.place(number, generation, 0);
-            segment::seal(&file, place, entries, used, cut)
+            segment::seal(&*file, place, entries, used, cut)
         });
         match sealed {
-            Ok(_) => {
+            Ok(()) => {
                 self.drive.set_segment(number, generation, Phase::Sealed);
                 if role == SegmentRole::Pieces {
                     self.index.sealed(self.drive.slot, number, generation);
@@ -214,14 +263,14 @@ impl Keeper {
         if !ours || number + 1 == self.next_number || generation + 1 == self.next_generation {
             return;
         }
-        let reusable = || -> io::Result<Option<std::fs::File>> {
-            let file = segment::open(self.drive.path(), number)?;
-            let zeroed = segment::header_of(&file)?.is_some_and(|header| header.zeroed);
-            let whole = file.metadata()?.len() == self.drive.segment_bytes;
+        let reusable = || -> io::Result<Option<Box<dyn HostFile>>> {
+            let file = self.drive.segment_file(number)?;
+            let zeroed = segment::header_of(&*file)?.is_some_and(|header| header.zeroed);
+            let whole = file.size()? == self.drive.segment_bytes;
             Ok((zeroed && whole && self.ready.len() < SEGMENTS_READY).then_some(file))
         };
         let done = match reusable() {
-            Ok(Some(file)) => self.free(&file, number, generation),
+            Ok(Some(file)) => self.free(&*file, number, generation),
             Ok(None) => self.remove(number),
             Err(error) => Err(error),
         };
@@ -231,7 +280,7 @@ impl Keeper {
         }
     }
 
-    fn free(&mut self, file: &std::fs::File, number: u32, generation: u32) -> io::Result<()> {
+    fn free(&mut self, file: &dyn HostFile, number: u32, generation: u32) -> io::Result<()> {
         self.write_free(file, number, generation, true)?;
         self.drive.set_segment(number, generation, Phase::Free);
         self.ready.push_back(number);
@@ -240,20 +289,25 @@ impl Keeper {
 
     fn remove(&mut self, number: u32) -> io::Result<()> {
         // Cut first: cores may hold it open for reading, and its blocks are wanted back now.
-        segment::open(self.drive.path(), number)?.set_len(0)?;
-        std::fs::remove_file(segment::path_of(self.drive.path(), number))?;
+        self.drive.segment_file(number)?.set_len(0)?;
+        self.drive.host().remove_file(&segment::path_of(self.drive.path(), number))?;
         self.drive.segments.lock().remove(&number);
         Ok(())
     }
 
-    fn write_free(&self, file: &std::fs::File, number: u32, generation: u32, zeroed: bool) -> io::Result<()> {
-        let bytes = self.drive.segment_bytes;
-        let life = segment::life(self.drive.id(), number, generation, bytes, SegmentRole::Pieces, zeroed);
+    fn write_free(&self, file: &dyn HostFile, number: u32, generation: u32, zeroed: bool) -> io::Result<()> {
+        let life = self.life(number, generation, SegmentRole::Pieces, zeroed);
         segment::write_header(file, &SegmentHeader { state: SegmentState::Free, ..life })
     }
 
+    /// A header for a life that begins now.
+    fn life(&self, number: u32, generation: u32, role: SegmentRole, zeroed: bool) -> SegmentHeader {
+        let (bytes, now) = (self.drive.segment_bytes, self.drive.host().unix_ms());
+        segment::life(self.drive.id(), number, generation, bytes, role, zeroed, now)
+    }
+
     fn wants_spare(&self) -> bool {
-        self.ready.len() < SEGMENTS_READY && Instant::now() >= self.retry_at && !self.drive.failed()
+        self.ready.len() < SEGMENTS_READY && self.now() >= self.retry_at && !self.drive.failed()
     }
 
     /// A second or a chunk of zeros at a time.
@@ -262,8 +316,7 @@ impl Keeper {
             self.drive.set_full(false);
         }
         if let Err(error) = self.zero_on() {
-            self.retry_at = Instant::now() + Duration::from_secs(10);
-            self.zeroing = None;
+            self.retry_at = self.now() + KEEPER_RETRY;
             if error != DriveError::Full {
                 self.drive.note_error(&error);
             }
@@ -271,65 +324,72 @@ impl Keeper {
     }
 
     fn zero_on(&mut self) -> Result<(), DriveError> {
-        let Some((number, at)) = self.zeroing else {
+        let failed = |error: io::Error| io_error("zero a segment", &error);
+        let Some(mut zeroing) = self.zeroing.take() else {
             if self.wants_spare() {
-                if self.below_reserve() || !self.drive.root.still_mounted() {
-                    return Err(DriveError::Full);
-                }
-                let number = self.raw.pop_front().map_or_else(|| self.create(), Ok)?;
-                self.zeroing = Some((number, u64::from(segment::RECORDS_AT)));
+                self.zeroing = Some(self.begin_zeroing()?);
             }
             return Ok(());
         };
-        let (bytes, root) = (self.drive.segment_bytes, self.drive.path());
-        let next = segment::zero_chunk(root, number, at, bytes, self.drive.direct);
-        if let Some(next) = next.map_err(|error| io_error("zero a segment", &error))? {
-            self.zeroing = Some((number, next));
+        let next = segment::zero_chunk(&*zeroing.file, zeroing.at, self.drive.segment_bytes);
+        if let Some(next) = next.map_err(failed)? {
+            zeroing.at = next;
+            self.zeroing = Some(zeroing);
             return Ok(());
         }
-        self.zeroing = None;
-        segment::open(root, number)
-            .and_then(|file| self.write_free(&file, number, 0, true))
-            .map_err(|error| io_error("zero a segment", &error))?;
-        self.drive.set_segment(number, 0, Phase::Free);
-        self.ready.push_back(number);
-        Ok(())
+        let number = zeroing.number;
+        let file = self.drive.segment_file(number).map_err(failed)?;
+        self.free(&*file, number, 0).map_err(failed)
     }
 
-    /// Gathers deletes, writes them as one batch and answers. Other jobs that came in between are served after it;
-    /// says whether one of them was to stop.
-    fn delete_many(&mut self, first: Delete, jobs: &flume::Receiver<Job>) -> bool {
-        let until = Instant::now() + DELETES_GATHER;
-        let (mut batch, mut others) = (vec![first], Vec::new());
-        while batch.len() < DELETES_PER_BATCH_MAX {
-            match jobs.recv_deadline(until) {
-                Ok(Job::Delete(delete)) => batch.push(delete),
-                // A core waits for it: not behind a flush.
-                Ok(job @ Job::Take(_)) => self.serve(job),
-                Ok(Job::Stop) => {
-                    others.push(Job::Stop);
-                    break;
-                }
-                Ok(job) => others.push(job),
-                Err(_) => break,
-            }
+    fn begin_zeroing(&mut self) -> Result<Zeroing, DriveError> {
+        if self.below_reserve() || !self.drive.still_mounted() {
+            return Err(DriveError::Full);
+        }
+        let number = self.raw.pop_front().map_or_else(|| self.create(), Ok)?;
+        let path = segment::path_of(self.drive.path(), number);
+        let options = OpenOptions { direct: self.drive.direct, write: true, ..OpenOptions::default() };
+        let file = self.drive.host().open(&path, options);
+        let file = file.map_err(|error| io_error("zero a segment", &error))?;
+        Ok(Zeroing { number, file, at: u64::from(segment::RECORDS_AT) })
+    }
+
+    fn gather(&mut self, delete: Delete) {
+        if self.gathered.is_empty() {
+            self.gather_until = self.now() + DELETES_GATHER;
+        }
+        self.gathered.push(delete);
+    }
+
+    /// Writes the gathered deletes as one batch and answers.
+    fn write_deletes(&mut self) {
+        let batch = std::mem::take(&mut self.gathered);
+        if batch.is_empty() {
+            return;
         }
         let mut log = std::mem::take(&mut self.deletes);
         log.write(self, batch);
         self.deletes = log;
-        let mut stop = false;
-        for job in others {
-            match job {
-                Job::Stop => stop = true,
-                job => self.serve(job),
-            }
-        }
-        stop
     }
 
-    fn close(mut self) {
+    fn close(&mut self) {
         if let Some(seal) = self.deletes.close() {
             self.seal(seal);
         }
+    }
+}
+
+/// The next job, `None` when none came within `patience`. The other tasks of the core have a turn first.
+async fn next_job<R: Rt>(jobs: &flume::Receiver<Job>, patience: Duration) -> Option<Job> {
+    R::yield_now().await;
+    match jobs.try_recv() {
+        Ok(job) => return Some(job),
+        Err(flume::TryRecvError::Disconnected) => return Some(Job::Stop),
+        Err(flume::TryRecvError::Empty) if patience.is_zero() => return None,
+        Err(flume::TryRecvError::Empty) => {}
+    }
+    match select(pin!(jobs.recv_async()), pin!(R::sleep(patience))).await {
+        Either::Left((job, _)) => Some(job.unwrap_or(Job::Stop)),
+        Either::Right(_) => None,
     }
 }

@@ -6,9 +6,7 @@
 //! stand: a fragment's name is never written again after its delete.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
 use holdfast_common::id::FragmentId;
 use holdfast_protocol::record::{
@@ -17,6 +15,7 @@ use holdfast_protocol::record::{
 
 use super::drive::{Drive, Phase};
 use super::format::OpenError;
+use super::host::HostFile;
 use super::keeper::Found;
 use super::segment;
 use crate::index::{DriveIndex, Key, Location};
@@ -82,18 +81,18 @@ impl Scan<'_> {
     /// Reads all headers; returns those of living segments and files the others.
     fn headers(&mut self) -> io::Result<Vec<SegmentHeader>> {
         let mut live = Vec::new();
-        for number in segment::numbers(self.drive.path())? {
+        for number in segment::numbers(self.drive.host(), self.drive.path())? {
             self.tally.segments += 1;
             self.found.next_number = self.found.next_number.max(number.saturating_add(1));
-            let file = segment::open(self.drive.path(), number)?;
+            let file = self.drive.segment_file(number)?;
             let header =
-                segment::header_of(&file)?.filter(|h| h.drive == self.drive.id() && h.segment == number);
+                segment::header_of(&*file)?.filter(|h| h.drive == self.drive.id() && h.segment == number);
             let generation = header.map_or(0, |header| header.generation);
             self.found.next_generation = self.found.next_generation.max(generation.saturating_add(1)).max(1);
             match header {
                 Some(header) if header.state == SegmentState::Live => live.push(header),
-                Some(header) => self.free(&file, number, header.generation, header.zeroed)?,
-                None if blank(&file)? => self.free(&file, number, 0, false)?,
+                Some(header) => self.free(&*file, number, header.generation, header.zeroed)?,
+                None if blank(&*file)? => self.free(&*file, number, 0, false)?,
                 None => {
                     tracing::error!(drive = %self.drive.id(), segment = number, "a segment's header is unreadable; leaving it alone");
                     self.drive.set_segment(number, 0, Phase::Unknown);
@@ -104,13 +103,13 @@ impl Scan<'_> {
     }
 
     /// Puts a segment without records into the pool; one of another size is of no use there.
-    fn free(&mut self, file: &File, number: u32, generation: u32, zeroed: bool) -> io::Result<()> {
-        if file.metadata()?.len() == self.drive.segment_bytes {
+    fn free(&mut self, file: &dyn HostFile, number: u32, generation: u32, zeroed: bool) -> io::Result<()> {
+        if file.size()? == self.drive.segment_bytes {
             self.drive.set_segment(number, generation, Phase::Free);
             self.found.free.push((number, zeroed));
             return Ok(());
         }
-        std::fs::remove_file(segment::path_of(self.drive.path(), number))
+        self.drive.host().remove_file(&segment::path_of(self.drive.path(), number))
     }
 
     fn deletes(&mut self, header: &SegmentHeader) -> io::Result<()> {
@@ -145,13 +144,13 @@ impl Scan<'_> {
 
     /// The records of a life: by its table, else by a walk, after which it is sealed.
     fn entries(&mut self, header: &SegmentHeader) -> io::Result<Vec<Entry>> {
-        let file = segment::open(self.drive.path(), header.segment)?;
+        let file = self.drive.segment_file(header.segment)?;
         let place = self.drive.place(header.segment, header.generation, 0);
-        if let Some(table) = segment::table_of(&file, place)? {
+        if let Some(table) = segment::table_of(&*file, place)? {
             return Ok(table.entries);
         }
         self.tally.walked += 1;
-        let mut walk = Walk::new(&file)?;
+        let mut walk = Walk::new(&*file)?;
         let (entries, torn) = walk.records(self.drive, header)?;
         self.tally.torn += torn;
         let used = entries
@@ -159,7 +158,7 @@ impl Scan<'_> {
             .map_or(u64::from(segment::RECORDS_AT), end_of)
             .next_multiple_of(SECTOR_BYTES as u64);
         if !walk.newer {
-            segment::seal(&file, place, entries.clone(), used, true)?;
+            segment::seal(&*file, place, entries.clone(), used, true)?;
         }
         Ok(entries)
     }
@@ -171,7 +170,7 @@ fn end_of(entry: &Entry) -> u64 {
 }
 
 /// Whether the first sector is all zeros: such a segment never began a life.
-fn blank(file: &File) -> io::Result<bool> {
+fn blank(file: &dyn HostFile) -> io::Result<bool> {
     let mut sector = [0; SECTOR_BYTES];
     match file.read_exact_at(&mut sector, 0) {
         Ok(()) => Ok(sector.iter().all(|byte| *byte == 0)),
@@ -182,7 +181,7 @@ fn blank(file: &File) -> io::Result<bool> {
 
 /// A segment being read from end to end through a bounded window.
 struct Walk<'a> {
-    file: &'a File,
+    file: &'a dyn HostFile,
     end: u32,
     window: Vec<u8>,
     window_at: u32,
@@ -190,9 +189,8 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(file: &'a File) -> io::Result<Self> {
-        let end =
-            u32::try_from(file.metadata()?.len()).map_err(|_| io::Error::other("a segment of 4 GiB"))?;
+    fn new(file: &'a dyn HostFile) -> io::Result<Self> {
+        let end = u32::try_from(file.size()?).map_err(|_| io::Error::other("a segment of 4 GiB"))?;
         Ok(Self { file, end, window: Vec::new(), window_at: segment::RECORDS_AT, newer: false })
     }
 

@@ -4,9 +4,7 @@
 //! the first record. Space is written over once with zeros before its first life where there is time for it, so
 //! that later writes are pure overwrites and a flush touches no file-system metadata.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use holdfast_common::id::DriveId;
@@ -14,9 +12,10 @@ use holdfast_protocol::record::{
     Entry, Place, SECTOR_BYTES, SegmentHeader, SegmentRole, SegmentState, Table, TrailerRef, table_bytes,
 };
 
-use super::format::{SEGMENTS, sync_dir};
+use super::format::SEGMENTS;
+use super::host::{Host, HostFile};
 use crate::limits::ZERO_CHUNK_BYTES;
-use crate::rt::AlignedBuf;
+use crate::rt::{AlignedBuf, OpenOptions};
 
 /// First byte of records.
 pub const RECORDS_AT: u32 = SECTOR_BYTES as u32;
@@ -28,10 +27,9 @@ pub fn path_of(root: &Path, number: u32) -> PathBuf {
 }
 
 /// Numbers of all segment files, in order. Other names are left alone.
-pub fn numbers(root: &Path) -> io::Result<Vec<u32>> {
+pub fn numbers(host: &dyn Host, root: &Path) -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(root.join(SEGMENTS))? {
-        let name = entry?.file_name();
+    for name in host.names(&root.join(SEGMENTS))? {
         let number = name.to_str().and_then(|name| name.strip_suffix(".seg"));
         found.extend(number.filter(|hex| hex.len() == 8).and_then(|hex| u32::from_str_radix(hex, 16).ok()));
     }
@@ -40,12 +38,12 @@ pub fn numbers(root: &Path) -> io::Result<Vec<u32>> {
 }
 
 /// Opens a segment's file, buffered.
-pub fn open(root: &Path, number: u32) -> io::Result<File> {
-    fs::OpenOptions::new().read(true).write(true).open(path_of(root, number))
+pub fn open(host: &dyn Host, root: &Path, number: u32) -> io::Result<Box<dyn HostFile>> {
+    host.open(&path_of(root, number), OpenOptions { write: true, ..OpenOptions::default() })
 }
 
 /// Reads the header; `None` when the first sector is none.
-pub fn header_of(file: &File) -> io::Result<Option<SegmentHeader>> {
+pub fn header_of(file: &dyn HostFile) -> io::Result<Option<SegmentHeader>> {
     let mut sector = [0; SECTOR_BYTES];
     match file.read_exact_at(&mut sector, 0) {
         Ok(()) => Ok(SegmentHeader::parse(&sector)),
@@ -55,28 +53,25 @@ pub fn header_of(file: &File) -> io::Result<Option<SegmentHeader>> {
 }
 
 /// A new file of the full size, its blocks reserved but not written.
-pub fn create(root: &Path, number: u32, bytes: u64) -> io::Result<File> {
+pub fn create(host: &dyn Host, root: &Path, number: u32, bytes: u64) -> io::Result<()> {
     let path = path_of(root, number);
-    let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    let reserved =
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes).map_err(io::Error::from);
-    let reserved = match reserved {
+    let options = OpenOptions { write: true, create: true, create_new: true, ..OpenOptions::default() };
+    let file = host.open(&path, options)?;
+    let reserved = match file.reserve(bytes) {
         // File systems without it: the size alone, and no zeroed claim will be made before zeros are written.
         Err(error) if error.kind() == io::ErrorKind::Unsupported => file.set_len(bytes),
         other => other,
     };
-    if let Err(error) = reserved.and_then(|()| sync_dir(&root.join(SEGMENTS))) {
+    if let Err(error) = reserved.and_then(|()| host.sync_dir(&root.join(SEGMENTS))) {
         // Half a segment holds nothing, and its blocks are wanted back.
-        let _ = fs::remove_file(&path);
+        let _ = host.remove_file(&path);
         return Err(error);
     }
-    Ok(file)
+    Ok(())
 }
 
 /// Writes one chunk of zeros at `at`; says where the next one goes, `None` at the end.
-pub fn zero_chunk(root: &Path, number: u32, at: u64, bytes: u64, direct: bool) -> io::Result<Option<u64>> {
-    let flags = if direct { libc::O_DIRECT } else { 0 };
-    let file = fs::OpenOptions::new().write(true).custom_flags(flags).open(path_of(root, number))?;
+pub fn zero_chunk(file: &dyn HostFile, at: u64, bytes: u64) -> io::Result<Option<u64>> {
     let len = usize::try_from(bytes - at).unwrap_or(usize::MAX).min(ZERO_CHUNK_BYTES);
     file.write_all_at(&AlignedBuf::zeroed(len), at)?;
     let next = at + len as u64;
@@ -84,41 +79,39 @@ pub fn zero_chunk(root: &Path, number: u32, at: u64, bytes: u64, direct: bool) -
 }
 
 /// Writes the header durably: with it a life begins, or a segment waits in the pool.
-pub fn write_header(file: &File, header: &SegmentHeader) -> io::Result<()> {
+pub fn write_header(file: &dyn HostFile, header: &SegmentHeader) -> io::Result<()> {
     file.write_all_at(&header.encode(), 0)?;
     file.sync_all()
 }
 
 /// Whether the file system takes `O_DIRECT` (tmpfs does not).
-pub fn direct_works(root: &Path) -> bool {
+pub fn direct_works(host: &dyn Host, root: &Path) -> bool {
     let path = root.join(SEGMENTS).join("direct.probe");
-    let options = |direct| {
-        fs::OpenOptions::new().write(true).create(true).truncate(false).custom_flags(direct).open(&path)
-    };
-    let works = options(libc::O_DIRECT)
+    let options = OpenOptions { direct: true, write: true, create: true, ..OpenOptions::default() };
+    let works = host
+        .open(&path, options)
         .is_ok_and(|file| file.write_all_at(&AlignedBuf::zeroed(SECTOR_BYTES), 0).is_ok());
     // A probe that stays is harmless: it is no segment.
-    let _ = fs::remove_file(&path);
+    let _ = host.remove_file(&path);
     works
 }
 
 /// Ends a life: records first, then the table that lists them. With `cut` the file ends right behind the table, which
 /// gives back the space of a segment that was left early.
-pub fn seal(file: &File, place: Place, entries: Vec<Entry>, used: u64, cut: bool) -> io::Result<u64> {
+pub fn seal(file: &dyn HostFile, place: Place, entries: Vec<Entry>, used: u64, cut: bool) -> io::Result<()> {
     file.sync_data()?;
-    let bytes = file.metadata()?.len();
+    let bytes = file.size()?;
     let table_len = table_bytes(entries.len()) as u64;
     let at = if cut { used } else { bytes.saturating_sub(table_len).max(used) };
     let offset = u32::try_from(at).map_err(|_| io::Error::other("a segment of 4 GiB"))?;
     file.write_all_at(&Table { entries }.encode(place.at(offset)), at)?;
     file.set_len(at + table_len)?;
-    file.sync_all()?;
-    Ok(at + table_len)
+    file.sync_all()
 }
 
 /// The table of a sealed segment; `None` when it was not sealed in this life, or its table rotted.
-pub fn table_of(file: &File, place: Place) -> io::Result<Option<Table>> {
-    let bytes = file.metadata()?.len();
+pub fn table_of(file: &dyn HostFile, place: Place) -> io::Result<Option<Table>> {
+    let bytes = file.size()?;
     let Some(at) = bytes.checked_sub(SECTOR_BYTES as u64).and_then(|at| u32::try_from(at).ok()) else {
         return Ok(None);
     };
@@ -130,7 +123,7 @@ pub fn table_of(file: &File, place: Place) -> io::Result<Option<Table>> {
     Ok(Table::parse(trailer, &table))
 }
 
-/// A header for the next life of a segment.
+/// A header for the next life of a segment, begun at `created_ms`.
 #[must_use]
 pub fn life(
     drive: DriveId,
@@ -139,6 +132,7 @@ pub fn life(
     bytes: u64,
     role: SegmentRole,
     zeroed: bool,
+    created_ms: u64,
 ) -> SegmentHeader {
     SegmentHeader {
         drive,
@@ -148,11 +142,6 @@ pub fn life(
         segment_bytes: bytes,
         role,
         zeroed,
-        created_ms: unix_ms(),
+        created_ms,
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

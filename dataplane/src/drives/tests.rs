@@ -14,6 +14,7 @@ use std::time::Duration;
 use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
 use holdfast_protocol::record::{BLOCK_BYTES, PieceCoding, PieceScheme};
 
+use super::host::{Host, RealHost};
 use super::*;
 use crate::limits::SEGMENT_BYTES_MIN;
 use crate::rt::epoll::EpollRt;
@@ -32,7 +33,7 @@ impl Place {
     fn new(drives: usize) -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap(), drives };
         for n in 0..drives {
-            format::format(&place.drive(n), CLUSTER, id(n)).unwrap();
+            format::format(&RealHost, &place.drive(n), CLUSTER, id(n)).unwrap();
         }
         place
     }
@@ -45,14 +46,21 @@ impl Place {
         self.dir.path().join("index")
     }
 
-    fn open(&self) -> Arc<Engine> {
-        let config = EngineConfig {
+    fn config(&self) -> EngineConfig {
+        EngineConfig {
             drives: (0..self.drives).map(|n| self.drive(n)).collect(),
             index: self.index(),
             cluster: CLUSTER,
             segment_bytes: Some(SEGMENT_BYTES_MIN),
-        };
-        let Opened { engine, refused } = Engine::open(&config).unwrap();
+        }
+    }
+
+    fn open(&self) -> Arc<Engine> {
+        self.open_with(&(Arc::new(RealHost) as Arc<dyn Host>), Starter::Threads)
+    }
+
+    fn open_with(&self, host: &Arc<dyn Host>, starter: Starter) -> Arc<Engine> {
+        let Opened { engine, refused } = Engine::open_with(&self.config(), host, starter).unwrap();
         assert!(refused.is_empty(), "{refused:?}");
         (0..self.drives).for_each(|n| engine.bind(id(n), backend(n)));
         engine
@@ -61,7 +69,11 @@ impl Place {
     /// Segment files of a drive with their contents' path.
     fn segments(&self, n: usize) -> Vec<PathBuf> {
         let drive = self.drive(n);
-        segment::numbers(&drive).unwrap().into_iter().map(|number| segment::path_of(&drive, number)).collect()
+        segment::numbers(&RealHost, &drive)
+            .unwrap()
+            .into_iter()
+            .map(|number| segment::path_of(&drive, number))
+            .collect()
     }
 }
 
@@ -292,6 +304,31 @@ fn a_segment_whose_pieces_are_gone_gives_its_space_back() {
 }
 
 #[test]
+fn without_threads_it_does_the_same() {
+    let place = Arc::new(Place::new(2));
+    for round in 0..3u32 {
+        let place = Arc::clone(&place);
+        on_core::<EpollRt, _>(move || async move {
+            let engine = place.open_with(&(Arc::new(RealHost) as Arc<dyn Host>), Starter::Tasks);
+            engine.run_on::<EpollRt>();
+            let drives = engine.core::<EpollRt>();
+            for n in 0..round * 30 {
+                let expected = if n % 3 == 0 { Err(DriveError::NotFound) } else { Ok(bytes(n, 250_000)) };
+                assert!(whole(&drives, n, 0).await == expected, "{n} in round {round}");
+            }
+            for n in round * 30..(round + 1) * 30 {
+                put(&drives, n, 250_000).await;
+                if n % 3 == 0 {
+                    drives.delete(backend(0), fragment(n), 1).await.unwrap();
+                }
+            }
+            drives.close().await;
+            engine.stop_on().await;
+        });
+    }
+}
+
+#[test]
 fn a_dropped_append_disturbs_nobody() {
     let place = Place::new(1);
     let engine = place.open();
@@ -329,9 +366,10 @@ fn wait_for(mut what: impl FnMut() -> bool) {
 
 /// Generations found in the headers of a drive's segments: none twice.
 fn generations(drive: &Path) -> HashSet<u32> {
-    let numbers = segment::numbers(drive).unwrap();
-    let headers =
-        numbers.into_iter().filter_map(|n| segment::header_of(&segment::open(drive, n).unwrap()).unwrap());
+    let numbers = segment::numbers(&RealHost, drive).unwrap();
+    let headers = numbers
+        .into_iter()
+        .filter_map(|n| segment::header_of(&*segment::open(&RealHost, drive, n).unwrap()).unwrap());
     headers.map(|header| header.generation).collect()
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::drives::format;
+use crate::drives::host::RealHost;
 use crate::rt::random;
 
 pub(super) struct Identity {
@@ -64,7 +65,7 @@ impl Identity {
 fn new_identity(config: &Config) -> Result<Stored, String> {
     let mut of_drives = None;
     for drive in &config.drives {
-        of_drives = of_drives.or(format::cluster_of(drive).map_err(|error| error.to_string())?);
+        of_drives = of_drives.or(format::cluster_of(&RealHost, drive).map_err(|error| error.to_string())?);
     }
     let cluster_id = config.cluster_id.or(of_drives.map(uuid::Uuid::from_bytes)).unwrap_or_else(new_uuid);
     Ok(Stored { version: 1, node_id: new_uuid(), cluster_id, drives: BTreeMap::new() })
@@ -76,12 +77,13 @@ fn adopt_drives(config: &Config, stored: &mut Stored) -> Result<(), String> {
         if stored.drives.contains_key(path) {
             continue;
         }
-        if format::cluster_of(path).map_err(|error| error.to_string())?.is_none() {
+        if format::cluster_of(&RealHost, path).map_err(|error| error.to_string())?.is_none() {
             let drive = DriveId(*new_uuid().as_bytes());
-            format::format(path, *stored.cluster_id.as_bytes(), drive).map_err(|error| error.to_string())?;
+            format::format(&RealHost, path, *stored.cluster_id.as_bytes(), drive)
+                .map_err(|error| error.to_string())?;
             tracing::info!(path = %path.display(), %drive, "formatted a drive");
         }
-        let drive = format::drive_of(path).map_err(|error| error.to_string())?;
+        let drive = format::drive_of(&RealHost, path).map_err(|error| error.to_string())?;
         stored.drives.insert(path.clone(), uuid::Uuid::from_bytes(drive.0));
     }
     Ok(())

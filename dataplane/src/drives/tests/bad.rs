@@ -1,12 +1,10 @@
 //! Drives that are refused, and drives that misbehave.
 
-use std::os::unix::fs::FileExt as _;
-
 use super::*;
 use crate::drives::format::{DriveRoot, OpenError};
 
 fn refusal(path: &Path) -> String {
-    DriveRoot::open(path, CLUSTER).unwrap_err().to_string()
+    DriveRoot::open(&RealHost, path, CLUSTER).unwrap_err().to_string()
 }
 
 #[test]
@@ -23,7 +21,7 @@ fn every_refusal_names_the_drive_the_cause_and_what_to_do() {
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
     check("not formatted");
-    format::format(&path, [1; 16], id(0)).unwrap();
+    format::format(&RealHost, &path, [1; 16], id(0)).unwrap();
     check("belongs to cluster");
     let superblock = path.join("holdfast-drive.json");
     std::fs::write(&superblock, br#"{"format_version": 2, "more": true}"#).unwrap();
@@ -36,13 +34,13 @@ fn every_refusal_names_the_drive_the_cause_and_what_to_do() {
 fn formatting_takes_only_what_is_empty() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a/b");
-    format::format(&path, CLUSTER, id(0)).unwrap();
-    let again = format::format(&path, CLUSTER, id(1));
+    format::format(&RealHost, &path, CLUSTER, id(0)).unwrap();
+    let again = format::format(&RealHost, &path, CLUSTER, id(1));
     assert!(matches!(again, Err(OpenError::AlreadyFormatted { drive, .. }) if drive == id(0)));
     std::fs::write(dir.path().join("photo.jpg"), b"x").unwrap();
-    assert!(matches!(format::format(dir.path(), CLUSTER, id(1)), Err(OpenError::NotEmpty(_))));
-    assert_eq!(format::cluster_of(&path).unwrap(), Some(CLUSTER));
-    assert_eq!(format::cluster_of(dir.path()).unwrap(), None);
+    assert!(matches!(format::format(&RealHost, dir.path(), CLUSTER, id(1)), Err(OpenError::NotEmpty(_))));
+    assert_eq!(format::cluster_of(&RealHost, &path).unwrap(), Some(CLUSTER));
+    assert_eq!(format::cluster_of(&RealHost, dir.path()).unwrap(), None);
 }
 
 #[test]
@@ -52,20 +50,14 @@ fn a_drive_is_used_by_one_at_a_time() {
     assert!(refusal(&place.drive(0)).contains("another process uses it"));
     engine.stop();
     drop(engine);
-    DriveRoot::open(&place.drive(0), CLUSTER).unwrap();
+    DriveRoot::open(&RealHost, &place.drive(0), CLUSTER).unwrap();
 }
 
 #[test]
 fn a_refused_drive_does_not_keep_the_others_down() {
     let mut place = Place::new(2);
     std::fs::remove_dir_all(place.drive(1)).unwrap();
-    let config = EngineConfig {
-        drives: vec![place.drive(0), place.drive(1)],
-        index: place.index(),
-        cluster: CLUSTER,
-        segment_bytes: Some(SEGMENT_BYTES_MIN),
-    };
-    let Opened { engine, refused } = Engine::open(&config).unwrap();
+    let Opened { engine, refused } = Engine::open(&place.config()).unwrap();
     assert!(matches!(&refused[..], [OpenError::Missing(_)]));
     assert_eq!(engine.statuses().len(), 1);
     engine.stop();
@@ -86,7 +78,10 @@ fn a_rotten_block_is_noticed_and_its_neighbours_are_served() {
         for (n, block) in [(0, 3), (1, 1)] {
             let at = engine.index.lookup(0, crate::index::Key::new(fragment(n), 0)).await.unwrap().unwrap();
             let byte = u64::from(at.offset + at.header_len) + block * BLOCK_BYTES as u64 + 77;
-            segment::open(&drive, at.segment).unwrap().write_all_at(&[0xff, 0, 0xff], byte).unwrap();
+            segment::open(&RealHost, &drive, at.segment)
+                .unwrap()
+                .write_all_at(&[0xff, 0, 0xff], byte)
+                .unwrap();
             assert!(matches!(whole(&drives, n, 0).await, Err(DriveError::Rotten(_))));
         }
         let beside = drives.read(backend(0), fragment(0), 0, 0..3 * BLOCK_BYTES as u32).await.unwrap();

@@ -16,7 +16,7 @@ fn crashed(count: u32, len: usize) -> Place {
         for n in 0..count {
             put(&drives, n, len).await;
         }
-        for number in segment::numbers(&from).unwrap() {
+        for number in segment::numbers(&RealHost, &from).unwrap() {
             std::fs::copy(segment::path_of(&from, number), segment::path_of(&to, number)).unwrap();
         }
         drives.close().await;
@@ -97,11 +97,11 @@ fn a_truncated_segment_keeps_what_is_left() {
 fn an_earlier_life_is_never_read() {
     let copy = crashed(10, 20_000);
     // The header of the next life over the same bytes.
-    for number in segment::numbers(&copy.drive(0)).unwrap() {
-        let file = segment::open(&copy.drive(0), number).unwrap();
-        let Some(mut header) = segment::header_of(&file).unwrap() else { continue };
+    for number in segment::numbers(&RealHost, &copy.drive(0)).unwrap() {
+        let file = segment::open(&RealHost, &copy.drive(0), number).unwrap();
+        let Some(mut header) = segment::header_of(&*file).unwrap() else { continue };
         header.generation += 1000;
-        segment::write_header(&file, &header).unwrap();
+        segment::write_header(&*file, &header).unwrap();
     }
     assert!(survivors(&copy, 10, 20_000).is_empty());
 }
