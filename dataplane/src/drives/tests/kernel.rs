@@ -68,7 +68,7 @@ fn a_durable_append_touches_no_metadata() {
     assert!(costly >= 20, "the counter counts: {costly} for 40 flushes over unwritten space");
 
     let drive = own.root().join("drive");
-    format::format(&drive, CLUSTER, id(0)).unwrap();
+    format::format(&RealHost, &drive, CLUSTER, id(0)).unwrap();
     let index = tempfile::tempdir().unwrap();
     let config = EngineConfig {
         drives: vec![drive],
