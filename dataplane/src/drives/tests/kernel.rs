@@ -162,7 +162,7 @@ fn a_write_goes_to_the_device_and_only_its_flush_to_a_worker() {
     let engine = place.open();
     wait_for(|| free_segments(&engine.drives[0]) >= 2);
     on_core::<UringRt, _>(move || async move {
-        let thread = i32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
         let Some(punts) = Punts::watch(thread) else {
             eprintln!("not looked at: no tracefs, or not root");
             return engine.stop();
