@@ -146,46 +146,5 @@ fn unquote(tag: &str) -> &str {
     tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag)
 }
 
-/// The condition of a write, decided in the commit. S3 knows these two and no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WriteCondition {
-    /// `If-None-Match: *`: the key must not exist.
-    Absent,
-    /// `If-Match: *`: the key must exist.
-    Present,
-    /// `If-Match: "etag"`, without quotes here.
-    Matches(String),
-}
-
-/// A condition that HTTP has and S3 lacks for writes: 501 NotImplemented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WriteConditionError {
-    #[error("If-None-Match of a write can only be *")]
-    IfNoneMatch,
-    #[error("If-Match of a write takes one strong ETag")]
-    IfMatch,
-    #[error("If-Match and If-None-Match of a write exclude each other")]
-    Both,
-}
-
-impl WriteCondition {
-    pub fn parse(
-        if_match: Option<&str>,
-        if_none_match: Option<&str>,
-    ) -> Result<Option<Self>, WriteConditionError> {
-        match (if_match.map(ETagList::parse), if_none_match.map(ETagList::parse)) {
-            (None, None) => Ok(None),
-            (Some(_), Some(_)) => Err(WriteConditionError::Both),
-            (None, Some(ETagList::Any)) => Ok(Some(Self::Absent)),
-            (None, Some(ETagList::Tags(_))) => Err(WriteConditionError::IfNoneMatch),
-            (Some(ETagList::Any), None) => Ok(Some(Self::Present)),
-            (Some(ETagList::Tags(tags)), None) => match <[ETag; 1]>::try_from(tags) {
-                Ok([ETag { opaque, weak: false }]) => Ok(Some(Self::Matches(opaque))),
-                _ => Err(WriteConditionError::IfMatch),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;

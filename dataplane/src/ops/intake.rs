@@ -22,6 +22,8 @@ pub(super) struct Intake<'b, 'c, C> {
     digests: BodyDigests,
     /// Received and not yet decoded.
     undecoded: Option<Chunk>,
+    /// Payload bytes so far.
+    received: u64,
     trailers: Trailers,
 }
 
@@ -29,7 +31,7 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
     pub(super) fn new(body: &'b mut RequestBody<'c, C>, mode: PayloadMode) -> Self {
         let digests = BodyDigests::new(DigestPlan::default());
         let (claims, trailers) = (BodyClaims::default(), Trailers::default());
-        Self { body, mode, decoder: None, claims, digests, undecoded: None, trailers }
+        Self { body, mode, decoder: None, claims, digests, undecoded: None, received: 0, trailers }
     }
 
     /// Says what the client claims, and what shall be computed beyond what holding it to that takes.
@@ -61,6 +63,8 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
     pub(super) async fn next(&mut self) -> Result<Option<Chunk>, S3Error> {
         loop {
             if let Some(data) = self.decode()? {
+                self.received += data.len() as u64;
+                self.claims.within(self.received)?;
                 self.digests.update(&data);
                 return Ok(Some(data));
             }
@@ -87,8 +91,7 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
                 AwsChunkedEvent::Framing => {}
                 AwsChunkedEvent::ChunkHeader { signature, .. } => {
                     if let Some(signer) = self.mode.signer_mut() {
-                        let text = signature.map(hex::encode).unwrap_or_default();
-                        signer.begin(text.as_bytes());
+                        signer.begin(signature);
                     }
                 }
                 AwsChunkedEvent::Data(data) => {

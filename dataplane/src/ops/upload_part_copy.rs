@@ -7,6 +7,7 @@ use holdfast_common::wire;
 use holdfast_protocol::access;
 use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm};
 use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::limits::PART_BYTES_MAX;
 use holdfast_protocol::operation::{UploadPartCopyInput, VersionSelector};
 use holdfast_protocol::precondition::Verdict;
 use holdfast_protocol::range::Resolved;
@@ -42,6 +43,11 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) 
             .resolve_copy_source(record.size)
             .map_err(|error| S3Error::invalid_argument("x-amz-copy-source-range", "", error.to_string()))?,
     };
+    if span.len > PART_BYTES_MAX {
+        return Err(S3Error::new(Code::InvalidRequest).message(format!(
+            "The specified copy source is larger than the maximum allowable size for a copy source: {PART_BYTES_MAX}"
+        )));
+    }
     let op = call.core.op_begin();
     let named = ChecksumAlgorithm::from_wire(upload.checksum_algorithm);
     let mut digests = BodyDigests::new(plan(named));

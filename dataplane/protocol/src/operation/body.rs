@@ -23,6 +23,8 @@ pub struct BodyClaims {
     pub trailer: Option<ChecksumAlgorithm>,
     /// The head says how long the body is, or that it comes in chunks; a PUT that says neither deserves 411.
     pub framed: bool,
+    /// What a body of unknown length may come to, bytes; `None` for those that have a bound of their own.
+    pub bytes_max: Option<u64>,
 }
 
 impl BodyClaims {
@@ -58,20 +60,33 @@ impl BodyClaims {
             checksum: None,
             trailer,
             framed: framing != BodyFraming::None,
+            bytes_max: None,
         })
     }
 
     /// For bodies that become objects: a length is wanted, and not more than `bytes_max`.
-    pub(super) fn of_object(self, bytes_max: u64) -> Result<Self, S3Error> {
+    pub(super) fn of_object(mut self, bytes_max: u64) -> Result<Self, S3Error> {
+        self.bytes_max = Some(bytes_max);
         if !self.framed {
             return Err(S3Error::new(Code::MissingContentLength));
         }
         match self.size {
-            Some(bytes) if bytes > bytes_max => Err(S3Error::new(Code::EntityTooLarge)
+            Some(bytes) => self.within(bytes).map(|()| self),
+            None => Ok(self),
+        }
+    }
+
+    /// Refuses a body that has, or will have, `bytes` bytes, when that is more than it may.
+    ///
+    /// # Errors
+    /// `EntityTooLarge`; the connection closes.
+    pub fn within(&self, bytes: u64) -> Result<(), S3Error> {
+        match self.bytes_max {
+            Some(bytes_max) if bytes > bytes_max => Err(S3Error::new(Code::EntityTooLarge)
                 .with("ProposedSize", bytes.to_string())
                 .with("MaxSizeAllowed", bytes_max.to_string())
                 .closing()),
-            _ => Ok(self),
+            _ => Ok(()),
         }
     }
 

@@ -68,17 +68,3 @@ fn copy_sources_name_their_condition() {
         Verdict::Failed { condition: "x-amz-copy-source-if-none-match" }
     );
 }
-
-#[test]
-fn writes() {
-    let parse = WriteCondition::parse;
-    assert_eq!(parse(None, None), Ok(None));
-    assert_eq!(parse(None, Some("*")), Ok(Some(WriteCondition::Absent)));
-    assert_eq!(parse(Some("*"), None), Ok(Some(WriteCondition::Present)));
-    assert_eq!(parse(Some("\"abc\""), None), Ok(Some(WriteCondition::Matches("abc".to_owned()))));
-    assert_eq!(parse(None, Some("\"abc\"")), Err(WriteConditionError::IfNoneMatch));
-    assert_eq!(parse(Some("a, b"), None), Err(WriteConditionError::IfMatch));
-    assert_eq!(parse(Some("W/\"a\""), None), Err(WriteConditionError::IfMatch));
-    assert_eq!(parse(Some(""), None), Err(WriteConditionError::IfMatch));
-    assert_eq!(parse(Some("a"), Some("*")), Err(WriteConditionError::Both));
-}

@@ -34,14 +34,13 @@ impl ChunkSigner {
         Self { key, time: *time, scope: room, scope_length: scope.len(), previous: seed, open: None }
     }
 
-    /// A chunk's header was read. `signature` is the text after `chunk-signature=`; anything but 64 lower-case hex digits
-    /// will not match at the end. The last chunk, of size 0, is a chunk like the others.
+    /// A chunk's header was read. `signature` is what it claims; none will not match at the end. The last chunk, of size 0, is a chunk like the others.
     ///
     /// # Panics
     /// When a chunk is open: our bug.
-    pub fn begin(&mut self, signature: &[u8]) {
+    pub fn begin(&mut self, signature: Option<[u8; 32]>) {
         assert!(self.open.is_none(), "the chunk before was not ended");
-        self.open = Some(OpenChunk { claimed: hex_signature(signature), hash: Context::new(&SHA256) });
+        self.open = Some(OpenChunk { claimed: signature, hash: Context::new(&SHA256) });
     }
 
     /// Bytes of the open chunk.
