@@ -45,7 +45,8 @@ pub struct NewBlob {
     pub op_id: OpId,
     pub attempt: u8,
     pub class_id: u32,
-    /// Bytes, where the client said so. Holding it to its word is done here too.
+    /// Bytes, where the client said so. Holding it to its word is done here too. Where it did not, the last row's
+    /// pieces alone carry the size.
     pub size: Option<u64>,
 }
 

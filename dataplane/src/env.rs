@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use holdfast_common::id::OpId;
 use holdfast_common::wire;
 use holdfast_protocol::placement::Class;
 use tokio::sync::oneshot;
 
+use crate::agent::OpenOp;
 use crate::blob::Blobs;
 use crate::cache::{CacheReader, HotRecords};
 use crate::drives::Drives;
@@ -111,36 +111,16 @@ impl<E: Env> Core<E> {
         held.1.clone()
     }
 
-    /// A fresh op id, registered as open until the guard is dropped so that the reaper leaves its fragments alone.
+    /// A fresh op id, above all earlier ones; open until its last guard is dropped, so that the reaper leaves its
+    /// fragments alone.
     pub fn op_begin(&self) -> OpenOp {
         let mut random = [0u8; 10];
         E::Rt::random(&mut random);
-        let op = OpId::new(E::Rt::unix_ms(), random);
-        self.state.op_open(op.0);
-        OpenOp { op, state: self.state.clone() }
+        OpenOp::begin(&self.state.ops, E::Rt::unix_ms(), random)
     }
 
     /// The owner that answers name for a tenant: its canonical id and display name.
     pub fn owner(&self, tenant_id: u64) -> Arc<wire::Tenant> {
         self.view().tenants.get(&tenant_id).cloned().unwrap_or_default()
-    }
-}
-
-/// An op id that may still be committed.
-pub struct OpenOp {
-    op: OpId,
-    state: Arc<NodeState>,
-}
-
-impl OpenOp {
-    #[must_use]
-    pub fn id(&self) -> OpId {
-        self.op
-    }
-}
-
-impl Drop for OpenOp {
-    fn drop(&mut self) {
-        self.state.op_close(self.op.0);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! One thread per core runs everything of a connection; nothing on the data path is shared between cores.
 
+pub mod agent;
 pub mod blob;
 pub mod cache;
 pub mod config;

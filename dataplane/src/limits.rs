@@ -117,6 +117,15 @@ pub const COMMIT_DEADLINE: Duration = Duration::from_secs(20);
 /// The same for a lookup or a listing.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Requests of background work under way at once: jobs, reports and settling do not wait for each other.
+pub const LINK_WORK_CALLS: usize = 8;
+
+/// Requests of background work that wait for a free call; the agent has fewer loops than that, and waits itself.
+pub const LINK_WORK_QUEUED: usize = 16;
+
+/// How long one may take: settling 1000 op ids is one statement of the authority's.
+pub const WORK_DEADLINE: Duration = Duration::from_secs(20);
+
 pub const LINK_EXPIRY_TICK: Duration = Duration::from_millis(250);
 pub const LINK_CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 pub const LINK_KEEPALIVE: Duration = Duration::from_secs(5);
@@ -264,3 +273,8 @@ pub const BODY_BUDGET_WAIT: Duration = Duration::from_secs(2);
 /// Bodies up to this size draw on a pool of their own, so that they never queue behind large ones.
 pub const BODY_SMALL_BYTES: u64 = 64 << 10;
 pub const BODY_BUDGET_SMALL_BYTES_PER_CORE: u64 = 16 << 20;
+
+// ---- background work (agent) ------------------------------------------------------------------------------------------
+
+/// Reads' notes that wait for the agent; 1000 x ~200 B. What does not fit is found again.
+pub const AGENT_NOTES_MAX: usize = 1000;

@@ -10,6 +10,7 @@
 pub mod session;
 pub mod state;
 pub mod streams;
+mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::limits;
 use state::NodeState;
+use work::{PendingWork, WorkQueue};
 
 /// Why there is no answer from the authority.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -74,6 +76,7 @@ pub struct LinkHandle {
     pub(crate) commits: mpsc::UnboundedSender<PendingCommit>,
     pub(crate) queries: mpsc::UnboundedSender<PendingQuery>,
     pub(crate) interest: mpsc::UnboundedSender<u64>,
+    work: mpsc::Sender<PendingWork>,
     in_flight: Arc<AtomicUsize>,
 }
 
@@ -135,9 +138,14 @@ impl Link for LinkHandle {
 
     fn work(
         &self,
-        _what: wire::work_request::What,
+        what: wire::work_request::What,
     ) -> impl Future<Output = Result<wire::work_answer::What, LinkError>> + 'static {
-        std::future::ready(Err(LinkError::Unavailable("on its way")))
+        let queue = self.work.clone();
+        async move {
+            let (reply, answer) = oneshot::channel();
+            queue.send(PendingWork { what, reply }).await.map_err(|_| GONE)?;
+            answer.await.unwrap_or(Err(LinkError::Unavailable("the session with it ended")))
+        }
     }
 
     fn interest(&self, bucket_id: u64) {
@@ -168,11 +176,13 @@ pub fn start(
     let (commits, commit_queue) = mpsc::unbounded_channel();
     let (queries, query_queue) = mpsc::unbounded_channel();
     let (interest, interest_queue) = mpsc::unbounded_channel();
+    let (work, work_queue) = mpsc::channel(limits::LINK_WORK_QUEUED);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let queues = session::Queues {
         commits: streams::CommitQueue::new(commit_queue),
         queries: streams::QueryQueue::new(query_queue),
         interest: interest_queue,
+        work: WorkQueue::new(work_queue),
     };
     let thread = std::thread::Builder::new().name("control-link".to_owned()).spawn(move || {
         runtime.block_on(async move {
@@ -183,5 +193,5 @@ pub fn start(
         });
         runtime.shutdown_timeout(Duration::from_millis(100));
     })?;
-    Ok((LinkHandle { commits, queries, interest, in_flight: Arc::default() }, thread))
+    Ok((LinkHandle { commits, queries, interest, work, in_flight: Arc::default() }, thread))
 }

@@ -2,6 +2,7 @@
 //!
 //! Best effort: a drive that cannot delete now keeps fragments whose names (op id, index, attempt) suffice to reap them later.
 
+use std::any::Any;
 use std::rc::Rc;
 
 use holdfast_common::id::{BackendId, FragmentId};
@@ -16,6 +17,8 @@ pub(super) struct Sweep<D> {
     pub(super) fragments: Vec<(FragmentId, BackendId)>,
     pub(super) progress: Vec<Progress>,
     pub(super) mailbox: Mailbox<Event>,
+    /// Dropped at the end.
+    pub(super) hold: Option<Box<dyn Any>>,
 }
 
 impl<D: Drives> Sweep<D> {
@@ -23,7 +26,7 @@ impl<D: Drives> Sweep<D> {
         loop {
             self.delete_idle().await;
             if self.fragments.is_empty() {
-                return;
+                return drop(self.hold.take());
             }
             if let Event::Appended { index, .. } = self.mailbox.next().await {
                 self.progress[usize::from(index)].out -= 1;

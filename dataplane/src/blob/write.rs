@@ -3,6 +3,7 @@
 //! A fragment that fails is left out from then on; the blob goes on while its write quorum can still be met. Success means
 //! *durable on the quorum*; dropping the writer at any other time deletes whatever had reached a drive.
 
+use std::any::Any;
 use std::time::Instant;
 
 use holdfast_common::id::{BackendId, FragmentId};
@@ -60,6 +61,8 @@ pub struct BlobWriter<D: Drives, R: Rt> {
     mailbox: Mailbox<Event>,
     ticking: bool,
     finishing: bool,
+    /// Kept until nothing of the blob is on its way to a drive any more.
+    hold: Option<Box<dyn Any>>,
 }
 
 impl<D: Drives, R: Rt> BlobWriter<D, R> {
@@ -87,7 +90,15 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             mailbox: Mailbox::new(),
             ticking: false,
             finishing: false,
+            hold: None,
         }
+    }
+
+    /// Keeps `hold` until nothing of the blob is on its way to or from a drive, also after an abort.
+    #[must_use]
+    pub fn holding(mut self, hold: Box<dyn Any>) -> Self {
+        self.hold = Some(hold);
+        self
     }
 
     /// Takes the blob's next bytes; waits while two rows are under way. After an error nothing helps but dropping it.
@@ -100,13 +111,17 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             return Err(BlobError::WrongSize { announced, got: self.pushed });
         }
         while !bytes.is_empty() {
+            if self.assembling.as_ref().is_some_and(RowBuf::is_full) {
+                self.submit_row()?;
+            }
             if self.assembling.is_none() {
                 self.wait_for_rows(BLOB_ROWS_IN_FLIGHT - 1).await?;
                 self.assembling = Some(self.new_row());
             }
             let row = self.assembling.as_mut().expect("was just made");
             bytes = &bytes[row.fill(bytes)..];
-            if row.is_full() {
+            // Of a blob whose size is not known a full row may be the last: its pieces are to carry the size.
+            if row.is_full() && self.layout.is_some() {
                 self.submit_row()?;
             }
         }
@@ -121,6 +136,7 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
         if let Some(announced) = self.blob.size.filter(|size| self.pushed != *size) {
             return Err(BlobError::WrongSize { announced, got: self.pushed });
         }
+        self.blob.size = Some(self.pushed);
         if self.assembling.is_some() {
             self.submit_row()?;
         }
@@ -354,6 +370,7 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
                 fragments: fragments.collect(),
                 progress,
                 mailbox,
+                hold: self.hold.take(),
             };
             R::spawn(sweep.run());
         }

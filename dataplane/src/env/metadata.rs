@@ -13,6 +13,7 @@ use holdfast_protocol::error::{Code, S3Error};
 use tokio::sync::oneshot;
 
 use super::{Core, Env};
+use crate::agent::{Note, OpenOp, PinSet};
 use crate::blob::{BlobError, BlobReader, BlobWriter, NewBlob};
 use crate::cache::{Cached, Known};
 use crate::link::{Link, LinkError};
@@ -258,7 +259,11 @@ impl<E: Env> Core<E> {
         blob: NewBlob,
     ) -> Result<BlobWriter<E::Drives, E::Rt>, S3Error> {
         let placement = self.place_blob(blob.op_id, blob.size)?;
-        Ok(self.blobs.write(blob, &placement))
+        let writer = self.blobs.write(blob, &placement);
+        Ok(match OpenOp::hold(&self.state.ops, blob.op_id) {
+            Some(hold) => writer.holding(Box::new(hold)),
+            None => writer,
+        })
     }
 
     /// Deletes, in the background, a blob of this node that was refused by the authority and so never was anybody's.
@@ -269,6 +274,29 @@ impl<E: Env> Core<E> {
                 tracing::warn!(%error, "a refused blob was not deleted; the reaper will find it");
             }
         });
+    }
+
+    /// Pins all blobs that `manifest` names for as long as the set lives; those on its pages are pinned as pages come.
+    #[must_use]
+    pub fn pin(&self, manifest: Option<&wire::Manifest>) -> PinSet {
+        let mut pins = PinSet::new(&self.state.pins);
+        if let Some(manifest) = manifest {
+            pins.add(&manifest.pages_of);
+            manifest
+                .parts
+                .iter()
+                .filter_map(|part| part.blob.as_ref())
+                .for_each(|blob| pins.add(&blob.op_id));
+        }
+        pins
+    }
+
+    /// Hands what a reader found to the agent; its answer was right all the same.
+    pub fn note(&self, blob: &wire::Blob, reader: &BlobReader<E::Drives, E::Rt>) {
+        if !reader.notes().is_empty() {
+            tracing::warn!(notes = ?reader.notes(), "fragments were not as they should be and were made up for");
+            self.state.notes.push(Note { blob: blob.clone(), fragments: reader.notes().to_vec() });
+        }
     }
 
     /// Reads a span of a blob that a record of this grant names.

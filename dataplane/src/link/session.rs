@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use holdfast_common::id::OpId;
 use holdfast_common::wire::{self, node_client::NodeClient, session_down, session_up};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,6 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::LinkConfig;
 use super::state::NodeState;
 use super::streams::{CommitQueue, QueryQueue};
+use super::work::WorkQueue;
 use crate::cache::Recovered;
 use crate::limits;
 use crate::rt::boottime_ms;
@@ -24,6 +26,7 @@ pub(crate) struct Queues {
     pub(crate) commits: CommitQueue,
     pub(crate) queries: QueryQueue,
     pub(crate) interest: mpsc::UnboundedReceiver<u64>,
+    pub(crate) work: WorkQueue,
 }
 
 /// Why a session ended.
@@ -82,6 +85,7 @@ async fn absorb(queues: &mut Queues) -> std::convert::Infallible {
     loop {
         queues.commits.absorb();
         queues.queries.absorb();
+        queues.work.refuse();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -137,7 +141,8 @@ async fn one_session(
     tokio::select! {
         ended = session.run(&mut queues.interest, interest, &*config.drives) => ended,
         ended = queues.commits.run(commit_client, session_id.clone(), state) => stream_end(ended),
-        ended = queues.queries.run(query_client, session_id.clone()) => stream_end(ended),
+        ended = queues.queries.run(query_client.clone(), session_id.clone()) => stream_end(ended),
+        () = queues.work.run(query_client, session_id.clone()) => Ended::Protocol("all cores have stopped"),
     }
 }
 
@@ -232,6 +237,10 @@ fn welcomed(
             interest: interest.iter().copied().collect(),
         });
     }
+    // Before anybody can make an op id under this session.
+    if let Some(settled) = OpId::from_wire(&welcome.settled_to) {
+        state.ops.settled(settled);
+    }
     let config = welcome.config.unwrap_or_default();
     state.change(|view| {
         view.reset(config);
@@ -296,9 +305,9 @@ impl Session {
     /// The oldest open op for the reaper, and how the drives are for the operator.
     async fn report(&self, drives: Vec<wire::Drive>) -> Result<(), Ended> {
         self.send(session_up::Message::Drives(wire::DrivesReport { drives })).await?;
-        let (oldest, count) = self.state.open_ops();
-        let oldest = oldest.map(|op| Bytes::copy_from_slice(&op)).unwrap_or_default();
-        self.send(session_up::Message::OpenOps(wire::OpenOps { oldest, count: count as u64 })).await
+        let (oldest, count) = self.state.ops.oldest(crate::rt::unix_ms());
+        let open = wire::OpenOps { oldest: oldest.to_wire(), count: count as u64 };
+        self.send(session_up::Message::OpenOps(open)).await
     }
 
     async fn ask_interest(&self, bucket: u64, interest: &mut BTreeSet<u64>) -> Result<(), Ended> {

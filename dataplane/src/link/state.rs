@@ -11,6 +11,7 @@ use holdfast_protocol::access::{BucketFacts, KeyIdentity};
 use holdfast_protocol::sigv4::{KeyLookup, KeySource, SigningKey};
 use parking_lot::{Mutex, RwLock};
 
+use crate::agent::{Notes, OpenOps, Pins};
 use crate::cache::CacheWriter;
 use crate::limits;
 
@@ -29,7 +30,12 @@ pub struct NodeState {
     view: RwLock<Arc<View>>,
     view_generation: AtomicU64,
     on_change: Mutex<Option<OnChange>>,
-    open_ops: Mutex<std::collections::BTreeSet<[u8; 16]>>,
+    /// Op ids that may still be committed.
+    pub ops: Arc<OpenOps>,
+    /// Blobs that are being read.
+    pub pins: Arc<Pins>,
+    /// Fragments that reads found missing or rotten, for the agent.
+    pub notes: Notes,
     pub cache: CacheWriter,
 }
 
@@ -100,7 +106,9 @@ impl NodeState {
             view: RwLock::new(Arc::new(view)),
             view_generation: AtomicU64::new(0),
             on_change: Mutex::default(),
-            open_ops: Mutex::default(),
+            ops: Arc::default(),
+            pins: Arc::default(),
+            notes: Notes::default(),
             cache,
         }
     }
@@ -204,20 +212,6 @@ impl NodeState {
         }
         *held = Arc::new(next);
         self.view_generation.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// An upload that may still commit begins; the reaper asks for the oldest.
-    pub fn op_open(&self, op: [u8; 16]) {
-        self.open_ops.lock().insert(op);
-    }
-
-    pub fn op_close(&self, op: [u8; 16]) {
-        self.open_ops.lock().remove(&op);
-    }
-
-    pub(crate) fn open_ops(&self) -> (Option<[u8; 16]>, usize) {
-        let ops = self.open_ops.lock();
-        (ops.first().copied(), ops.len())
     }
 }
 

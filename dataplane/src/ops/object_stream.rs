@@ -10,6 +10,7 @@ use holdfast_protocol::access::{GetObject, Grant};
 use holdfast_protocol::range::Resolved;
 
 use super::budget::Share;
+use crate::agent::PinSet;
 use crate::blob::BlobReader;
 use crate::env::{Core, Env};
 use crate::rt::Chunk;
@@ -26,7 +27,9 @@ pub(super) struct ObjectStream<E: Env> {
     parts: VecDeque<wire::Part>,
     /// Pages of the manifest not yet asked for.
     pages: Range<u32>,
-    reader: Option<BlobReader<E::Drives, E::Rt>>,
+    reader: Option<(wire::Blob, BlobReader<E::Drives, E::Rt>)>,
+    /// No blob is deleted while it is read.
+    pins: PinSet,
     /// The answer's share of the core's memory, for as long as it is being sent.
     share: Option<Share>,
 }
@@ -42,7 +45,8 @@ impl<E: Env> ObjectStream<E> {
         let manifest = record.manifest.as_ref();
         let inline = manifest.map(|manifest| manifest.parts.iter().cloned().collect()).unwrap_or_default();
         let pages = manifest.map_or(0..0, |manifest| pages_of(&manifest.page_offsets, &left));
-        Self { core, grant, record, left, parts: inline, pages, reader: None, share: None }
+        let pins = core.pin(manifest);
+        Self { core, grant, record, left, parts: inline, pages, reader: None, pins, share: None }
     }
 
     /// Keeps a share of the budget until the last byte.
@@ -57,25 +61,25 @@ impl<E: Env> ObjectStream<E> {
                 tracing::error!(record = ?self.record.op_id, left = ?self.left, "a manifest ends before its object");
                 return Err(StreamError);
             }
-            let reader = self.reader.as_mut().expect("opened above");
+            let (blob, reader) = self.reader.as_mut().expect("opened above");
             match reader.next().await {
                 Ok(Some(chunk)) => {
                     self.left.start += chunk.len() as u64;
                     return Ok(Some(chunk));
                 }
                 Ok(None) => {
-                    note(reader);
+                    self.core.note(blob, reader);
                     self.reader = None;
                 }
                 Err(error) => {
-                    note(reader);
+                    self.core.note(blob, reader);
                     tracing::error!(%error, "an object cannot be read");
                     return Err(StreamError);
                 }
             }
         }
-        if let Some(reader) = self.reader.take() {
-            note(&reader);
+        if let Some((blob, reader)) = self.reader.take() {
+            self.core.note(&blob, &reader);
         }
         Ok(None)
     }
@@ -96,10 +100,11 @@ impl<E: Env> ObjectStream<E> {
             }
             let within = self.left.start - span.start..self.left.end.min(span.end) - span.start;
             let reader = self.core.blob_read(&self.grant, blob, within);
-            self.reader = Some(reader.map_err(|error| {
+            let reader = reader.map_err(|error| {
                 tracing::error!(%error, "an object's record cannot be followed");
                 StreamError
-            })?);
+            })?;
+            self.reader = Some((blob.clone(), reader));
             return Ok(true);
         }
     }
@@ -112,6 +117,7 @@ impl<E: Env> ObjectStream<E> {
             tracing::warn!(%error, page, "a page of a manifest cannot be had");
             StreamError
         })?;
+        parts.iter().filter_map(|part| part.blob.as_ref()).for_each(|blob| self.pins.add(&blob.op_id));
         self.parts.extend(parts);
         Ok(true)
     }
@@ -128,13 +134,6 @@ fn pages_of(offsets: &[u64], span: &Range<u64>) -> Range<u32> {
     let first = offsets.partition_point(|offset| *offset <= span.start).saturating_sub(1);
     let end = offsets.partition_point(|offset| *offset < span.end);
     first as u32..end.max(first) as u32
-}
-
-/// Says what was wrong with fragments; the answer was right all the same.
-fn note<D: crate::drives::Drives, R: crate::rt::Rt>(reader: &BlobReader<D, R>) {
-    for note in reader.notes() {
-        tracing::warn!(?note, "a fragment was not as it should be and was made up for");
-    }
 }
 
 #[cfg(test)]
