@@ -32,11 +32,14 @@ macro_rules! settings {
             /// Directory of the file, which relative paths start from.
             #[serde(skip)]
             pub base: PathBuf,
+            /// The file itself.
+            #[serde(skip)]
+            pub file: PathBuf,
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { $( $key: $default, )+ base: PathBuf::new() }
+                Self { $( $key: $default, )+ base: PathBuf::new(), file: PathBuf::new() }
             }
         }
 

@@ -14,6 +14,7 @@ pub mod stats;
 mod core;
 mod delete_log;
 mod engine;
+mod health;
 mod keeper;
 mod recovery;
 mod writer;
@@ -293,6 +294,9 @@ pub enum DriveError {
     /// No room for new fragments; deleting still works.
     #[error("full")]
     Full,
+    /// Its file system is mounted read-only.
+    #[error("read-only")]
+    ReadOnly,
     /// The drive has left the write set.
     #[error("failed")]
     Failed,

@@ -186,13 +186,16 @@ pub const APPEND_WAITERS_MAX: usize = 1024;
 /// A write that lasts longer makes its drive `Busy` for what exceeds the queue.
 pub const WRITE_STALL: Duration = Duration::from_secs(2);
 
-/// Segments a drive keeps zeroed and ready: one for each of two cores.
-pub const SEGMENTS_READY: usize = 2;
+/// Segments a drive keeps zeroed and ready: one for each of two cores, and [`SEGMENTS_KEPT`].
+pub const SEGMENTS_READY: usize = 3;
+/// Free segments that only deletes may take: on a disk that others filled to the last byte there is room for thousands of
+/// them, and they give room back.
+pub const SEGMENTS_KEPT: usize = 1;
 /// Zeros written at a time in the background; what a core's request for a segment waits behind at most.
 pub const ZERO_CHUNK_BYTES: usize = 1 << 20;
 /// Requests to a drive's keeper thread: takes, seals, deletes. Cores wait beyond it.
 pub const KEEPER_QUEUE_MAX: usize = 4096;
-/// How long a keeper with nothing to do waits before it looks at its drive again.
+/// How often a keeper looks whether its drive is still there and has room.
 pub const KEEPER_REST: Duration = Duration::from_secs(1);
 /// How long it leaves making room alone after that failed.
 pub const KEEPER_RETRY: Duration = Duration::from_secs(10);
@@ -201,7 +204,8 @@ pub const DELETES_PER_BATCH_MAX: usize = 512;
 /// How long the keeper gathers them.
 pub const DELETES_GATHER: Duration = Duration::from_millis(10);
 
-/// Failed writes in a row, or failed flushes at all, after which a drive leaves the write set.
+/// Failed writes in a row, failed reads in a row, or failed flushes at all, after which a drive leaves the write set; and
+/// segments in a row that a start cannot read, after which it does without the drive.
 pub const DRIVE_ERRORS_MAX: u32 = 3;
 /// Free bytes a drive keeps for deletes and for whoever shares its file system: a twentieth, at most this.
 pub const DRIVE_RESERVE_BYTES_MAX: u64 = 1 << 30;

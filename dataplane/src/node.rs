@@ -184,7 +184,7 @@ fn open_engine(config: &Config, identity: &Identity) -> Result<Arc<Engine>, Stri
     })
     .map_err(|error| error.to_string())?;
     // Without `degraded_start` one drive that is refused stops the start: better a sentence now than a silent repair bill.
-    for refused in &opened.refused {
+    for refused in opened.refused.iter().map(|refused| refused.with_config(&config.file)) {
         if !config.degraded_start {
             return Err(format!("{refused}; or set `degraded_start = true` to serve from the other drives"));
         }

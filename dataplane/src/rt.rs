@@ -22,7 +22,7 @@ pub mod stop;
 mod clock;
 mod file;
 mod flight;
-mod socket;
+pub(crate) mod socket;
 pub mod thread;
 
 use std::future::Future;

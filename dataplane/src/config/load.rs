@@ -46,6 +46,7 @@ impl Config {
             let origin = by_env.map_or(origin.clone(), |name| format!("the environment's {name}"));
             ConfigError::Parse { origin, key, why: error.into_inner().message().to_owned() }
         })?;
+        config.file = path.to_owned();
         config.base = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(config)
     }

@@ -72,7 +72,9 @@ impl<R: Rt> CoreDrives<R> {
             let found =
                 found.map_err(|error| DriveError::Io { step: "look up", error: error.to_string() })?;
             let Some(location) = found else { return Err(DriveError::NotFound) };
-            match self.read_at(drive, key, location, range).await {
+            let read = self.read_at(drive, key, location, range).await;
+            drive.note_read(&read);
+            match read {
                 Err(DriveError::Rotten(why)) => reason = Some(why),
                 other => return other,
             }
@@ -92,7 +94,8 @@ impl<R: Rt> CoreDrives<R> {
     ) -> Result<PieceRead, DriveError> {
         let file = match self.file(drive, location.segment).await {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A drive that is away as a whole says nothing of this one piece.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !drive.failed() => {
                 return Err(DriveError::Rotten("its segment is not there"));
             }
             Err(error) => return Err(io_error("open a segment", &error)),
@@ -183,17 +186,11 @@ impl<R: Rt> Drives for CoreDrives<R> {
         let drive = &self.writer(backend)?.drive;
         let began = R::now();
         let read = self.read_piece(drive, Key::new(id, row), &range).await;
-        match &read {
-            Ok(piece) => {
-                drive.stats.pieces_read.add(1);
-                drive.stats.bytes_read.add(piece.bytes.len() as u64);
-                drive
-                    .stats
-                    .read_micros
-                    .add(u64::try_from((R::now() - began).as_micros()).unwrap_or(u64::MAX));
-            }
-            Err(error @ DriveError::Io { .. }) => drive.note_error(error),
-            Err(_) => {}
+        if let Ok(piece) = &read {
+            drive.stats.pieces_read.add(1);
+            drive.stats.bytes_read.add(piece.bytes.len() as u64);
+            let took = R::now() - began;
+            drive.stats.read_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
         read
     }

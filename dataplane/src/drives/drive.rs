@@ -1,10 +1,10 @@
-//! One drive as everything in the process shares it: identity, state, space, segments, counters.
+//! One drive as everything in the process shares it: identity, health, space, segments, counters.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_common::id::{BackendId, DriveId};
 use holdfast_protocol::record::Place;
@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 
 use super::flush::Device;
 use super::format::DriveRoot;
+use super::health::Health;
 use super::host::{Host, HostFile, Space};
 use super::keeper::Job;
 use super::stats::DriveStats;
-use super::{DriveError, DriveState, DriveStatus, segment};
-use crate::limits::DRIVE_ERRORS_MAX;
+use super::{DriveStatus, segment};
 
 /// A drive that is open. What hangs on its directory (lock, keeper) ends with it.
 #[derive(Debug)]
@@ -35,11 +35,9 @@ pub struct Drive {
     pub(super) segments: Mutex<HashMap<u32, Segment>>,
     /// 0: not numbered yet; else the backend's id + 1.
     backend: AtomicU64,
-    errors_in_a_row: AtomicU32,
-    state: Mutex<DriveState>,
-    /// Tests cannot fill a disk that others use: it counts as having no free byte.
-    #[cfg(test)]
-    pretend_full: std::sync::atomic::AtomicBool,
+    pub(super) health: Health,
+    /// As it was when it was last asked for.
+    space: Mutex<Space>,
 }
 
 /// What a segment file is.
@@ -69,6 +67,7 @@ impl Drive {
         host: Arc<dyn Host>,
         keeper: flume::Sender<Job>,
     ) -> Self {
+        let space = host.space(&root.path).unwrap_or_default();
         Self {
             slot,
             root,
@@ -80,10 +79,8 @@ impl Drive {
             keeper,
             segments: Mutex::default(),
             backend: AtomicU64::new(0),
-            errors_in_a_row: AtomicU32::new(0),
-            state: Mutex::new(DriveState::Active),
-            #[cfg(test)]
-            pretend_full: std::sync::atomic::AtomicBool::new(false),
+            health: Health::default(),
+            space: Mutex::new(space),
         }
     }
 
@@ -126,71 +123,22 @@ impl Drive {
         Place { drive: self.id(), segment, generation, offset }
     }
 
-    #[must_use]
-    pub fn state(&self) -> DriveState {
-        self.state.lock().clone()
-    }
-
-    pub(super) fn failed(&self) -> bool {
-        matches!(*self.state.lock(), DriveState::Failed(_))
-    }
-
-    /// Takes the drive out of the write set, for good: it comes back by a restart.
-    pub(super) fn fail(&self, sentence: String) {
-        let mut state = self.state.lock();
-        if !matches!(*state, DriveState::Failed(_)) {
-            tracing::error!(drive = %self.id(), path = %self.path().display(), reason = %sentence, "a drive left the write set");
-            *state = DriveState::Failed(sentence);
-        }
-    }
-
-    /// Full or no longer full; a failed drive stays failed.
-    pub(super) fn set_full(&self, full: bool) {
-        let mut state = self.state.lock();
-        match (&*state, full) {
-            (DriveState::Active, true) => *state = DriveState::Full,
-            (DriveState::Full, false) => *state = DriveState::Active,
-            _ => return,
-        }
-        tracing::warn!(drive = %self.id(), path = %self.path().display(), full, "a drive's room changed");
-    }
-
-    /// Counts a failed operation; too many in a row and the drive is out.
-    pub(super) fn note_error(&self, error: &DriveError) {
-        self.stats.errors.add(1);
-        tracing::warn!(drive = %self.id(), path = %self.path().display(), %error, "a drive's operation failed");
-        if *error == DriveError::Full {
-            return self.set_full(true);
-        }
-        if self.errors_in_a_row.fetch_add(1, Ordering::AcqRel) + 1 >= DRIVE_ERRORS_MAX {
-            self.fail(format!("{DRIVE_ERRORS_MAX} operations in a row failed, the last: {error}"));
-        }
-    }
-
-    pub(super) fn note_success(&self) {
-        if self.errors_in_a_row.load(Ordering::Relaxed) != 0 {
-            self.errors_in_a_row.store(0, Ordering::Release);
-        }
-    }
-
     pub(super) fn set_segment(&self, number: u32, generation: u32, phase: Phase) {
         self.segments.lock().insert(number, Segment { generation, phase });
     }
 
-    /// Capacity and free bytes of its file system; zeros when it cannot be asked.
+    /// Capacity and free bytes of its file system as they were a moment ago: cores do not ask a disk that may hang.
     #[must_use]
     pub fn space(&self) -> Space {
-        let found = self.host.space(self.path()).unwrap_or_default();
-        #[cfg(test)]
-        let found =
-            if self.pretend_full.load(Ordering::Relaxed) { Space { free: 0, ..found } } else { found };
-        found
+        *self.space.lock()
     }
 
-    #[cfg(test)]
-    pub(super) fn set_full_for_test(&self) {
-        self.pretend_full.store(true, Ordering::Relaxed);
-        self.set_full(true);
+    /// The same as they are now. Blocks.
+    pub(super) fn ask_space(&self) -> Space {
+        if let Ok(found) = self.host.space(self.path()) {
+            *self.space.lock() = found;
+        }
+        self.space()
     }
 
     #[must_use]

@@ -83,7 +83,8 @@ impl Engine {
     /// Blocks; call it before the cores start.
     ///
     /// # Errors
-    /// When the index cannot be opened or rebuilt. A drive that cannot be opened is in [`Opened::refused`].
+    /// When the index cannot be opened or a thread not started. A drive that cannot be opened or recovered is in
+    /// [`Opened::refused`].
     pub fn open_with(
         config: &EngineConfig,
         host: &Arc<dyn Host>,
@@ -100,15 +101,25 @@ impl Engine {
         let ids: Vec<DriveId> = roots.iter().map(|root| root.drive).collect();
         let index = Arc::new(open_index(&config.index, &ids)?);
         let (drives, inboxes) = drives_of(host, roots, config.segment_bytes, starter);
-        let founds = recover(&**host, &drives, &index, starter)?;
+        let founds = recover(&**host, &drives, &index, starter);
         let by_slot = drives.clone();
         index.report_empty(Box::new(move |slot, segment, generation| {
             // A full queue leaves it to the next start.
             let _ = by_slot[slot].keeper.try_send(Job::Recycle { segment, generation });
         }));
-        let keepers = drives.iter().zip(founds);
-        let keepers = keepers.map(|(drive, found)| Keeper::new(Arc::clone(drive), Arc::clone(&index), found));
-        let waiting = keepers.zip(inboxes).collect();
+        let mut waiting = Vec::new();
+        for ((drive, found), inbox) in drives.iter().zip(founds).zip(inboxes) {
+            match found {
+                Ok(found) => {
+                    waiting.push((Keeper::new(Arc::clone(drive), Arc::clone(&index), found), inbox));
+                }
+                // What was found of it is served; without a keeper nothing is written to it.
+                Err(error) => {
+                    drive.fail(error.to_string());
+                    refused.push(error);
+                }
+            }
+        }
         let keepers = Mutex::new(Keepers { waiting, ..Keepers::default() });
         let engine = Arc::new(Self { drives, index, starter, keepers });
         if starter == Starter::Threads {
@@ -253,7 +264,7 @@ fn recover(
     drives: &[Arc<Drive>],
     index: &DriveIndex,
     starter: Starter,
-) -> Result<Vec<Found>, OpenError> {
+) -> Vec<Result<Found, OpenError>> {
     let began = host.now();
     let results: Vec<_> = match starter {
         Starter::Tasks => drives.iter().map(|drive| recovery::recover(drive, index)).collect(),
@@ -266,9 +277,10 @@ fn recover(
     let mut founds = Vec::new();
     let mut total = recovery::Tally::default();
     for result in results {
-        let (found, tally) = result?;
-        total.add(tally);
-        founds.push(found);
+        founds.push(result.map(|(found, tally)| {
+            total.add(tally);
+            found
+        }));
     }
     tracing::info!(
         drives = drives.len(),
@@ -280,5 +292,5 @@ fn recover(
         millis = u64::try_from(host.now().saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX),
         "drives recovered"
     );
-    Ok(founds)
+    founds
 }

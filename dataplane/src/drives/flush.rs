@@ -9,6 +9,7 @@
 //! success. Everyone whose append began before the failure fails, now or later ([`Receipt`] carries the count), and
 //! every segment that was open then is sealed.
 
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -153,8 +154,9 @@ impl Ticket {
 
 /// A typed error for a failed step.
 pub(super) fn io(step: &'static str, error: &std::io::Error) -> DriveError {
-    if error.kind() == std::io::ErrorKind::StorageFull {
-        return DriveError::Full;
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DriveError::Full,
+        ErrorKind::ReadOnlyFilesystem => DriveError::ReadOnly,
+        _ => DriveError::Io { step, error: error.to_string() },
     }
-    DriveError::Io { step, error: error.to_string() }
 }

@@ -36,7 +36,7 @@ pub enum OpenError {
     Missing(PathBuf),
     #[error("drive {}: not a directory; name the directory the drive is mounted on", .0.display())]
     NotADirectory(PathBuf),
-    #[error("drive {}: not formatted; if the disk is mounted and new, format it with `holdfast-dataplane --format-drive {}`", .0.display(), .0.display())]
+    #[error("drive {}: not formatted; if the disk is mounted and new, format it with `holdfast-dataplane --config FILE --format-drive {}`", .0.display(), .0.display())]
     NotFormatted(PathBuf),
     #[error("drive {}: the directory is not empty and holds no drive; name an empty directory", .0.display())]
     NotEmpty(PathBuf),
@@ -50,10 +50,20 @@ pub enum OpenError {
     BadSuperblock { path: PathBuf, reason: String },
     #[error("drive {}: another process uses it; find it with `fuser {}/{LOCK}` and stop it", .0.display(), .0.display())]
     Locked(PathBuf),
+    #[error("drive {}: its file system is mounted read-only, so nothing can be written or deleted; `dmesg` says why, and `mount -o remount,rw {}` makes it writable again", .0.display(), .0.display())]
+    ReadOnly(PathBuf),
     #[error("drive {}: cannot {step}: {error}; check owner, permissions and mount options with `ls -ld {}` and `findmnt -T {}`", .path.display(), .path.display(), .path.display())]
     Io { path: PathBuf, step: &'static str, error: io::Error },
     #[error("the drive index in {} does not open: {reason}; it can be deleted at any time and is rebuilt from the drives: `rm -r {}`", .path.display(), .path.display())]
     Index { path: PathBuf, reason: String },
+}
+
+impl OpenError {
+    /// The sentence, its commands complete for whoever runs with this configuration file.
+    #[must_use]
+    pub fn with_config(&self, file: &Path) -> String {
+        self.to_string().replace("--config FILE", &format!("--config {}", file.display()))
+    }
 }
 
 /// Makes `path`, an empty directory or none yet, a drive. The superblock is renamed into place and every step is
@@ -199,6 +209,7 @@ fn read_all(host: &dyn Host, path: &Path) -> io::Result<Vec<u8>> {
 fn lock(host: &dyn Host, path: &Path) -> Result<Lock, OpenError> {
     host.lock(&path.join(LOCK)).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked(path.to_owned()),
+        io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly(path.to_owned()),
         _ => OpenError::Io { path: path.to_owned(), step: "lock it", error },
     })
 }

@@ -21,7 +21,9 @@ use super::flush::io as io_error;
 use super::host::HostFile;
 use super::{DriveError, segment};
 use crate::index::DriveIndex;
-use crate::limits::{DELETES_GATHER, DELETES_PER_BATCH_MAX, KEEPER_REST, KEEPER_RETRY, SEGMENTS_READY};
+use crate::limits::{
+    DELETES_GATHER, DELETES_PER_BATCH_MAX, KEEPER_REST, KEEPER_RETRY, SEGMENTS_KEPT, SEGMENTS_READY,
+};
 use crate::rt::{OpenOptions, Rt};
 
 /// What the keeper is asked.
@@ -90,6 +92,7 @@ pub(super) struct Keeper {
     next_generation: u32,
     /// After a failed attempt to make room: not before this.
     retry_at: Instant,
+    look_at: Instant,
     deletes: DeleteLog,
     /// Deletes of the next batch, which is written at `gather_until`.
     gathered: Vec<Delete>,
@@ -117,6 +120,7 @@ impl Keeper {
             next_number: found.next_number,
             next_generation: found.next_generation,
             retry_at: now,
+            look_at: now,
             deletes: DeleteLog::default(),
             gathered: Vec::new(),
             gather_until: now,
@@ -158,6 +162,10 @@ impl Keeper {
             Some(job) => self.serve(job),
             None => {}
         }
+        if self.now() >= self.look_at {
+            self.look_at = self.now() + KEEPER_REST;
+            self.look();
+        }
         if !self.gathered.is_empty() {
             let left = self.gather_until.saturating_duration_since(self.now());
             if !left.is_zero() && self.gathered.len() < DELETES_PER_BATCH_MAX {
@@ -193,18 +201,16 @@ impl Keeper {
 
     /// Begins a life: from the pool, else on a segment made for it.
     pub(super) fn take(&mut self, role: SegmentRole) -> Result<Taken, DriveError> {
-        if !self.drive.still_mounted() {
-            self.drive.fail(
-                "its directory is no longer the one that was opened: is the drive still mounted?".into(),
-            );
+        let pieces = role == SegmentRole::Pieces;
+        if !self.is_there() || (pieces && self.drive.failed()) {
             return Err(DriveError::Failed);
         }
-        if role == SegmentRole::Pieces && self.below_reserve() {
+        if pieces && self.is_full() {
             return Err(DriveError::Full);
         }
-        let (number, zeroed) = match self.ready.pop_front() {
-            Some(number) => (number, true),
-            None => (self.raw.pop_front().map_or_else(|| self.create(), Ok)?, false),
+        let (number, zeroed) = match self.from_pool(role) {
+            Some(found) => found,
+            None => (self.create()?, false),
         };
         let generation = self.next_generation;
         self.next_generation = generation.checked_add(1).ok_or(DriveError::Failed)?;
@@ -218,11 +224,40 @@ impl Keeper {
         Ok(Taken { number, generation, zeroed })
     }
 
-    fn below_reserve(&self) -> bool {
-        let space = self.drive.space();
-        let pooled = !self.ready.is_empty() || !self.raw.is_empty();
-        let wanted = if pooled { 0 } else { self.drive.segment_bytes };
-        space.free < space.reserve().saturating_add(wanted)
+    /// A free segment and whether it is zeroed.
+    fn from_pool(&mut self, role: SegmentRole) -> Option<(u32, bool)> {
+        if role == SegmentRole::Pieces && self.pooled() <= SEGMENTS_KEPT {
+            return None;
+        }
+        let ready = self.ready.pop_front().map(|number| (number, true));
+        ready.or_else(|| self.raw.pop_front().map(|number| (number, false)))
+    }
+
+    /// Free segments.
+    fn pooled(&self) -> usize {
+        self.ready.len() + self.raw.len()
+    }
+
+    /// Whether the drive's directory is still the one that was opened; if not, the drive has failed, and nothing must be
+    /// created where it was.
+    fn is_there(&self) -> bool {
+        let there = self.drive.still_mounted();
+        if !there {
+            let sentence = "its directory is no longer the one that was opened: is the drive still mounted?";
+            self.drive.fail(sentence.into());
+        }
+        there
+    }
+
+    /// Whether one more segment of pieces would touch the reserve.
+    fn is_full(&self) -> bool {
+        !self.has_room(if self.pooled() > SEGMENTS_KEPT { 0 } else { self.drive.segment_bytes })
+    }
+
+    /// Whether so many bytes leave the reserve alone.
+    fn has_room(&self, bytes: u64) -> bool {
+        let space = self.drive.ask_space();
+        space.free >= space.reserve().saturating_add(bytes)
     }
 
     fn create(&mut self) -> Result<u32, DriveError> {
@@ -310,11 +345,15 @@ impl Keeper {
         self.ready.len() < SEGMENTS_READY && self.now() >= self.retry_at && !self.drive.failed()
     }
 
-    /// A second or a chunk of zeros at a time.
-    fn idle(&mut self) {
-        if self.drive.state() == super::DriveState::Full && !self.below_reserve() {
-            self.drive.set_full(false);
+    /// Finds out by itself what would otherwise be found out by an append that fails.
+    fn look(&mut self) {
+        if !self.drive.failed() && self.is_there() {
+            self.drive.set_full(self.is_full());
         }
+    }
+
+    /// A chunk of zeros at a time.
+    fn idle(&mut self) {
         if let Err(error) = self.zero_on() {
             self.retry_at = self.now() + KEEPER_RETRY;
             if error != DriveError::Full {
@@ -324,26 +363,33 @@ impl Keeper {
     }
 
     fn zero_on(&mut self) -> Result<(), DriveError> {
-        let failed = |error: io::Error| io_error("zero a segment", &error);
-        let Some(mut zeroing) = self.zeroing.take() else {
+        let Some(zeroing) = self.zeroing.take() else {
             if self.wants_spare() {
                 self.zeroing = Some(self.begin_zeroing()?);
             }
             return Ok(());
         };
-        let next = segment::zero_chunk(&*zeroing.file, zeroing.at, self.drive.segment_bytes);
-        if let Some(next) = next.map_err(failed)? {
-            zeroing.at = next;
-            self.zeroing = Some(zeroing);
-            return Ok(());
-        }
         let number = zeroing.number;
-        let file = self.drive.segment_file(number).map_err(failed)?;
-        self.free(&*file, number, 0).map_err(failed)
+        let zeroed = self.zero_more(zeroing);
+        zeroed.map_err(|error| {
+            // It holds nothing, and would come back at the next start only.
+            let _ = self.remove(number);
+            io_error("zero a segment", &error)
+        })
+    }
+
+    fn zero_more(&mut self, mut zeroing: Zeroing) -> io::Result<()> {
+        match segment::zero_chunk(&*zeroing.file, zeroing.at, self.drive.segment_bytes)? {
+            Some(next) => zeroing.at = next,
+            None => return self.free(&*self.drive.segment_file(zeroing.number)?, zeroing.number, 0),
+        }
+        self.zeroing = Some(zeroing);
+        Ok(())
     }
 
     fn begin_zeroing(&mut self) -> Result<Zeroing, DriveError> {
-        if self.below_reserve() || !self.drive.still_mounted() {
+        let new_bytes = if self.raw.is_empty() { self.drive.segment_bytes } else { 0 };
+        if !self.has_room(new_bytes) || !self.is_there() {
             return Err(DriveError::Full);
         }
         let number = self.raw.pop_front().map_or_else(|| self.create(), Ok)?;

@@ -19,7 +19,7 @@ use super::host::HostFile;
 use super::keeper::Found;
 use super::segment;
 use crate::index::{DriveIndex, Key, Location};
-use crate::limits::SCAN_WINDOW_BYTES;
+use crate::limits::{DRIVE_ERRORS_MAX, SCAN_WINDOW_BYTES};
 
 /// What a recovery did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,19 +47,27 @@ pub(super) fn recover(drive: &Drive, index: &DriveIndex) -> Result<(Found, Tally
     let fail =
         |error: io::Error| OpenError::Io { path: drive.path().to_owned(), step: "read its segments", error };
     let covered = index.checkpoint(drive.slot).map_err(|error| fail(io::Error::other(error)))?;
-    let mut scan =
-        Scan { drive, index, tally: Tally::default(), found: Found::default(), gone: HashMap::new() };
+    let mut scan = Scan {
+        drive,
+        index,
+        tally: Tally::default(),
+        found: Found::default(),
+        gone: HashMap::new(),
+        unreadable: 0,
+    };
     let headers = scan.headers().map_err(fail)?;
     let (deletes, pieces): (Vec<_>, Vec<_>) =
         headers.into_iter().partition(|h| h.role == SegmentRole::Deletes);
     for header in deletes {
-        scan.deletes(&header).map_err(fail)?;
+        let done = scan.deletes(&header);
+        scan.or_leave(header.segment, done).map_err(fail)?;
     }
     for header in pieces {
         if covered.contains(&(header.segment, header.generation)) {
             drive.set_segment(header.segment, header.generation, Phase::Sealed);
         } else {
-            scan.pieces(&header).map_err(fail)?;
+            let done = scan.pieces(&header);
+            scan.or_leave(header.segment, done).map_err(fail)?;
         }
     }
     let Scan { tally, found, gone, .. } = scan;
@@ -75,6 +83,8 @@ struct Scan<'a> {
     tally: Tally,
     found: Found,
     gone: HashMap<FragmentId, u32>,
+    /// Segments in a row.
+    unreadable: u32,
 }
 
 impl Scan<'_> {
@@ -84,22 +94,45 @@ impl Scan<'_> {
         for number in segment::numbers(self.drive.host(), self.drive.path())? {
             self.tally.segments += 1;
             self.found.next_number = self.found.next_number.max(number.saturating_add(1));
-            let file = self.drive.segment_file(number)?;
-            let header =
-                segment::header_of(&*file)?.filter(|h| h.drive == self.drive.id() && h.segment == number);
-            let generation = header.map_or(0, |header| header.generation);
-            self.found.next_generation = self.found.next_generation.max(generation.saturating_add(1)).max(1);
-            match header {
-                Some(header) if header.state == SegmentState::Live => live.push(header),
-                Some(header) => self.free(&*file, number, header.generation, header.zeroed)?,
-                None if blank(&*file)? => self.free(&*file, number, 0, false)?,
-                None => {
-                    tracing::error!(drive = %self.drive.id(), segment = number, "a segment's header is unreadable; leaving it alone");
-                    self.drive.set_segment(number, 0, Phase::Unknown);
-                }
-            }
+            let header = self.header(number);
+            live.extend(self.or_leave(number, header)?.flatten());
         }
         Ok(live)
+    }
+
+    fn header(&mut self, number: u32) -> io::Result<Option<SegmentHeader>> {
+        let file = self.drive.segment_file(number)?;
+        let header =
+            segment::header_of(&*file)?.filter(|h| h.drive == self.drive.id() && h.segment == number);
+        let generation = header.map_or(0, |header| header.generation);
+        self.found.next_generation = self.found.next_generation.max(generation.saturating_add(1)).max(1);
+        match header {
+            Some(header) if header.state == SegmentState::Live => return Ok(Some(header)),
+            Some(header) => self.free(&*file, number, header.generation, header.zeroed)?,
+            None if blank(&*file)? => self.free(&*file, number, 0, false)?,
+            None => {
+                tracing::error!(drive = %self.drive.id(), segment = number, "a segment's header is unreadable; leaving it alone");
+                self.drive.set_segment(number, 0, Phase::Unknown);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A segment that cannot be read is left alone, and what it holds is missing; too many in a row, and it is the drive
+    /// that cannot be read.
+    fn or_leave<T>(&mut self, number: u32, done: io::Result<T>) -> io::Result<Option<T>> {
+        let error = match done {
+            Ok(done) => {
+                self.unreadable = 0;
+                return Ok(Some(done));
+            }
+            Err(error) => error,
+        };
+        tracing::error!(drive = %self.drive.id(), segment = number, %error, "a segment cannot be read; leaving it alone");
+        self.drive.stats.errors.add(1);
+        self.drive.set_segment(number, 0, Phase::Unknown);
+        self.unreadable += 1;
+        if self.unreadable < DRIVE_ERRORS_MAX { Ok(None) } else { Err(error) }
     }
 
     /// Puts a segment without records into the pool; one of another size is of no use there.
@@ -113,7 +146,7 @@ impl Scan<'_> {
     }
 
     fn deletes(&mut self, header: &SegmentHeader) -> io::Result<()> {
-        let entries = self.entries(header)?;
+        let (entries, _) = self.entries(header)?;
         for entry in entries.iter().filter(|entry| entry.kind == Kind::Delete) {
             self.tally.deletes += 1;
             let rows = self.gone.entry(entry.fragment).or_default();
@@ -124,7 +157,7 @@ impl Scan<'_> {
     }
 
     fn pieces(&mut self, header: &SegmentHeader) -> io::Result<()> {
-        let entries = self.entries(header)?;
+        let (entries, all) = self.entries(header)?;
         let (segment, generation) = (header.segment, header.generation);
         let here = |entry: &Entry| Location::new(segment, generation, entry);
         let living: Vec<_> = entries
@@ -138,16 +171,20 @@ impl Scan<'_> {
             self.index.insert_blocking(self.drive.slot, some.to_vec());
         }
         self.drive.set_segment(segment, generation, Phase::Sealed);
-        self.index.sealed(self.drive.slot, segment, generation);
+        if all {
+            self.index.sealed(self.drive.slot, segment, generation);
+        }
         Ok(())
     }
 
-    /// The records of a life: by its table, else by a walk, after which it is sealed.
-    fn entries(&mut self, header: &SegmentHeader) -> io::Result<Vec<Entry>> {
+    /// The records of a life: by its table, else by a walk, after which it is sealed. Says whether these are all: where the
+    /// walk met sectors that cannot be read now, or records that we do not understand, the next start walks again.
+    fn entries(&mut self, header: &SegmentHeader) -> io::Result<(Vec<Entry>, bool)> {
         let file = self.drive.segment_file(header.segment)?;
         let place = self.drive.place(header.segment, header.generation, 0);
-        if let Some(table) = segment::table_of(&*file, place)? {
-            return Ok(table.entries);
+        // A table that cannot be read is as good as none.
+        if let Ok(Some(table)) = segment::table_of(&*file, place) {
+            return Ok((table.entries, true));
         }
         self.tally.walked += 1;
         let mut walk = Walk::new(&*file)?;
@@ -157,10 +194,11 @@ impl Scan<'_> {
             .last()
             .map_or(u64::from(segment::RECORDS_AT), end_of)
             .next_multiple_of(SECTOR_BYTES as u64);
-        if !walk.newer {
+        let all = !walk.newer && walk.holes == 0;
+        if all {
             segment::seal(&*file, place, entries.clone(), used, true)?;
         }
-        Ok(entries)
+        Ok((entries, all))
     }
 }
 
@@ -186,12 +224,14 @@ struct Walk<'a> {
     window: Vec<u8>,
     window_at: u32,
     newer: bool,
+    /// Sectors that could not be read; they count as zeros.
+    holes: u32,
 }
 
 impl<'a> Walk<'a> {
     fn new(file: &'a dyn HostFile) -> io::Result<Self> {
         let end = u32::try_from(file.size()?).map_err(|_| io::Error::other("a segment of 4 GiB"))?;
-        Ok(Self { file, end, window: Vec::new(), window_at: segment::RECORDS_AT, newer: false })
+        Ok(Self { file, end, window: Vec::new(), window_at: segment::RECORDS_AT, newer: false, holes: 0 })
     }
 
     /// All whole records, and how many torn ones there were.
@@ -226,7 +266,27 @@ impl<'a> Walk<'a> {
         let len = bytes.max(SCAN_WINDOW_BYTES).min((self.end - at) as usize);
         self.window.resize(len, 0);
         self.window_at = at;
-        self.file.read_exact_at(&mut self.window, u64::from(at))
+        match self.file.read_exact_at(&mut self.window, u64::from(at)) {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => self.fill_around_holes(),
+            done => done,
+        }
+    }
+
+    /// Sector by sector, so that one bad sector does not take its neighbours with it; not for long, because each may take
+    /// seconds to fail.
+    fn fill_around_holes(&mut self) -> io::Result<()> {
+        let mut at = u64::from(self.window_at);
+        for sector in self.window.chunks_mut(SECTOR_BYTES) {
+            if let Err(error) = self.file.read_exact_at(sector, at) {
+                self.holes += 1;
+                if self.holes > DRIVE_ERRORS_MAX {
+                    return Err(error);
+                }
+                sector.fill(0);
+            }
+            at += sector.len() as u64;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod bad;
 mod crash;
+mod failing;
+mod faulty;
 mod kernel;
 
 use std::collections::HashSet;

@@ -116,7 +116,7 @@ impl<R: Rt> Writer<R> {
         let open = self.open.borrow().clone();
         if let Some(open) = open {
             let flushed = open.ticket.flush::<R>(Rc::clone(&open.file)).await;
-            flushed.inspect_err(|error| self.drive.note_error(error))?;
+            flushed.inspect_err(|error| self.drive.note_flush_error(error))?;
         }
         if self.drive.device.receipt() == first {
             Ok(())
@@ -285,7 +285,7 @@ impl<R: Rt> Writer<R> {
             if !flush_failed && (!old.covered || !next.covered) {
                 // The next flush would not cover what still stands unflushed in the old one.
                 let flushed = old.ticket.flush::<R>(Rc::clone(&old.file)).await;
-                flushed.inspect_err(|error| self.drive.note_error(error)).ok();
+                flushed.inspect_err(|error| self.drive.note_flush_error(error)).ok();
             }
             self.retire(&old, false).await;
         }
