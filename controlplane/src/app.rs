@@ -7,12 +7,14 @@ pub mod commit;
 mod config;
 mod keys;
 pub(crate) mod query;
+pub(crate) mod references;
 pub mod sequence;
 pub mod session;
 pub mod sessions;
 mod status;
 mod tenants;
 pub mod vault;
+pub mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,6 +48,7 @@ pub(crate) struct Inner {
     /// Names this process to others.
     pub(crate) holder: String,
     pub(crate) lease_ms: u64,
+    pub(crate) delete_delay_ms: u64,
     /// Changes of configuration are made and published one after the other.
     pub(crate) configuration: tokio::sync::Mutex<()>,
     /// Rung when a commit met another leader's epoch.

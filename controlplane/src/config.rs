@@ -87,6 +87,9 @@ settings! {
     regions_also: Vec<String> = Vec::new();
     /// How long a node may serve from its cache after it was last heard, milliseconds. Longer: calmer; shorter: a dead node holds up fewer writes.
     lease_ms: u64 = 5000;
+    /// How long the bytes of what was deleted or overwritten are kept at least, milliseconds: readers under way finish
+    /// within it, or say that they are not done.
+    delete_delay_ms: u64 = 60_000;
     /// What this process calls itself towards the others, and where they send clients; absent: the host's name.
     holder: Option<String> = None;
     /// Single machine, single process of each kind: a restarted leader need not wait for old leases. `holdfast dev` sets it.

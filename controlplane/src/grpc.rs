@@ -54,8 +54,8 @@ impl Node for NodeService {
         Ok(Response::new(query::serve(self.authority.clone(), request.into_inner())))
     }
 
-    async fn work(&self, _request: Request<WorkRequest>) -> Result<Response<WorkAnswer>, Status> {
-        Err(Status::unimplemented("on its way"))
+    async fn work(&self, request: Request<WorkRequest>) -> Result<Response<WorkAnswer>, Status> {
+        Ok(Response::new(self.authority.work(request.into_inner()).await))
     }
 }
 

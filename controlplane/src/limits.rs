@@ -28,6 +28,27 @@ pub const CHANGELOG_DAYS_AHEAD: u64 = 3;
 /// A completed upload answers repeated completes for this long.
 pub const COMPLETED_UPLOAD_KEPT_MS: u64 = 7 * DAY_MS;
 
+/// How long a job is a node's. Twice what the repair of a 5 GiB part takes at 100 MB/s; a node that died is waited for
+/// as long.
+pub const JOB_LEASE_MS: u64 = 120_000;
+/// Pause before a job that could not be done comes again; doubles up to the longest, with jitter down to a half.
+pub const JOB_PAUSE_MS: f64 = 1000.0;
+pub const JOB_PAUSE_MS_MAX: f64 = 300_000.0;
+/// Deletions leased by one request: at 120 bytes a blob a message of 0.5 MB.
+pub const LEASE_DELETES_MAX: u32 = 4096;
+/// Repairs leased by one request; each moves up to a whole part.
+pub const LEASE_REPAIRS_MAX: u32 = 256;
+/// Reports, deficits or op ids of one `WorkRequest`.
+pub const WORK_ITEMS_MAX: usize = 4096;
+/// What is kept of a node's sentence about a job, bytes.
+pub const JOB_DETAIL_BYTES_MAX: usize = 512;
+/// Rows are counted up to here for metrics and status: beyond it, exactness buys nothing and costs a scan.
+pub const JOBS_COUNTED_MAX: i64 = 1_000_000;
+/// Manifests whose pages are dropped in one transaction: up to 40,000 references.
+pub const PAGES_DROPPED_MAX: i64 = 4;
+/// Rows of older programs completed in one go.
+pub const OLD_ROWS_MAX: i64 = 1000;
+
 /// Bytes of an object key (AWS).
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Bytes of a manifest or of metadata in one row; an inline manifest has about 2.5 KiB, metadata 2 KiB plus tags.

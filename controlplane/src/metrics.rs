@@ -30,6 +30,15 @@ pub struct Metrics {
     pub epoch: Gauge<u64, AtomicU64>,
     pub watermark: Gauge<u64, AtomicU64>,
     pub history_lost: Gauge,
+    pub freed_backlog: Gauge,
+    pub freed_oldest_seconds: Gauge,
+    pub repairs_waiting: Gauge,
+    pub repairs_leased: Gauge,
+    pub repairs_failed: Gauge,
+    pub deletions: Counter,
+    pub repairs: Counter,
+    pub repairs_lost: Counter,
+    pub abandoned: Counter,
 }
 
 impl Default for Metrics {
@@ -55,6 +64,15 @@ impl Default for Metrics {
             epoch: Gauge::default(),
             watermark: Gauge::default(),
             history_lost: Gauge::default(),
+            freed_backlog: Gauge::default(),
+            freed_oldest_seconds: Gauge::default(),
+            repairs_waiting: Gauge::default(),
+            repairs_leased: Gauge::default(),
+            repairs_failed: Gauge::default(),
+            deletions: Counter::default(),
+            repairs: Counter::default(),
+            repairs_lost: Counter::default(),
+            abandoned: Counter::default(),
         };
         metrics.register(&mut registry);
         metrics.registry = registry;
@@ -97,6 +115,35 @@ impl Metrics {
             "1 when a node remembers commits this database lacks",
             self.history_lost.clone(),
         );
+        self.register_work(registry);
+    }
+
+    fn register_work(&self, registry: &mut Registry) {
+        registry.register(
+            "freed_backlog",
+            "Blobs and manifests whose bytes wait to be deleted",
+            self.freed_backlog.clone(),
+        );
+        registry.register(
+            "freed_oldest_seconds",
+            "How long the oldest of them has waited",
+            self.freed_oldest_seconds.clone(),
+        );
+        registry.register(
+            "repairs_waiting",
+            "Blobs that miss fragments and wait for their repair",
+            self.repairs_waiting.clone(),
+        );
+        registry.register("repairs_leased", "Repairs that nodes are at", self.repairs_leased.clone());
+        registry.register(
+            "repairs_failed",
+            "Blobs with fewer fragments than their code needs",
+            self.repairs_failed.clone(),
+        );
+        registry.register("deletions", "Blobs whose fragments were deleted", self.deletions.clone());
+        registry.register("repairs", "Blobs brought back to all their fragments", self.repairs.clone());
+        registry.register("repairs_lost", "Repairs that found too few fragments", self.repairs_lost.clone());
+        registry.register("abandoned", "Operations that came to nothing", self.abandoned.clone());
     }
 
     /// Prometheus text.

@@ -80,6 +80,8 @@ pub struct Settings {
     pub holder: String,
     /// Lease of a node's session; 5000 is the default.
     pub lease_ms: u64,
+    /// How long what was freed is kept before it is deleted; 60,000 is the default.
+    pub delete_delay_ms: u64,
     /// One machine, one authority: a new leader takes over at once.
     pub dev: bool,
 }
@@ -130,6 +132,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         tokio::spawn(leader::run(authority.clone(), authority.inner.sessions.leading())),
         tokio::spawn(tasks::upkeep(authority.clone())),
         tokio::spawn(tasks::day_keys(authority.clone())),
+        tokio::spawn(tasks::deferred(authority.clone())),
     ];
     let (stop_grpc, stopped) = watch::channel(false);
     let grpc = tokio::spawn(serve_grpc(server, listener, NodeService::new(authority.clone()), stopped));
@@ -166,6 +169,7 @@ async fn authority(
         regions: settings.regions,
         holder,
         lease_ms: settings.lease_ms,
+        delete_delay_ms: settings.delete_delay_ms,
         configuration: tokio::sync::Mutex::new(()),
         step_down: Notify::new(),
         history_lost: AtomicBool::new(false),

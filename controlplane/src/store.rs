@@ -9,6 +9,7 @@ pub mod blob;
 pub mod bucket;
 pub mod changelog;
 pub mod cluster;
+pub mod freed;
 pub mod head;
 pub mod job;
 pub mod manifest_page;
@@ -28,6 +29,9 @@ use crate::limits;
 use crate::server::{Database, DatabaseTls, StartError};
 
 pub type Client = deadpool_postgres::Object;
+
+/// Rolled back when dropped, so that a caller who went away leaves no connection in the middle of one.
+pub type Transaction<'a> = deadpool_postgres::Transaction<'a>;
 
 /// The pool. Cheap to clone.
 #[derive(Clone)]

@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use crate::app::Authority;
 use crate::app::commit::now_ms;
-use crate::limits::{COMPLETED_UPLOAD_KEPT_MS, DAY_MS};
-use crate::store::{StoreError, changelog, upload};
+use crate::app::work::pages;
+use crate::limits::{COMPLETED_UPLOAD_KEPT_MS, DAY_MS, OLD_ROWS_MAX};
+use crate::store::{StoreError, changelog, freed, job, upload};
 
 /// How often the date is looked at.
 const DAY_TICK: Duration = Duration::from_secs(20);
 /// How often rows that are no longer needed are looked for.
 const UPKEEP_TICK: Duration = Duration::from_secs(600);
+
+/// How often pages are looked for whose time has come.
+const DEFERRED_TICK: Duration = Duration::from_secs(2);
+/// Every how many of those ticks the backlogs are counted for the metrics.
+const COUNT_TICKS: u64 = 8;
 
 /// Changelog partitions ahead, trimming, forgotten uploads.
 pub(crate) async fn upkeep(handle: Authority) {
@@ -28,9 +34,43 @@ pub(crate) async fn upkeep_once(handle: &Authority) -> Result<(), StoreError> {
     let client = handle.inner.store.client().await?;
     let (made, dropped) = changelog::upkeep(&client, now_ms()).await?;
     let forgotten = upload::forget_closed(&client, now_ms().saturating_sub(COMPLETED_UPLOAD_KEPT_MS)).await?;
+    while freed::place_old_rows(&client, OLD_ROWS_MAX).await? > 0 {}
+    while job::place_old_rows(&client, OLD_ROWS_MAX).await? > 0 {}
     if made + dropped > 0 || forgotten > 0 {
         tracing::info!(made, dropped, forgotten, "changelog partitions and completed uploads");
     }
+    Ok(())
+}
+
+/// Pages of dead manifests, and how much work there is.
+pub(crate) async fn deferred(handle: Authority) {
+    for tick in 0u64.. {
+        if handle.is_leading()
+            && let Err(error) = pages::drop_due(&handle).await
+        {
+            tracing::warn!(%error, "pages of dead manifests were not dropped; trying again");
+        }
+        if tick.is_multiple_of(COUNT_TICKS)
+            && let Err(error) = count(&handle).await
+        {
+            tracing::warn!(%error, "the background work could not be counted");
+        }
+        tokio::time::sleep(DEFERRED_TICK).await;
+    }
+}
+
+async fn count(handle: &Authority) -> Result<(), StoreError> {
+    let metrics = &handle.inner.metrics;
+    let client = handle.inner.store.client().await?;
+    let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let (backlog, oldest) = freed::backlog(&client).await?;
+    let oldest_ms = oldest.map_or(0, |oldest| now_ms().saturating_sub(oldest));
+    metrics.freed_backlog.set(gauge(backlog));
+    metrics.freed_oldest_seconds.set(gauge(oldest_ms / 1000));
+    let counts = job::counts(&client).await?;
+    metrics.repairs_waiting.set(gauge(counts.waiting));
+    metrics.repairs_leased.set(gauge(counts.leased));
+    metrics.repairs_failed.set(gauge(counts.failed));
     Ok(())
 }
 

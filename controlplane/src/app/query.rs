@@ -20,7 +20,7 @@ use crate::app::sessions::wait;
 use crate::limits::{PLACEMENT_BACKENDS_MAX, QUERY_UP_ITEMS_MAX};
 use crate::plan::decide::upload_name;
 use crate::plan::{refuse, refuse_for_now};
-use crate::store::{Client, StoreError, backend, head, manifest_page, upload};
+use crate::store::{Client, StoreError, backend, freed, head, manifest_page, upload};
 
 /// An answer, and what it has to wait for before it may be shown.
 pub(crate) type Held = (Answer, Vec<watch::Receiver<bool>>);
@@ -128,7 +128,7 @@ async fn other(authority: &Authority, client: &Client, ask: Ask) -> Result<Body,
         Ask::Lookup(_) | Ask::List(_) => unreachable!("answered by the caller"),
         Ask::Uploads(query) => list::uploads(client, &query).await.map(Body::Uploads),
         Ask::Parts(query) => parts(client, &query).await.map(Body::Parts),
-        Ask::ManifestPage(query) => page(client, &query).await,
+        Ask::ManifestPage(query) => page(client, &query, authority.inner.delete_delay_ms).await,
         Ask::Placement(query) => placement(authority, client, query.backends).await,
     }
 }
@@ -151,12 +151,24 @@ async fn parts(client: &Client, query: &wire::PartsQuery) -> Result<wire::PartsA
     Ok(wire::PartsAnswer { upload: Some(row.into_wire()), parts, truncated, next_after_number })
 }
 
-async fn page(client: &Client, query: &wire::ManifestPageQuery) -> Result<Body, StoreError> {
+/// Pages that are about to be dropped stay for a further delay: whoever asks reads on.
+async fn page(
+    client: &Client,
+    query: &wire::ManifestPageQuery,
+    delete_delay_ms: u64,
+) -> Result<Body, StoreError> {
     let page = match Uuid::from_slice(&query.pages_of) {
-        Ok(pages_of) => manifest_page::page(client, pages_of, query.page).await?,
+        Ok(pages_of) => {
+            let (page, kept) = tokio::join!(
+                manifest_page::page(client, pages_of, query.page),
+                freed::pages_read(client, pages_of, delete_delay_ms)
+            );
+            kept?;
+            page?
+        }
         Err(_) => None,
     };
-    // Gone: the object was overwritten since its record was read.
+    // Gone: the object was overwritten long since its record was read.
     Ok(page.map_or_else(
         || Body::Refused(refuse(Refusal::NoSuchKey, "the manifest is gone; look the object up again")),
         Body::ManifestPage,

@@ -14,7 +14,7 @@ use crate::app::{Authority, config};
 use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
 use crate::store::backend::{self, DriveSaid};
 use crate::store::node::{self, NodeRow};
-use crate::store::{Client, StoreError, authority, changelog};
+use crate::store::{Client, StoreError, authority, changelog, job};
 
 /// Takes a session's stream off the books when dropped: at its end, and when its welcome could not be finished.
 pub struct Stream {
@@ -78,9 +78,9 @@ impl Authority {
             build: hello.build.clone(),
             last_seen_ms: 0,
         };
-        if !node::enter(&client, &row, session_id, inner.sessions.epoch()).await? {
+        let Some(entered) = node::enter(&client, &row, session_id, inner.sessions.epoch()).await? else {
             return Err(away("this node is revoked", true));
-        }
+        };
         self.drives_said(&client, node_id, &hello.region, &hello.drives).await?;
         let admitted = inner
             .sessions
@@ -116,7 +116,7 @@ impl Authority {
             cache_reset: replay.is_none(),
             config: Some(config::snapshot(inner, &client, now_ms()).await?),
             history_lost,
-            settled_to: Bytes::new(),
+            settled_to: entered.settled_to.map(|to| Bytes::copy_from_slice(to.as_bytes())).unwrap_or_default(),
         };
         inner.metrics.session_starts.inc();
         tracing::info!(node = %hello.node_name, %node_id, cache_reset = welcome.cache_reset, "a node has joined");
@@ -172,8 +172,8 @@ impl Authority {
     ) -> Result<(), StoreError> {
         let inner = &self.inner;
         let _order = inner.configuration.lock().await;
-        let before: std::collections::HashMap<u32, u64> =
-            backend::all(client).await?.into_iter().map(|row| (row.id, row.revision)).collect();
+        let before: std::collections::HashMap<u32, (u64, String)> =
+            backend::all(client).await?.into_iter().map(|row| (row.id, (row.revision, row.state))).collect();
         let mut changed = Vec::new();
         for drive in drives.iter().take(DRIVES_MAX) {
             let Ok(drive_id) = Uuid::from_slice(&drive.drive_id) else { continue };
@@ -187,8 +187,13 @@ impl Authority {
                 free_bytes: drive.free_bytes,
             };
             let row = backend::upsert_drive(client, &said).await?;
-            if before.get(&row.id) != Some(&row.revision) {
+            let (revision, state) = before.get(&row.id).map_or((0, ""), |(revision, state)| (*revision, state));
+            if revision != row.revision {
                 changed.push(config::of_backend(&row));
+            }
+            if row.state == "active" && !matches!(state, "" | "active") {
+                let revived = job::revive(client, row.id).await?;
+                tracing::info!(backend = row.id, label = row.label, was = state, revived, "a drive is back");
             }
         }
         if !changed.is_empty() {

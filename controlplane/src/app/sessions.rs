@@ -219,6 +219,13 @@ impl Sessions {
         self.hub.lock().sessions.get(&id).is_some_and(|session| session.queue.is_some())
     }
 
+    /// Whose session this is, while it is connected.
+    #[must_use]
+    pub fn node_of(&self, id: Uuid) -> Option<Uuid> {
+        let hub = self.hub.lock();
+        hub.sessions.get(&id).filter(|session| session.queue.is_some()).map(|session| session.node_id)
+    }
+
     /// Grants a lease within the confirmed term, unless the node is late with its acknowledgements.
     pub fn renew(&self, id: Uuid, nonce: u64) -> bool {
         let mut hub = self.hub.lock();

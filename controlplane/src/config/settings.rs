@@ -32,6 +32,7 @@ impl Config {
             regions,
             holder: self.holder.clone().unwrap_or_else(host_name),
             lease_ms: self.lease_ms,
+            delete_delay_ms: self.delete_delay_ms,
             dev: self.dev,
         })
     }

@@ -12,6 +12,9 @@ use super::ready::admin_tls;
 use super::{DataDir, DevError, DevOptions};
 use crate::config::write_owner_only;
 
+/// Space comes back while one looks; nobody reads for minutes here.
+const DELETE_DELAY_MS: i64 = 10_000;
+
 /// Writes `run/controlplane.toml`; the database's address goes to a file of its own, as it may hold a password.
 pub(super) fn controlplane(
     directory: &DataDir,
@@ -35,6 +38,7 @@ pub(super) fn controlplane(
     set("root_credentials_file", path(&directory.path("root-credentials.json")));
     set("region", text(&options.region));
     set("dev", Value::Boolean(true));
+    set("delete_delay_ms", Value::Integer(DELETE_DELAY_MS));
     set("dataplane_ops_addr", text(addresses.ops));
     set("log", text(&options.log));
     write(directory, "controlplane", &table)

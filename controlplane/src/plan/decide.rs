@@ -374,6 +374,7 @@ impl<'a> Item<'a> {
             copy.source_when.as_ref(),
         )?;
         if let Some(written) = &copy.part {
+            written.blob.iter().for_each(|blob| self.writes.repair_if_thin(blob));
             return Ok(self.keep_part(upload_id, Part { number: copy.number, ..written.clone() }));
         }
         // The whole source by reference: only one blob can be a part.

@@ -29,7 +29,7 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
             text(&put.etag)?;
             size(put.size)?;
             meta(put.meta.as_ref())?;
-            manifest(put.manifest.as_ref(), put.size)?;
+            manifest(put.manifest.as_ref(), put.size, op_id)?;
         }
         Op::Delete(_) | Op::AbortUpload(_) | Op::DeleteBucket(_) => {}
         Op::Copy(copy) => {
@@ -40,7 +40,7 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
             }
         }
         Op::CreateUpload(create) => meta(create.meta.as_ref())?,
-        Op::PutPart(put) => part(put.part.as_ref())?,
+        Op::PutPart(put) => part(put.part.as_ref(), op_id)?,
         Op::CopyPart(copy) => {
             key(&copy.source_key)?;
             part_number(copy.number)?;
@@ -48,7 +48,7 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
                 return Err(malformed("a number is out of range"));
             }
             if copy.part.is_some() {
-                part(copy.part.as_ref())?;
+                part(copy.part.as_ref(), op_id)?;
             }
         }
         Op::CompleteUpload(complete)
@@ -110,16 +110,16 @@ fn part_number(number: u32) -> Result<(), Refused> {
     Err(refuse(Refusal::InvalidRequest, "a part number is 1 to 10,000"))
 }
 
-fn part(part: Option<&Part>) -> Result<(), Refused> {
+fn part(part: Option<&Part>, op_id: OpId) -> Result<(), Refused> {
     let Some(part) = part else { return Err(malformed("a part without its description")) };
     part_number(part.number)?;
     if part.md5.len() != 16 || part.encoded_len() > ROW_BLOB_BYTES_MAX {
         return Err(malformed("a part out of bounds"));
     }
-    part.blob.as_ref().map_or(Ok(()), blob)
+    part.blob.as_ref().map_or(Ok(()), |written| blob(written, op_id))
 }
 
-fn manifest(manifest: Option<&Manifest>, object_bytes: u64) -> Result<(), Refused> {
+fn manifest(manifest: Option<&Manifest>, object_bytes: u64, op_id: OpId) -> Result<(), Refused> {
     let Some(manifest) = manifest else {
         return if object_bytes == 0 { Ok(()) } else { Err(malformed("an object without a manifest")) };
     };
@@ -128,17 +128,17 @@ fn manifest(manifest: Option<&Manifest>, object_bytes: u64) -> Result<(), Refuse
     }
     let mut bytes = 0u64;
     for blob_ in manifest.parts.iter().filter_map(|part| part.blob.as_ref()) {
-        blob(blob_)?;
+        blob(blob_, op_id)?;
         bytes += blob_.size;
     }
     if bytes == object_bytes { Ok(()) } else { Err(malformed("the manifest's bytes are not the object's")) }
 }
 
-fn blob(blob: &Blob) -> Result<(), Refused> {
+/// The reaper asks by a blob's name whether its mutation was committed, so the two are one.
+fn blob(blob: &Blob, op_id: OpId) -> Result<(), Refused> {
     size(blob.size)?;
-    if OpId::from_wire(&blob.op_id).is_none() {
-        Err(malformed("a blob's name is not a UUIDv7"))
-    } else {
-        Ok(())
+    if blob.op_id != op_id.0.as_slice() {
+        return Err(malformed("a blob's name is not the op id of the mutation that commits it"));
     }
+    Ok(())
 }

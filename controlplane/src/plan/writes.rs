@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use holdfast_common::wire;
-use prost::Message as _;
 use uuid::Uuid;
 
+use crate::plan::redundancy;
 use crate::store::bucket::BucketRow;
 use crate::store::changelog::Kind;
 use crate::store::head::HeadRow;
@@ -45,7 +45,8 @@ pub struct Writes {
     pub pages: Vec<(Uuid, i32, wire::ManifestPage)>,
     pub buckets: Vec<BucketRow>,
     pub buckets_gone: Vec<u64>,
-    pub repairs: Vec<wire::Blob>,
+    /// Blobs, and which of their fragments are missing (bit i: fragment i).
+    pub repairs: Vec<(wire::Blob, u64)>,
     pub changes: Vec<ChangeRow>,
 }
 
@@ -68,9 +69,9 @@ impl Writes {
 
     /// Notes the repair of a blob that was committed with fewer than all of its fragments.
     pub fn repair_if_thin(&mut self, blob: &wire::Blob) {
-        let Some(coding) = &blob.coding else { return };
-        if blob.proven.count_ones() < coding.data + coding.parity {
-            self.repairs.push(blob.clone());
+        let missing = redundancy::unproven(blob);
+        if missing != 0 {
+            self.repairs.push((blob.clone(), missing));
         }
     }
 
@@ -121,10 +122,4 @@ pub fn counted(references: &[Reference]) -> (Vec<Uuid>, Vec<i64>) {
         *counts.entry(reference.op_id).or_default() += 1;
     }
     counts.into_iter().unzip()
-}
-
-/// The encoded blob, as `freed` and `job` keep it.
-#[must_use]
-pub fn encoded(blob: &wire::Blob) -> Vec<u8> {
-    blob.encode_to_vec()
 }

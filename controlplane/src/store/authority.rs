@@ -1,6 +1,8 @@
 //! `authority` and `term`: leadership of the shard as a row, and how far each ended epoch came.
 
-use super::{Client, StoreError, signed, unsigned};
+use uuid::Uuid;
+
+use super::{Client, StoreError, Transaction, signed, unsigned};
 
 /// Today's only shard; wire and schema carry it.
 pub const SHARD: i32 = 0;
@@ -45,6 +47,16 @@ pub async fn take(
         )
         .await?;
     Ok(Some(taken))
+}
+
+/// Holds the epoch for the rest of a transaction, as commits do: no other leader can take over before its end. Returns
+/// `trimmed_before` (op ids below it may have been trimmed from the changelog); `None`: another leads.
+pub async fn fence(work: &Transaction<'_>, epoch: u64) -> Result<Option<Uuid>, StoreError> {
+    let statement = work
+        .prepare_cached("SELECT trimmed_before FROM authority WHERE shard = $1 AND epoch = $2 FOR SHARE")
+        .await?;
+    let row = work.query_opt(&statement, &[&SHARD, &signed(epoch)]).await?;
+    Ok(row.map(|row| row.get(0)))
 }
 
 /// Prolongs the term; false when another took over.

@@ -48,6 +48,12 @@ pub async fn all(client: &Client) -> Result<Vec<BackendRow>, StoreError> {
     Ok(rows.iter().map(read).collect())
 }
 
+/// Backends of a node, whatever their state.
+pub async fn of_node(client: &Client, node_id: Uuid) -> Result<Vec<i32>, StoreError> {
+    let statement = client.prepare_cached("SELECT id FROM backend WHERE node_id = $1").await?;
+    Ok(client.query(&statement, &[&node_id]).await?.iter().map(|row| row.get(0)).collect())
+}
+
 /// What a node says of one of its drives.
 #[derive(Clone, Debug)]
 pub struct DriveSaid {

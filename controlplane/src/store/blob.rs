@@ -1,4 +1,4 @@
-//! `blob` and `freed`: how often shared bytes are referenced, and which bytes nobody references any more.
+//! `blob`: how often shared bytes are referenced.
 
 /// Counts further references: `$1` names, `$2` how many more. A name without a row had one.
 pub const SHARE: &str = "INSERT INTO blob AS b (op_id, refs)
@@ -12,8 +12,3 @@ pub const DROP: &str = "UPDATE blob b SET refs = b.refs - i.fewer
 
 /// Forgets counters that reached nothing.
 pub const FORGET: &str = "DELETE FROM blob WHERE op_id = ANY($1) AND refs <= 0";
-
-/// Hands bytes to the reaper: `$1` op ids, `$2` encoded blobs, `$3` sequence, `$4` unix milliseconds.
-pub const FREE: &str = "INSERT INTO freed (op_id, seq, blob, freed_ms)
-     SELECT i.op_id, $3, i.blob, $4 FROM UNNEST($1::uuid[], $2::bytea[]) AS i(op_id, blob)
-     ON CONFLICT (op_id) DO NOTHING";

@@ -1,9 +1,11 @@
 //! `changelog`: one row per op id that was committed, with the answer that was given; seven days of it.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Client, StoreError, signed, unsigned};
+use super::{Client, StoreError, Transaction, signed, unsigned};
 use crate::limits::{CHANGELOG_DAYS_AHEAD, DAY_MS, OP_AGE_MS_MAX};
 use crate::store::authority::SHARD;
 
@@ -34,6 +36,27 @@ pub const RECORDED: &str = "SELECT op_id, kind, outcome FROM changelog WHERE op_
 
 pub const INSERT: &str = "INSERT INTO changelog (op_id, seq, epoch, bucket_id, key, kind, outcome)
      SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::smallint[], $7::bytea[])";
+
+/// Writes `abandoned` for those op ids that have no row: from then on they can never be committed. A commit that is under
+/// way with one of them is waited for, and the first insert wins. They are no commits and have no place in the order of
+/// those: their sequence is 0, which no replay asks for. Returns how many were written.
+pub async fn abandon(work: &Transaction<'_>, op_ids: &[Uuid], epoch: u64) -> Result<u64, StoreError> {
+    let statement = work
+        .prepare_cached(
+            "INSERT INTO changelog (op_id, seq, epoch, bucket_id, key, kind, outcome)
+             SELECT i.op_id, 0, $2, 0, '', $3, '' FROM UNNEST($1::uuid[]) AS i(op_id)
+             ON CONFLICT (op_id) DO NOTHING",
+        )
+        .await?;
+    Ok(work.execute(&statement, &[&op_ids, &signed(epoch), &(Kind::Abandoned as i16)]).await?)
+}
+
+/// What these op ids came to; those without a row are absent.
+pub async fn kinds(work: &Transaction<'_>, op_ids: &[Uuid]) -> Result<HashMap<Uuid, i16>, StoreError> {
+    let statement = work.prepare_cached("SELECT op_id, kind FROM changelog WHERE op_id = ANY($1)").await?;
+    let rows = work.query(&statement, &[&op_ids]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
 
 /// A key that changed after a node's watermark.
 #[derive(Clone, Debug)]
@@ -130,9 +153,11 @@ fn make_partition(day: u64) -> String {
 
 fn drop_partition(day: u64) -> String {
     format!(
-        "UPDATE authority SET trimmed_seq = greatest(trimmed_seq, coalesce((SELECT max(seq) FROM changelog_d{day}), 0))
+        "UPDATE authority SET trimmed_seq = greatest(trimmed_seq, coalesce((SELECT max(seq) FROM changelog_d{day}), 0)),
+                 trimmed_before = greatest(trimmed_before, '{}')
              WHERE shard = {SHARD};
-         DROP TABLE changelog_d{day};"
+         DROP TABLE changelog_d{day};",
+        day_bound(day + 1)
     )
 }
 
@@ -140,7 +165,8 @@ fn trim_default(before_day: u64) -> String {
     let bound = day_bound(before_day);
     format!(
         "UPDATE authority SET trimmed_seq = greatest(trimmed_seq,
-                 (SELECT max(seq) FROM changelog_default WHERE op_id < '{bound}'))
+                 (SELECT max(seq) FROM changelog_default WHERE op_id < '{bound}')),
+                 trimmed_before = greatest(trimmed_before, '{bound}')
              WHERE shard = {SHARD} AND EXISTS (SELECT 1 FROM changelog_default WHERE op_id < '{bound}');
          DELETE FROM changelog_default WHERE op_id < '{bound}';"
     )

@@ -3,14 +3,18 @@
 use holdfast_common::wire;
 use uuid::Uuid;
 
-use super::{Client, StoreError};
+use super::{Client, StoreError, Transaction};
 use crate::store::head::decode;
 
 pub const INSERT: &str = "INSERT INTO manifest_page (pages_of, page, parts)
      SELECT * FROM UNNEST($1::uuid[], $2::integer[], $3::bytea[])";
 
-/// Removes the pages of dead manifests and returns what stood in them.
-pub const TAKE: &str = "DELETE FROM manifest_page WHERE pages_of = ANY($1) RETURNING parts";
+/// Removes the pages of dead manifests and returns them.
+pub async fn take(work: &Transaction<'_>, pages_of: &[Uuid]) -> Result<Vec<wire::ManifestPage>, StoreError> {
+    let text = "DELETE FROM manifest_page WHERE pages_of = ANY($1) RETURNING parts";
+    let rows = work.query(text, &[&pages_of]).await?;
+    rows.iter().map(|row| decode(row.get(0), "manifest_page.parts")).collect()
+}
 
 pub async fn page(
     client: &Client,

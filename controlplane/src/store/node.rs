@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Client, StoreError, ms, signed, unsigned};
+use super::{Client, StoreError, Transaction, ms, signed, unsigned};
 use crate::store::authority::SHARD;
 
 #[derive(Clone, Debug)]
@@ -14,24 +14,31 @@ pub struct NodeRow {
     pub last_seen_ms: u64,
 }
 
-/// Registers the node and its session, and ends its earlier ones. False: the node is revoked.
+/// What is on record of a node that enters.
+#[derive(Clone, Copy, Debug)]
+pub struct Entered {
+    /// Its op ids below this have been settled.
+    pub settled_to: Option<Uuid>,
+}
+
+/// Registers the node and its session, and ends its earlier ones. `None`: the node is revoked.
 pub async fn enter(
     client: &Client,
     node: &NodeRow,
     session_id: Uuid,
     epoch: u64,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Entered>, StoreError> {
     let row = client
         .query_one(
             "INSERT INTO node (node_id, name, region, build) VALUES ($1, $2, $3, $4)
              ON CONFLICT (node_id) DO UPDATE SET name = excluded.name, region = excluded.region,
                  build = excluded.build, last_seen = clock_timestamp()
-             RETURNING revoked_at IS NULL",
+             RETURNING revoked_at IS NULL, settled_to",
             &[&node.node_id, &node.name, &node.region, &node.build],
         )
         .await?;
     if !row.get::<_, bool>(0) {
-        return Ok(false);
+        return Ok(None);
     }
     client
         .execute(
@@ -45,7 +52,17 @@ pub async fn enter(
             &[&session_id, &node.node_id, &SHARD, &signed(epoch)],
         )
         .await?;
-    Ok(true)
+    Ok(Some(Entered { settled_to: row.get(1) }))
+}
+
+/// Remembers how far the node's op ids are settled; never goes back.
+pub async fn settled(work: &Transaction<'_>, node_id: Uuid, settled_to: Uuid) -> Result<(), StoreError> {
+    work.execute(
+        "UPDATE node SET settled_to = greatest(settled_to, $2) WHERE node_id = $1",
+        &[&node_id, &settled_to],
+    )
+    .await?;
+    Ok(())
 }
 
 pub async fn leave(client: &Client, session_id: Uuid) -> Result<(), StoreError> {

@@ -10,4 +10,6 @@ mod multipart;
 mod node;
 mod rig;
 mod sessions;
+mod settle;
 mod throughput;
+mod work;

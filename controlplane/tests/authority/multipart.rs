@@ -10,7 +10,7 @@ const MIB5: u64 = 5 << 20;
 
 fn part(number: u32, size: u64) -> wire::Part {
     let md5 = Bytes::from(vec![u8::try_from(number % 250).expect("fits"); 16]);
-    wire::Part { number, blob: Some(blob(size)), md5, ..Default::default() }
+    wire::Part { number, blob: Some(blob(&Bytes::new(), size)), md5, ..Default::default() }
 }
 
 fn etag(number: u32) -> String {
@@ -25,8 +25,11 @@ async fn upload(node: &Node, bucket: u64, key: &str) -> String {
     node.commit(mutation(bucket, key, Op::CreateUpload(create))).await.expect("an upload").upload_id
 }
 
-fn put_part(bucket: u64, key: &str, upload_id: &str, part: wire::Part) -> wire::Mutation {
-    mutation(bucket, key, Op::PutPart(wire::PutPart { upload_id: upload_id.into(), part: Some(part) }))
+fn put_part(bucket: u64, key: &str, upload_id: &str, mut part: wire::Part) -> wire::Mutation {
+    let mut put = mutation(bucket, key, Op::PutPart(wire::PutPart::default()));
+    part.blob.as_mut().expect("a blob").op_id = put.op_id.clone();
+    put.op = Some(Op::PutPart(wire::PutPart { upload_id: upload_id.into(), part: Some(part) }));
+    put
 }
 
 fn complete(bucket: u64, key: &str, upload_id: &str, numbers: &[u32]) -> wire::Mutation {
@@ -116,10 +119,38 @@ async fn many_parts_stand_in_pages_which_copies_share() {
     node.commit(delete(bucket, "k")).await.expect("deletes");
     assert_eq!((db.count("freed").await, db.count("manifest_page").await), (0, 3));
     node.commit(delete(bucket, "copy")).await.expect("deletes");
-    assert_eq!(
-        (db.count("freed").await, db.count("manifest_page").await, db.count("blob").await),
-        (600, 0, 0)
-    );
+    // The pages go when their time has come, and then the blobs in them are free.
+    db.until_count("manifest_page", 0).await;
+    assert_eq!((db.count("freed").await, db.count("blob").await), (600, 0));
+}
+
+#[tokio::test]
+async fn a_reader_of_a_long_manifest_reads_on_when_it_is_overwritten() {
+    let db = Db::fresh().await;
+    let running = db.start_with_delay(3_600_000).await;
+    let node = Node::join(running.grpc_addr).await;
+    let bucket = node.bucket("b").await;
+    let id = upload(&node, bucket, "k").await;
+    let items = (1..=20).map(|number| put_part(bucket, "k", &id, part(number, MIB5))).collect();
+    for wait in node.send(items) {
+        outcome(wait.await.expect("an answer")).expect("a part");
+    }
+    let numbers: Vec<u32> = (1..=20).collect();
+    let record =
+        node.commit(complete(bucket, "k", &id, &numbers)).await.expect("completes").record.expect("a record");
+    let pages_of = record.manifest.expect("a manifest").pages_of;
+    node.put(bucket, "k", "over").await.expect("overwrites");
+    let page = || Ask::ManifestPage(wire::ManifestPageQuery { pages_of: pages_of.clone(), page: 0 });
+    let due = "SELECT (extract(epoch FROM not_before) * 1e6)::bigint FROM freed WHERE pages";
+    let before = db.number(due).await;
+    let Answer::ManifestPage(found) = node.query(page()).await else { panic!("the page is gone") };
+    assert_eq!(found.parts.len(), 20);
+    assert!(db.number(due).await > before, "whoever reads on is waited for");
+    // Its time comes, twice for all we know: the blobs are freed once, for another delay.
+    db.client().await.batch_execute("UPDATE freed SET not_before = '-infinity'").await.expect("time passes");
+    db.until_count("manifest_page", 0).await;
+    assert_eq!(db.count("freed WHERE not_before > clock_timestamp() + interval '50 minutes'").await, 20);
+    assert!(matches!(node.query(page()).await, Answer::Refused(_)));
 }
 
 #[tokio::test]

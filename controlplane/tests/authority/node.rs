@@ -9,7 +9,8 @@ use bytes::Bytes;
 use holdfast_common::id::OpId;
 use holdfast_common::wire::node_client::NodeClient;
 use holdfast_common::wire::{
-    self, mutation::Op, mutation_result::Outcome, query::Query as Ask, session_down, session_up,
+    self, mutation::Op, mutation_result::Outcome, query::Query as Ask, session_down, session_up, work_answer,
+    work_request,
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +31,7 @@ pub(crate) struct Node {
     results: Replies<Bytes, wire::MutationResult>,
     answers: Replies<u64, wire::Answer>,
     next_query: AtomicU64,
+    client: NodeClient<tonic::transport::Channel>,
 }
 
 pub(crate) fn hello() -> wire::Hello {
@@ -92,6 +94,7 @@ impl Node {
             results: Arc::default(),
             answers: Arc::default(),
             next_query: AtomicU64::new(1),
+            client,
         };
         let results = node.results.clone();
         tokio::spawn(async move {
@@ -237,6 +240,22 @@ impl Node {
         }
     }
 
+    /// Asks for or about background work.
+    pub(crate) async fn work(&self, what: work_request::What) -> work_answer::What {
+        let session_id = self.welcome.session_id.clone();
+        let request = wire::WorkRequest { session_id, what: Some(what) };
+        let answer = self.client.clone().work(request).await.expect("an answer").into_inner();
+        answer.what.expect("an answer about something")
+    }
+
+    /// The id of an ordered list of backends.
+    pub(crate) async fn placement(&self, backends: Vec<u32>) -> u32 {
+        match self.query(Ask::Placement(wire::PlacementQuery { backends })).await {
+            wire::answer::Answer::Placement(placement) => placement.placement_id,
+            other => panic!("not a placement: {other:?}"),
+        }
+    }
+
     pub(crate) async fn bucket(&self, name: &str) -> u64 {
         let create = Op::CreateBucket(wire::CreateBucket { name: name.into(), region: "us-east-1".into() });
         self.commit(mutation(0, "", create)).await.expect("a bucket").bucket_id
@@ -281,9 +300,9 @@ pub(crate) fn mutation(bucket: u64, key: &str, op_: Op) -> wire::Mutation {
     }
 }
 
-pub(crate) fn blob(size: u64) -> wire::Blob {
+pub(crate) fn blob(op_id: &Bytes, size: u64) -> wire::Blob {
     wire::Blob {
-        op_id: op().to_wire(),
+        op_id: op_id.clone(),
         size,
         coding: Some(wire::Coding { scheme: 2, data: 2, parity: 2, piece_bytes: 262_144 }),
         placement_id: 1,
@@ -293,7 +312,13 @@ pub(crate) fn blob(size: u64) -> wire::Blob {
 }
 
 pub(crate) fn put(bucket: u64, key: &str, etag: &str) -> wire::Mutation {
-    let part = wire::Part { blob: Some(blob(100)), md5: Bytes::from_static(&[1; 16]), ..Default::default() };
+    put_as(op(), bucket, key, etag)
+}
+
+/// The same under a given op id.
+pub(crate) fn put_as(op_id: OpId, bucket: u64, key: &str, etag: &str) -> wire::Mutation {
+    let op_id = op_id.to_wire();
+    let part = wire::Part { blob: Some(blob(&op_id, 100)), md5: Bytes::from_static(&[1; 16]), ..Default::default() };
     let put = wire::PutObject {
         size: 100,
         etag: etag.into(),
@@ -301,7 +326,7 @@ pub(crate) fn put(bucket: u64, key: &str, etag: &str) -> wire::Mutation {
         meta: Some(wire::ObjectMeta { content_type: "text/plain".into(), ..Default::default() }),
         ..Default::default()
     };
-    mutation(bucket, key, Op::Put(put))
+    wire::Mutation { op_id, ..mutation(bucket, key, Op::Put(put)) }
 }
 
 pub(crate) fn put_when(bucket: u64, key: &str, etag: &str, when: wire::Precondition) -> wire::Mutation {

@@ -122,8 +122,31 @@ impl Db {
             regions: vec!["us-east-1".into()],
             holder: String::new(),
             lease_ms: LEASE_MS,
+            delete_delay_ms: 0,
             dev,
         }
+    }
+
+    /// With a delay before what was freed is deleted; [`Self::start`] has none.
+    pub(crate) async fn start_with_delay(&self, delete_delay_ms: u64) -> Running {
+        let settings = Settings { delete_delay_ms, ..self.settings(true) };
+        server::start(settings).await.expect("the authority starts")
+    }
+
+    /// One number.
+    pub(crate) async fn number(&self, text: &str) -> i64 {
+        self.client().await.query_one(text, &[]).await.expect("a row").get(0)
+    }
+
+    /// Waits until a table has this many rows: for what tasks do by themselves.
+    pub(crate) async fn until_count(&self, table: &str, rows: i64) {
+        for _ in 0..400 {
+            if self.count(table).await == rows {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{table} has {} rows, not {rows}", self.count(table).await);
     }
 
     pub(crate) async fn start(&self) -> Running {

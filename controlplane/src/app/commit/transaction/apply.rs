@@ -6,9 +6,9 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::app::commit::transaction::Failure;
-use crate::plan::writes::{Reference, Writes, counted, encoded, page_references};
-use crate::store::head::decode;
-use crate::store::{Client, blob, bucket, changelog, head, job, manifest_page, signed, upload};
+use crate::app::references;
+use crate::plan::writes::{ChangeRow, Reference, Writes};
+use crate::store::{Client, blob, bucket, changelog, freed, head, job, manifest_page, signed, upload};
 
 /// What all rows of a batch share.
 #[derive(Clone, Copy)]
@@ -17,6 +17,7 @@ pub(super) struct Context {
     /// Stamped on what is freed: the batch's first.
     pub(super) seq: u64,
     pub(super) now_ms: u64,
+    pub(super) delete_delay_ms: u64,
 }
 
 /// Columns that live until the statements have been answered.
@@ -65,19 +66,36 @@ pub(super) async fn all(client: &Client, mut writes: Writes, context: Context) -
         share(client, &writes).await?;
     }
     let dropped = std::mem::take(&mut writes.dropped);
-    let freed = dead(client, dropped).await?;
+    let gone = references::drop_all(client, dropped).await?;
     let mut statements = Statements::default();
     objects(&mut statements, &writes);
     uploads(&mut statements, &writes, context);
     buckets(&mut statements, &writes);
-    if !freed.is_empty() {
-        let (names, blobs): (Vec<Uuid>, Vec<Vec<u8>>) = freed.into_iter().unzip();
-        let (seq, now_ms) = (signed(context.seq), signed(context.now_ms));
-        statements.add(blob::FREE, vec![Box::new(names), Box::new(blobs), Box::new(seq), Box::new(now_ms)]);
+    if !gone.is_empty() {
+        free(&mut statements, &gone, context);
     }
     repairs(&mut statements, &writes, context);
     changes(&mut statements, &writes, context);
     statements.send(client, Some("COMMIT")).await
+}
+
+fn free(statements: &mut Statements, gone: &[Reference], context: Context) {
+    let (names, blobs, placements, pages) = freed::columns(gone);
+    statements.add(job::FORGET, vec![Box::new(names.clone())]);
+    let (seq, now_ms) = (signed(context.seq), signed(context.now_ms));
+    let delay_ms = signed(context.delete_delay_ms) as f64;
+    statements.add(
+        freed::FREE,
+        vec![
+            Box::new(names),
+            Box::new(blobs),
+            Box::new(placements),
+            Box::new(pages),
+            Box::new(seq),
+            Box::new(now_ms),
+            Box::new(delay_ms),
+        ],
+    );
 }
 
 async fn share(client: &Client, writes: &Writes) -> Result<(), Failure> {
@@ -87,39 +105,6 @@ async fn share(client: &Client, writes: &Writes) -> Result<(), Failure> {
     let mut statements = Statements::default();
     statements.add(blob::SHARE, vec![Box::new(names), Box::new(more)]);
     statements.send(client, None).await
-}
-
-/// Takes references away; returns the blobs that have none left. Pages of a dead manifest are opened, and what stands
-/// in them loses a reference in turn.
-async fn dead(client: &Client, dropped: Vec<Reference>) -> Result<Vec<(Uuid, Vec<u8>)>, Failure> {
-    let mut freed = Vec::new();
-    let mut next = dropped;
-    while !next.is_empty() {
-        let (names, fewer) = counted(&next);
-        let drop = client.prepare_cached(blob::DROP).await?;
-        let left = client.query(&drop, &[&names, &fewer]).await?;
-        let left: std::collections::HashMap<Uuid, i64> =
-            left.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let mut gone: std::collections::HashMap<Uuid, Reference> = next
-            .into_iter()
-            .filter(|reference| left.get(&reference.op_id).is_none_or(|refs| *refs <= 0))
-            .map(|reference| (reference.op_id, reference))
-            .collect();
-        let counters: Vec<Uuid> = gone.keys().filter(|name| left.contains_key(name)).copied().collect();
-        if !counters.is_empty() {
-            client.execute(blob::FORGET, &[&counters]).await?;
-        }
-        let pages: Vec<Uuid> =
-            gone.values().filter(|gone| gone.blob.is_none()).map(|gone| gone.op_id).collect();
-        freed.extend(gone.drain().filter_map(|(name, gone)| Some((name, encoded(&gone.blob?)))));
-        next = Vec::new();
-        if !pages.is_empty() {
-            for row in client.query(manifest_page::TAKE, &[&pages]).await? {
-                next.extend(page_references(&decode(row.get(0), "manifest_page.parts")?));
-            }
-        }
-    }
-    Ok(freed)
 }
 
 fn objects(statements: &mut Statements, writes: &Writes) {
@@ -218,24 +203,28 @@ fn repairs(statements: &mut Statements, writes: &Writes, context: Context) {
     if writes.repairs.is_empty() {
         return;
     }
-    let subjects: Vec<Uuid> = writes
-        .repairs
-        .iter()
-        .map(|blob| Uuid::from_slice(&blob.op_id).expect("validated: a UUIDv7"))
-        .collect();
-    let payloads: Vec<Vec<u8>> = writes.repairs.iter().map(encoded).collect();
+    let (names, blobs, missing, slacks, placements) = job::columns(&writes.repairs);
     let now_ms = signed(context.now_ms);
     statements.add(
         job::INSERT_REPAIR,
-        vec![Box::new(subjects.clone()), Box::new(subjects), Box::new(payloads), Box::new(now_ms)],
+        vec![
+            Box::new(names),
+            Box::new(blobs),
+            Box::new(missing),
+            Box::new(slacks),
+            Box::new(placements),
+            Box::new(now_ms),
+        ],
     );
 }
 
 fn changes(statements: &mut Statements, writes: &Writes, context: Context) {
-    let rows = &writes.changes;
-    if rows.is_empty() {
+    if writes.changes.is_empty() {
         return;
     }
+    // In order of op id, as the reaper inserts: the two may wait for each other's rows, but never in a circle.
+    let mut rows: Vec<&ChangeRow> = writes.changes.iter().collect();
+    rows.sort_unstable_by_key(|row| row.op_id);
     statements.add(
         changelog::INSERT,
         vec![
