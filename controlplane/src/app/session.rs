@@ -116,7 +116,10 @@ impl Authority {
             cache_reset: replay.is_none(),
             config: Some(config::snapshot(inner, &client, now_ms()).await?),
             history_lost,
-            settled_to: entered.settled_to.map(|to| Bytes::copy_from_slice(to.as_bytes())).unwrap_or_default(),
+            settled_to: entered
+                .settled_to
+                .map(|to| Bytes::copy_from_slice(to.as_bytes()))
+                .unwrap_or_default(),
         };
         inner.metrics.session_starts.inc();
         tracing::info!(node = %hello.node_name, %node_id, cache_reset = welcome.cache_reset, "a node has joined");
@@ -187,7 +190,8 @@ impl Authority {
                 free_bytes: drive.free_bytes,
             };
             let row = backend::upsert_drive(client, &said).await?;
-            let (revision, state) = before.get(&row.id).map_or((0, ""), |(revision, state)| (*revision, state));
+            let (revision, state) =
+                before.get(&row.id).map_or((0, ""), |(revision, state)| (*revision, state));
             if revision != row.revision {
                 changed.push(config::of_backend(&row));
             }

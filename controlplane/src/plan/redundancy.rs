@@ -40,7 +40,10 @@ mod tests {
 
     #[test]
     fn bits_and_bounds() {
-        assert_eq!((all(&blob(4, 2, 0)), all(&blob(60, 4, 0)), all(&Blob::default())), (0b11_1111, u64::MAX, 0));
+        assert_eq!(
+            (all(&blob(4, 2, 0)), all(&blob(60, 4, 0)), all(&Blob::default())),
+            (0b11_1111, u64::MAX, 0)
+        );
         assert_eq!(unproven(&blob(4, 2, 0b10_1111)), 0b01_0000);
         assert_eq!((slack(&blob(4, 2, 0), 0b01_0000), slack(&blob(4, 2, 0), 0b111)), (1, -1));
         assert_eq!(slack(&blob(u32::MAX, u32::MAX, 0), u64::MAX), 0);

@@ -88,11 +88,7 @@ pub async fn lease(
 }
 
 /// Every fragment of these is gone, says the node that had them leased. Returns how many rows went.
-pub async fn deleted(
-    work: &Transaction<'_>,
-    node_id: Uuid,
-    op_ids: &[Uuid],
-) -> Result<u64, StoreError> {
+pub async fn deleted(work: &Transaction<'_>, node_id: Uuid, op_ids: &[Uuid]) -> Result<u64, StoreError> {
     let text = "DELETE FROM freed WHERE op_id = ANY($1) AND leased_to = $2 AND NOT pages";
     let statement = work.prepare_cached(text).await?;
     Ok(work.execute(&statement, &[&op_ids, &node_id]).await?)

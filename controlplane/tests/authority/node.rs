@@ -318,7 +318,8 @@ pub(crate) fn put(bucket: u64, key: &str, etag: &str) -> wire::Mutation {
 /// The same under a given op id.
 pub(crate) fn put_as(op_id: OpId, bucket: u64, key: &str, etag: &str) -> wire::Mutation {
     let op_id = op_id.to_wire();
-    let part = wire::Part { blob: Some(blob(&op_id, 100)), md5: Bytes::from_static(&[1; 16]), ..Default::default() };
+    let part =
+        wire::Part { blob: Some(blob(&op_id, 100)), md5: Bytes::from_static(&[1; 16]), ..Default::default() };
     let put = wire::PutObject {
         size: 100,
         etag: etag.into(),

@@ -95,7 +95,8 @@ async fn steps(
     }
     assert_disjoint(&writes);
     let seq = items.first().map_or(0, |(_, seq)| *seq);
-    apply::all(client, writes, apply::Context { epoch, seq, now_ms, delete_delay_ms: inner.delete_delay_ms }).await?;
+    apply::all(client, writes, apply::Context { epoch, seq, now_ms, delete_delay_ms: inner.delete_delay_ms })
+        .await?;
     Ok(settled)
 }
 

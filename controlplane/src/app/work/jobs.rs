@@ -119,8 +119,7 @@ pub(super) async fn report(
     }
     let repaired =
         if sorted.repaired.is_empty() { 0 } else { job::repaired(&work, node_id, &sorted.repaired).await? };
-    let lost =
-        if sorted.lost.is_empty() { vec![] } else { job::lost(&work, node_id, &sorted.lost).await? };
+    let lost = if sorted.lost.is_empty() { vec![] } else { job::lost(&work, node_id, &sorted.lost).await? };
     work.commit().await?;
     metrics.deletions.inc_by(deleted);
     metrics.repairs.inc_by(repaired);

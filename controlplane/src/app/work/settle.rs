@@ -60,7 +60,9 @@ pub(super) async fn settle(
     };
     let verdicts: Vec<Verdict> = op_ids.iter().map(verdict).collect();
     if abandoned > 0 {
-        work.execute(job::FORGET, &[&within_abandoned(&op_ids, &verdicts)]).await.map_err(StoreError::from)?;
+        work.execute(job::FORGET, &[&within_abandoned(&op_ids, &verdicts)])
+            .await
+            .map_err(StoreError::from)?;
     }
     if let Some(settled_to) = OpId::from_wire(&asked.settled_to) {
         node::settled(&work, node_id, settled_to.uuid()).await?;
