@@ -12,7 +12,7 @@ mod sweep;
 mod write;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
@@ -189,7 +189,7 @@ impl Known {
 }
 
 /// As the record on the drive says it.
-fn piece_coding(coding: Coding) -> PieceCoding {
+pub(crate) fn piece_coding(coding: Coding) -> PieceCoding {
     PieceCoding {
         scheme: match coding.scheme() {
             Scheme::Copies => PieceScheme::Copies,

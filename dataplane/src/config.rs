@@ -70,6 +70,14 @@ settings! {
     degraded_start: bool = false;
     /// Identity of the cluster the drives belong to, a UUID; absent: that of the drives, or a new one for empty drives.
     cluster_id: Option<uuid::Uuid> = None;
+    /// Bytes a second that all background work of the node (repair, drain, scrub) may read and write together.
+    background_bytes_per_second: usize = 64 << 20;
+    /// Seconds in which everything on every drive is re-read and verified, at 1 MB/s a drive at least.
+    scrub_period_seconds: usize = 14 * 24 * 3600;
+    /// Seconds between two searches for fragments whose commit never happened.
+    reap_period_seconds: usize = 60;
+    /// Seconds a drive may be away or failed before what it held counts as missing and is made again elsewhere.
+    drive_grace_seconds: usize = 15 * 60;
     /// CPU cores that serve, each a pinned thread; absent: every CPU this process may use.
     cores: Option<usize> = None;
     /// Connections each core accepts; more are told to come back later.

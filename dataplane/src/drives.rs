@@ -58,6 +58,17 @@ pub trait Drives: 'static {
         range: Range<u32>,
     ) -> impl Future<Output = Result<PieceRead, DriveError>>;
 
+    /// A whole piece from this very drive and attempt, verified: for proving that it is there.
+    ///
+    /// # Errors
+    /// `NotFound`, `Rotten`, `Io`.
+    fn read_here(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+    ) -> impl Future<Output = Result<PieceRead, DriveError>>;
+
     /// Forgets pieces `0..rows` of a fragment, durably. Works on a full drive; what is not there is no error.
     ///
     /// # Errors
@@ -142,6 +153,15 @@ impl<D: Drives> Drives for std::rc::Rc<D> {
         range: Range<u32>,
     ) -> impl Future<Output = Result<PieceRead, DriveError>> {
         (**self).read(backend, id, row, range)
+    }
+
+    fn read_here(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+    ) -> impl Future<Output = Result<PieceRead, DriveError>> {
+        (**self).read_here(backend, id, row)
     }
 
     fn delete(

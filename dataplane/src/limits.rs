@@ -282,3 +282,55 @@ pub const BODY_BUDGET_SMALL_BYTES_PER_CORE: u64 = 16 << 20;
 
 /// Reads' notes that wait for the agent; 1000 x ~200 B. What does not fit is found again.
 pub const AGENT_NOTES_MAX: usize = 1000;
+
+/// Fragments asked of a drive's index at a time.
+pub const AGENT_SURVEY_PAGE: usize = 512;
+
+/// Op ids settled in one request; the authority's bound as well.
+pub const AGENT_SETTLE_BATCH: usize = 1000;
+
+/// Abandoned blobs that a drive could not delete, remembered; beyond it the reaper waits for the drive.
+pub const AGENT_UNDELETED_MAX: usize = 10_000;
+
+/// Deletions under way at once: the drives' keepers gather them into shared writes and flushes.
+pub const AGENT_DELETES_AT_ONCE: usize = 64;
+
+/// Deletions leased at a time.
+pub const AGENT_DELETES_LEASED: u32 = 256;
+
+/// Repairs under way at once, each with one row in memory: 4 x 3 MiB, and flushes shared between them.
+pub const AGENT_REPAIRS_AT_ONCE: usize = 4;
+
+/// Repairs leased at a time: few, because a lease runs out.
+pub const AGENT_REPAIRS_LEASED: u32 = 32;
+
+/// Deficits told in one request.
+pub const AGENT_DEFICITS_BATCH: usize = 100;
+
+/// Time between two questions for work when there was none: one small unary call.
+pub const AGENT_POLL: Duration = Duration::from_secs(2);
+
+/// Pauses after failures, doubled each time.
+pub const AGENT_BACKOFF_MIN: Duration = Duration::from_millis(500);
+pub const AGENT_BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// Time between two audits while the drives stay the same. It costs one small read per blob.
+pub const AGENT_AUDIT_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// What reading one record's header costs the budget: a seek's worth of bytes.
+pub const AGENT_HEADER_COST_BYTES: u64 = 32 << 10;
+
+/// Deleted blobs remembered, so that a late repair job of one is no loss. 4096 x 16 B.
+pub const AGENT_DELETED_REMEMBERED: usize = 4096;
+
+/// How long a stopping core waits for the agent's loops; a step is a row or a page.
+pub const AGENT_STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// The least a drive is scrubbed with, bytes a second, whatever its size.
+pub const SCRUB_RATE_MIN: u64 = 1 << 20;
+
+/// What is verified between two looks at the clock.
+pub const SCRUB_STEP_BYTES: u64 = 1 << 20;
+
+/// The least that background work may be given, bytes a second.
+pub const BACKGROUND_RATE_MIN: usize = 1 << 20;

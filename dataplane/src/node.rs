@@ -9,6 +9,7 @@ mod metrics;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_common::id::{BackendId, DriveId};
 use holdfast_common::wire;
@@ -17,9 +18,11 @@ use holdfast_protocol::placement::{Class, Level, Rule, Spread};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::agent::{Agent, AgentSettings, Progress};
 use crate::blob::{Blobs, cpu_features};
 use crate::cache::{self, CacheReader, CacheWriter};
 use crate::config::Config;
+use crate::drives::drive::Drive;
 use crate::drives::{CoreDrives, DriveState, Engine, EngineConfig};
 use crate::env::{Core, Env, Settings};
 use crate::link::state::{NodeState, View};
@@ -49,6 +52,8 @@ pub struct Node {
     link: LinkHandle,
     link_stop: Mutex<Option<oneshot::Sender<()>>>,
     coder: CoderKind,
+    agent: AgentSettings,
+    progress: Arc<Progress>,
 }
 
 impl Node {
@@ -64,7 +69,8 @@ impl Node {
         let settings = Arc::new(settings(config, &identity));
         bind_drives(&state, &engine, &identity);
         let (stop, stopped) = oneshot::channel();
-        let link_config = link_config(config, &identity, &engine);
+        let progress = Arc::new(Progress::default());
+        let link_config = link_config(config, &identity, &engine, &progress);
         let (link, _thread) = link::start(link_config, state.clone(), stopped)
             .map_err(|error| format!("the control link's thread does not start: {error}; see `ulimit -u`"))?;
         let coder = holdfast_protocol::erasure::choose(cpu_features());
@@ -72,9 +78,20 @@ impl Node {
             tracing::warn!("{warning}");
         }
         let link_stop = Mutex::new(Some(stop));
-        let node =
-            Self { identity, settings, engine, state, cache_reader, cache_writer, link, link_stop, coder };
-        let node = Arc::new(node);
+        let agent = agent_settings(config, &identity);
+        let node = Arc::new(Self {
+            identity,
+            settings,
+            engine,
+            state,
+            cache_reader,
+            cache_writer,
+            link,
+            link_stop,
+            coder,
+            agent,
+            progress,
+        });
         metrics::register(&node);
         Ok(node)
     }
@@ -99,6 +116,15 @@ impl Node {
     #[must_use]
     pub fn host_id(&self) -> Arc<str> {
         self.identity.node_id.clone()
+    }
+
+    /// Background work, on the core whose drives these are.
+    fn start_agent<R: Rt>(&self, drives: &Rc<Rc<CoreDrives<R>>>, coders: &Rc<Coders>) -> Rc<Agent<Real<R>>> {
+        let (state, progress) = (self.state.clone(), self.progress.clone());
+        let (drives, coders) = (drives.clone(), coders.clone());
+        let agent = Agent::new(self.agent.clone(), state, drives, coders, self.link.clone(), progress);
+        agent.start();
+        agent
     }
 
     /// After the cores have ended.
@@ -136,12 +162,19 @@ thread_local! {
 impl<R: Rt> CoreSetup<R> for NodeSetup<R> {
     type Handler = Service<Real<R>>;
 
-    async fn build(&self, _core: &CoreConfig) -> std::io::Result<Self::Handler> {
+    async fn build(&self, core: &CoreConfig) -> std::io::Result<Self::Handler> {
         let node = &self.0;
         let drives = Rc::new(node.engine.core::<R>());
+        let coders = Rc::new(Coders::new(node.coder));
+        let agent = (core.index == 0).then(|| node.start_agent::<R>(&drives, &coders));
         let closing = Rc::clone(&*drives);
-        CLOSE.set(Some(Box::pin(async move { closing.close().await })));
-        let blobs = Blobs::new(drives.clone(), Rc::new(Coders::new(node.coder)));
+        CLOSE.set(Some(Box::pin(async move {
+            if let Some(agent) = agent {
+                agent.stop().await;
+            }
+            closing.close().await;
+        })));
+        let blobs = Blobs::new(drives.clone(), coders);
         let (settings, state) = (node.settings.clone(), node.state.clone());
         let core = Core::<Real<R>>::new(
             settings,
@@ -205,24 +238,46 @@ fn bind_drives(state: &Arc<NodeState>, engine: &Arc<Engine>, identity: &Identity
     }));
 }
 
-fn link_config(config: &Config, identity: &Identity, engine: &Arc<Engine>) -> LinkConfig {
-    let engine = engine.clone();
+fn agent_settings(config: &Config, identity: &Identity) -> AgentSettings {
+    let seconds = |count: usize| Duration::from_secs(count as u64);
+    AgentSettings {
+        node_id: identity.node_id.clone(),
+        reap_period: seconds(config.reap_period_seconds),
+        scrub_period: seconds(config.scrub_period_seconds),
+        drive_grace: seconds(config.drive_grace_seconds),
+        bytes_per_second: config.background_bytes_per_second as u64,
+    }
+}
+
+fn link_config(
+    config: &Config,
+    identity: &Identity,
+    engine: &Arc<Engine>,
+    progress: &Arc<Progress>,
+) -> LinkConfig {
+    let (engine, progress) = (engine.clone(), progress.clone());
     LinkConfig {
         control: config.control_url.clone(),
         node_id: identity.node_id.to_string(),
         node_name: identity.node_name.clone(),
         region: config.region.clone(),
-        drives: Box::new(move || engine.statuses().into_iter().map(drive_report).collect()),
+        drives: Box::new(move || {
+            engine.drives().iter().map(|drive| drive_report(drive, &progress)).collect()
+        }),
     }
 }
 
-fn drive_report(status: crate::drives::DriveStatus) -> wire::Drive {
+fn drive_report(drive: &Drive, progress: &Progress) -> wire::Drive {
+    let status = drive.status();
+    let mut work = status.backend.map(|backend| progress.drive(backend)).unwrap_or_default();
+    work.errors = drive.stats.errors.value();
+    work.rotten += drive.stats.rotten.value();
     wire::Drive {
         drive_id: bytes::Bytes::copy_from_slice(&status.drive.0),
         label: status.label,
         capacity_bytes: status.capacity_bytes,
         free_bytes: status.free_bytes,
-        work: None,
+        work: Some(work),
         state: match status.state {
             DriveState::Active => "active".to_owned(),
             DriveState::Full => "full".to_owned(),

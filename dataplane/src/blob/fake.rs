@@ -5,33 +5,46 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use holdfast_common::id::{BackendId, FragmentId, OpId};
+use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
 
 use crate::drives::{
-    DriveError, DriveStatus, Drives, Held, Piece, PieceFacts, PieceRead, Receipt, Verified, VerifyCursor,
+    DriveError, DriveState, DriveStatus, Drives, Held, Piece, PieceFacts, PieceRead, Receipt, Verified,
+    VerifyCursor,
 };
 use crate::rt::epoll::EpollRt;
 use crate::rt::{AlignedBuf, Chunk, Rt};
 
 /// What is wrong with one backend.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     /// Appends of this row and later ones are refused.
-    pub(super) append_fails_from: Option<u32>,
-    pub(super) flush_fails: bool,
-    pub(super) append_delay: Duration,
-    pub(super) flush_delay: Duration,
-    pub(super) read_delay: Duration,
-    pub(super) missing: bool,
+    pub(crate) append_fails_from: Option<u32>,
+    pub(crate) flush_fails: bool,
+    pub(crate) append_delay: Duration,
+    pub(crate) flush_delay: Duration,
+    pub(crate) read_delay: Duration,
+    pub(crate) missing: bool,
     /// Pieces of rows where `row % n == r` are rotten.
-    pub(super) rotten: Option<(u32, u32)>,
+    pub(crate) rotten: Option<(u32, u32)>,
     /// Reads give a byte too few, as if another blob's piece lay there.
-    pub(super) short: bool,
+    pub(crate) short: bool,
+    pub(crate) delete_fails: bool,
+    /// Pieces of this attempt and later ones are rotten.
+    pub(crate) rotten_from_attempt: Option<u8>,
+}
+
+/// One piece.
+#[derive(Clone)]
+struct Stored {
+    bytes: Vec<u8>,
+    facts: PieceFacts,
 }
 
 #[derive(Default)]
 struct State {
-    pieces: BTreeMap<(u32, FragmentId, u32), Vec<u8>>,
+    pieces: BTreeMap<(u32, FragmentId, u32), Stored>,
+    /// Drives that say how they are.
+    states: BTreeMap<u32, DriveState>,
     durable: BTreeMap<(u32, FragmentId, u32), bool>,
     faults: BTreeMap<u32, Faults>,
     reads: Vec<(u32, u32)>,
@@ -41,37 +54,103 @@ struct State {
 }
 
 #[derive(Default)]
-pub(super) struct FakeDrives(RefCell<State>);
+pub(crate) struct FakeDrives(RefCell<State>);
 
 impl FakeDrives {
-    pub(super) fn break_drive(&self, backend: u32, faults: Faults) {
+    pub(crate) fn break_drive(&self, backend: u32, faults: Faults) {
         self.0.borrow_mut().faults.insert(backend, faults);
     }
 
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.0.borrow_mut().faults.clear();
     }
 
+    /// From now on the drive says how it is; `None`: it is not there any more, with all it held.
+    pub(crate) fn set_state(&self, backend: u32, drive: Option<DriveState>) {
+        let mut state = self.0.borrow_mut();
+        match drive {
+            Some(drive) => state.states.insert(backend, drive),
+            None => state.states.remove(&backend),
+        };
+    }
+
+    /// The drive is replaced by an empty one.
+    pub(crate) fn wipe(&self, backend: u32) {
+        self.0.borrow_mut().pieces.retain(|(at, ..), _| *at != backend);
+    }
+
+    /// Every piece that `select` names is gone.
+    pub(crate) fn lose(&self, select: impl Fn(u32, FragmentId, u32) -> bool) {
+        self.0.borrow_mut().pieces.retain(|(at, id, row), _| !select(*at, *id, *row));
+    }
+
+    /// Pieces of a drive, for surveys: it must be there.
+    fn held(&self, backend: u32) -> Vec<Held> {
+        let mut all: BTreeMap<FragmentId, Held> = BTreeMap::new();
+        for ((at, id, row), piece) in &self.0.borrow().pieces {
+            if *at == backend {
+                let held = all.entry(*id).or_insert(Held { fragment: *id, last_row: 0, pieces: 0, bytes: 0 });
+                held.last_row = held.last_row.max(*row);
+                held.pieces += 1;
+                held.bytes += piece.bytes.len() as u64;
+            }
+        }
+        all.into_values().collect()
+    }
+
+    fn is_there(&self, backend: u32) -> bool {
+        let state = self.0.borrow();
+        state.states.is_empty() || state.states.contains_key(&backend)
+    }
+
+    fn backends(&self) -> Vec<u32> {
+        self.0.borrow().states.keys().copied().collect()
+    }
+
+    async fn read_piece(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+        range: Range<u32>,
+    ) -> Result<PieceRead, DriveError> {
+        let faults = self.faults(backend);
+        self.0.borrow_mut().reads.push((backend.0, row));
+        pause(faults.read_delay).await;
+        if faults.rotten.is_some_and(|(n, r)| row % n == r)
+            || faults.rotten_from_attempt.is_some_and(|attempt| id.attempt >= attempt)
+        {
+            return Err(DriveError::Rotten("by the test's wish"));
+        }
+        let there = !faults.missing && self.is_there(backend.0);
+        let state = self.0.borrow();
+        let piece = state.pieces.get(&(backend.0, id, row)).filter(|_| there).ok_or(DriveError::NotFound)?;
+        let piece = &piece.bytes;
+        let end = (range.end as usize).min(piece.len()) - usize::from(faults.short);
+        let bytes = Chunk::from(AlignedBuf::copy_of(&piece[(range.start as usize).min(end)..end]));
+        Ok(PieceRead { bytes, payload_len: piece.len() as u32 })
+    }
+
     /// Pieces stored on all backends, or on one.
-    pub(super) fn stored(&self, backend: Option<u32>) -> usize {
+    pub(crate) fn stored(&self, backend: Option<u32>) -> usize {
         self.0.borrow().pieces.keys().filter(|(b, ..)| backend.is_none_or(|wanted| wanted == *b)).count()
     }
 
-    pub(super) fn is_durable(&self, backend: u32) -> bool {
+    pub(crate) fn is_durable(&self, backend: u32) -> bool {
         let state = self.0.borrow();
         state.durable.iter().filter(|((b, ..), _)| *b == backend).all(|(_, durable)| *durable)
     }
 
     /// (backend, row) of every read since the last call.
-    pub(super) fn reads(&self) -> Vec<(u32, u32)> {
+    pub(crate) fn reads(&self) -> Vec<(u32, u32)> {
         std::mem::take(&mut self.0.borrow_mut().reads)
     }
 
-    pub(super) fn bytes_out_max(&self) -> usize {
+    pub(crate) fn bytes_out_max(&self) -> usize {
         self.0.borrow().bytes_out_max
     }
 
-    pub(super) fn flushes(&self) -> usize {
+    pub(crate) fn flushes(&self) -> usize {
         self.0.borrow().flushes
     }
 
@@ -103,7 +182,11 @@ impl Drives for FakeDrives {
         }
         let key = (backend.0, piece.id, piece.row);
         assert!(!piece.payload.is_empty(), "an empty piece is not stored: {key:?}");
-        assert!(state.pieces.insert(key, piece.payload.to_vec()).is_none(), "written twice: {key:?}");
+        let Piece { coding, class_id, blob_size, payload, .. } = piece;
+        let payload_len = payload.len() as u32;
+        let facts = PieceFacts { coding, class_id, blob_size, payload_len };
+        let stored = Stored { bytes: payload.to_vec(), facts };
+        assert!(state.pieces.insert(key, stored).is_none(), "written twice: {key:?}");
         state.durable.insert(key, false);
         Ok(Receipt::after(0))
     }
@@ -131,54 +214,104 @@ impl Drives for FakeDrives {
         row: u32,
         range: Range<u32>,
     ) -> Result<PieceRead, DriveError> {
-        let faults = self.faults(backend);
-        self.0.borrow_mut().reads.push((backend.0, row));
-        pause(faults.read_delay).await;
-        if faults.rotten.is_some_and(|(n, r)| row % n == r) {
-            return Err(DriveError::Rotten("by the test's wish"));
+        let read = self.read_piece(backend, id, row, range.clone()).await;
+        if !matches!(read, Err(DriveError::NotFound)) {
+            return read;
         }
-        let state = self.0.borrow();
-        let piece = state
-            .pieces
-            .get(&(backend.0, id, row))
-            .filter(|_| !faults.missing)
-            .ok_or(DriveError::NotFound)?;
-        let end = (range.end as usize).min(piece.len()) - usize::from(faults.short);
-        let bytes = Chunk::from(AlignedBuf::copy_of(&piece[(range.start as usize).min(end)..end]));
-        Ok(PieceRead { bytes, payload_len: piece.len() as u32 })
+        for other in self.backends() {
+            for held in self.held(other) {
+                if (held.fragment.blob, held.fragment.index) == (id.blob, id.index) {
+                    let read = self.read_piece(BackendId(other), held.fragment, row, range.clone()).await;
+                    if read.is_ok() {
+                        return read;
+                    }
+                }
+            }
+        }
+        read
+    }
+
+    async fn read_here(&self, backend: BackendId, id: FragmentId, row: u32) -> Result<PieceRead, DriveError> {
+        self.read_piece(backend, id, row, 0..u32::MAX).await
     }
 
     async fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
         pause(Duration::ZERO).await;
-        let mut state = self.0.borrow_mut();
-        for row in 0..rows {
-            state.pieces.remove(&(backend.0, id, row));
-            state.durable.remove(&(backend.0, id, row));
+        if self.faults(backend).delete_fails {
+            return Err(DriveError::Failed);
         }
+        let gone =
+            |(at, piece, row): &(u32, FragmentId, u32)| (*at, *piece) == (backend.0, id) && *row < rows;
+        let mut state = self.0.borrow_mut();
+        state.pieces.retain(|key, _| !gone(key));
+        state.durable.retain(|key, _| !gone(key));
         Ok(())
     }
 
-    async fn delete_blob(&self, _: OpId) -> Vec<(BackendId, DriveError)> {
-        unreachable!("blobs do not ask for it")
+    async fn delete_blob(&self, blob: OpId) -> Vec<(BackendId, DriveError)> {
+        let mut errors = Vec::new();
+        for backend in self.backends().into_iter().map(BackendId) {
+            let held = self.held(backend.0).into_iter().filter(|held| held.fragment.blob == blob);
+            for held in held.collect::<Vec<_>>() {
+                if let Err(error) = self.delete(backend, held.fragment, u32::MAX).await {
+                    errors.push((backend, error));
+                    break;
+                }
+            }
+        }
+        errors
     }
 
-    async fn find(&self, _: OpId) -> Result<Vec<(BackendId, Held)>, DriveError> {
-        unreachable!("blobs do not ask for it")
+    async fn find(&self, blob: OpId) -> Result<Vec<(BackendId, Held)>, DriveError> {
+        pause(Duration::ZERO).await;
+        let of = |backend: u32| self.held(backend).into_iter().map(move |held| (BackendId(backend), held));
+        Ok(self.backends().into_iter().flat_map(of).filter(|(_, held)| held.fragment.blob == blob).collect())
     }
 
-    async fn survey(&self, _: BackendId, _: Option<FragmentId>, _: usize) -> Result<Vec<Held>, DriveError> {
-        unreachable!("blobs do not ask for it")
+    async fn survey(
+        &self,
+        backend: BackendId,
+        after: Option<FragmentId>,
+        max: usize,
+    ) -> Result<Vec<Held>, DriveError> {
+        pause(Duration::ZERO).await;
+        if !self.is_there(backend.0) {
+            return Err(DriveError::NotFound);
+        }
+        let held = self.held(backend.0).into_iter();
+        Ok(held.filter(|held| after.is_none_or(|after| held.fragment > after)).take(max).collect())
     }
 
-    async fn facts(&self, _: BackendId, _: FragmentId, _: u32) -> Result<PieceFacts, DriveError> {
-        unreachable!("blobs do not ask for it")
+    async fn facts(&self, backend: BackendId, id: FragmentId, row: u32) -> Result<PieceFacts, DriveError> {
+        pause(Duration::ZERO).await;
+        let state = self.0.borrow();
+        state.pieces.get(&(backend.0, id, row)).map(|piece| piece.facts).ok_or(DriveError::NotFound)
     }
 
-    async fn verify(&self, _: BackendId, _: VerifyCursor, _: u64) -> Result<Verified, DriveError> {
-        unreachable!("blobs do not ask for it")
+    async fn verify(&self, backend: BackendId, _: VerifyCursor, _: u64) -> Result<Verified, DriveError> {
+        let mut verified = Verified::default();
+        let pieces: Vec<_> =
+            self.0.borrow().pieces.keys().filter(|(at, ..)| *at == backend.0).copied().collect();
+        for (_, id, row) in pieces {
+            verified.records += 1;
+            match self.read_piece(backend, id, row, 0..u32::MAX).await {
+                Ok(piece) => verified.bytes += u64::from(piece.payload_len),
+                Err(error) => verified.bad.push((id, row, error)),
+            }
+        }
+        Ok(verified)
     }
 
     fn statuses(&self) -> Vec<DriveStatus> {
-        Vec::new()
+        let state = self.0.borrow();
+        let status = |(backend, state): (&u32, &DriveState)| DriveStatus {
+            drive: DriveId([*backend as u8; 16]),
+            backend: Some(BackendId(*backend)),
+            label: format!("/drive{backend}"),
+            capacity_bytes: 1 << 40,
+            free_bytes: 1 << 39,
+            state: state.clone(),
+        };
+        state.states.iter().map(status).collect()
     }
 }

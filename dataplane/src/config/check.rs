@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use holdfast_protocol::limits::LOCAL_FRAGMENTS_MAX;
 
 use super::{Config, ConfigError};
+use crate::limits::BACKGROUND_RATE_MIN;
 use crate::rt::thread::cpus_allowed;
 
 impl Config {
@@ -14,6 +15,7 @@ impl Config {
         self.check_addresses()?;
         self.check_control_urls()?;
         self.check_drives()?;
+        self.check_background()?;
         self.check_cores()?;
         self.check_names()?;
         self.check_tls()
@@ -65,6 +67,22 @@ impl Config {
                     self.parity
                 ),
                 format!("set it to {most} or less, or add drives"),
+            )
+        })
+    }
+
+    fn check_background(&self) -> Result<(), ConfigError> {
+        for (key, value) in [
+            ("scrub_period_seconds", self.scrub_period_seconds),
+            ("reap_period_seconds", self.reap_period_seconds),
+        ] {
+            refuse(value == 0, key, || ("is 0".to_owned(), "set it to 1 or more".to_owned()))?;
+        }
+        let (rate, least) = (self.background_bytes_per_second, BACKGROUND_RATE_MIN);
+        refuse(rate < least, "background_bytes_per_second", || {
+            (
+                format!("is {rate}; repair would not keep up with anything"),
+                format!("set it to {least} or more"),
             )
         })
     }

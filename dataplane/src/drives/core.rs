@@ -195,6 +195,10 @@ impl<R: Rt> Drives for CoreDrives<R> {
         read
     }
 
+    async fn read_here(&self, backend: BackendId, id: FragmentId, row: u32) -> Result<PieceRead, DriveError> {
+        self.read_piece(&self.writer(backend)?.drive, Key::new(id, row), &(0..u32::MAX)).await
+    }
+
     async fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
         let writer = self.writer(backend)?;
         // Behind whatever of this fragment is still on its way.

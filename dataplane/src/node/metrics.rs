@@ -25,6 +25,7 @@ pub(super) fn register(node: &Arc<Node>) {
         if let Some(node) = weak.upgrade() {
             write_drives(&node, writer);
             write_node(&node, writer);
+            write_agent(&node, writer);
         }
         write_cores(writer);
     });
@@ -61,6 +62,30 @@ fn write_node(node: &Node, writer: &mut Writer) {
         dropped,
     );
     writer.gauge("holdfast_coder_info", "The erasure coder in use", &[("coder", node.coder.name())], 1);
+}
+
+fn write_agent(node: &Node, writer: &mut Writer) {
+    let progress = &node.progress;
+    for (name, help, count) in [
+        ("holdfast_blobs_deleted_total", "Blobs deleted that nobody references", &progress.deleted),
+        (
+            "holdfast_deletes_put_off_total",
+            "Deletions put off: read, or a drive away",
+            &progress.deletes_later,
+        ),
+        ("holdfast_blobs_reaped_total", "Blobs deleted whose commit never happened", &progress.reaped),
+        ("holdfast_blobs_kept_total", "Blobs of which the control plane cannot tell", &progress.kept),
+        ("holdfast_deficits_found_total", "Fragments found missing or rotten", &progress.deficits),
+        ("holdfast_fragments_repaired_total", "Fragments made again and read back", &progress.repaired),
+        ("holdfast_repaired_bytes_total", "Bytes of them", &progress.repaired_bytes),
+        ("holdfast_repairs_put_off_total", "Repairs that left something missing", &progress.repairs_later),
+        ("holdfast_repairs_lost_total", "Repairs that found too little left", &progress.lost),
+        ("holdfast_fragments_moved_total", "Fragments moved to another drive", &progress.moved),
+        ("holdfast_moved_bytes_total", "Bytes of them", &progress.moved_bytes),
+        ("holdfast_scrubbed_bytes_total", "Bytes re-read by the scrub", &progress.scrubbed_bytes),
+    ] {
+        writer.counter(name, help, &[], count.value());
+    }
 }
 
 fn write_drives(node: &Node, writer: &mut Writer) {

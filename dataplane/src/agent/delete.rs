@@ -1,0 +1,61 @@
+//! Deletion jobs: the fragments of blobs that nobody references any more.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use holdfast_common::id::OpId;
+use holdfast_common::wire::job_report::Outcome;
+use holdfast_common::wire::{self, job::Kind};
+
+use super::{Agent, Trouble, report};
+use crate::drives::Drives as _;
+use crate::env::Env;
+use crate::limits::{AGENT_DELETES_AT_ONCE, AGENT_DELETES_LEASED, AGENT_POLL};
+
+impl<E: Env> Agent<E> {
+    /// One lease of deletions, done and reported. Says when to ask again.
+    pub(super) async fn delete_jobs(&self) -> Result<Duration, Trouble> {
+        let (jobs, _): (Vec<wire::Job>, Instant) = self.lease(AGENT_DELETES_LEASED, 0).await?;
+        let full = jobs.len() == AGENT_DELETES_LEASED as usize;
+        let reports: Vec<wire::JobReport> = stream::iter(jobs)
+            .filter_map(|job| async move { OpId::from_wire(&job.blob?.op_id) })
+            .map(|op| self.delete(op))
+            .buffer_unordered(AGENT_DELETES_AT_ONCE)
+            .collect()
+            .await;
+        let done = reports.iter().any(|report| report.outcome() == Outcome::Done);
+        self.report(reports).await?;
+        Ok(if full && done { Duration::ZERO } else { AGENT_POLL })
+    }
+
+    async fn delete(&self, blob: OpId) -> wire::JobReport {
+        let outcome = self.try_delete(blob).await;
+        match &outcome {
+            Ok(()) => self.progress.deleted.add(1),
+            Err(_) => self.progress.deletes_later.add(1),
+        }
+        match outcome {
+            Ok(()) => report(Kind::Delete, blob, Outcome::Done, 0, String::new()),
+            Err(why) => report(Kind::Delete, blob, Outcome::Later, 0, why),
+        }
+    }
+
+    /// `Err`: why it must wait.
+    async fn try_delete(&self, blob: OpId) -> Result<(), String> {
+        if self.state.pins.is_pinned(blob) {
+            return Err("it is being read".to_owned());
+        }
+        let _claim = self.claim(blob).ok_or("it is being repaired or moved")?;
+        let errors = self.drives.delete_blob(blob).await;
+        self.remember_deleted(blob);
+        let fleet = self.fleet();
+        if let Some((backend, error)) = errors.iter().find(|(backend, _)| !fleet.gone.contains(backend)) {
+            return Err(format!("backend {backend}: {error}"));
+        }
+        match fleet.silent.first() {
+            Some(backend) => Err(format!("backend {backend} is away")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Repair jobs: fragments that are missing or rotten are made again on healthy drives, and read back before it is said.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use holdfast_common::id::{BackendId, OpId};
+use holdfast_common::wire::job_report::Outcome;
+use holdfast_common::wire::{self, job::Kind};
+
+use super::fleet::Fleet;
+use super::stock::{Stock, Unknown};
+use super::{Agent, Trouble, report};
+use crate::drives::Drives as _;
+use crate::env::Env;
+use crate::limits::{AGENT_POLL, AGENT_REPAIRS_AT_ONCE, AGENT_REPAIRS_LEASED};
+use crate::rt::Rt as _;
+
+impl<E: Env> Agent<E> {
+    /// One lease of repairs; each is reported when it ends. Says when to ask again.
+    pub(super) async fn repair_jobs(&self) -> Result<Duration, Trouble> {
+        let (jobs, until) = self.lease(0, AGENT_REPAIRS_LEASED).await?;
+        let full = jobs.len() == AGENT_REPAIRS_LEASED as usize;
+        let outcomes: Vec<Result<bool, Trouble>> = stream::iter(jobs)
+            .map(|job| async move {
+                // What could not be begun in time is somebody's again.
+                if E::Rt::now() >= until {
+                    return Ok(false);
+                }
+                let Some(report) = self.repair(&job).await? else { return Ok(false) };
+                let done = report.outcome() == Outcome::Done;
+                self.report(vec![report]).await?;
+                Ok(done)
+            })
+            .buffer_unordered(AGENT_REPAIRS_AT_ONCE)
+            .collect()
+            .await;
+        let mut done = false;
+        for outcome in outcomes {
+            done |= outcome?;
+        }
+        Ok(if full && done { Duration::ZERO } else { AGENT_POLL })
+    }
+
+    /// `None`: it is not for this lease to say (the same blob is being worked on, or the op id is none).
+    pub(super) async fn repair(&self, job: &wire::Job) -> Result<Option<wire::JobReport>, Trouble> {
+        let Some(blob) = &job.blob else { return Ok(None) };
+        let Some(op) = OpId::from_wire(&blob.op_id) else { return Ok(None) };
+        let Some(_claim) = self.claim(op) else { return Ok(None) };
+        let (outcome, missing, detail) = self.try_repair(op, blob, job.missing).await?;
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Lost => self.progress.lost.add(1),
+            _ => self.progress.repairs_later.add(1),
+        }
+        if outcome != Outcome::Done {
+            tracing::warn!(blob = %op, missing, %detail, ?outcome, "a blob could not be repaired");
+        }
+        Ok(Some(report(Kind::Repair, op, outcome, missing, detail)))
+    }
+
+    /// What is left to say: outcome, fragments that are still missing, a sentence.
+    async fn try_repair(
+        &self,
+        op: OpId,
+        blob: &wire::Blob,
+        missing: u64,
+    ) -> Result<(Outcome, u64, String), Trouble> {
+        let held = match self.drives.find(op).await {
+            Ok(held) => held,
+            Err(error) => return Ok((Outcome::Later, missing, format!("a drive's index: {error}"))),
+        };
+        let stock = match Stock::of(&*self.drives, op, Some(blob), held).await {
+            Ok(stock) => stock,
+            Err(Unknown::Nowhere) if self.was_deleted(op) => return Ok((Outcome::Done, 0, String::new())),
+            Err(Unknown::Nowhere) if self.fleet().silent.is_empty() => {
+                return Ok((Outcome::Lost, missing, Unknown::Nowhere.to_string()));
+            }
+            Err(why) => return Ok((Outcome::Later, missing, why.to_string())),
+        };
+        // A fragment without bytes is never missing.
+        let mut left = stock.indexes().fold(0, |bits, index| bits | 1 << index) & missing;
+        let (targets, homeless) = self.targets(&stock, blob.placement_id, left);
+        let rewritten = self.rewrite(&stock, &targets).await?;
+        left &= !rewritten.proven;
+        self.progress.repaired.add(rewritten.proven.count_ones().into());
+        self.progress.repaired_bytes.add(rewritten.bytes);
+        if left == 0 {
+            tracing::info!(blob = %op, fragments = rewritten.proven.count_ones(), "a blob is whole again");
+            return Ok((Outcome::Done, 0, String::new()));
+        }
+        let outcome = if rewritten.lost { Outcome::Lost } else { Outcome::Later };
+        let homeless = || format!("no drive takes fragment {}", homeless.trailing_zeros());
+        Ok((outcome, left, rewritten.trouble.unwrap_or_else(homeless)))
+    }
+
+    /// A drive for each fragment of `wanted`, and those that none takes.
+    fn targets(&self, stock: &Stock, placement_id: u32, wanted: u64) -> (Vec<(u8, BackendId)>, u64) {
+        let fleet = self.fleet();
+        let homes = self.state.view().placements.get(&placement_id).cloned();
+        let (mut targets, mut homeless) = (Vec::new(), 0);
+        for index in stock.indexes().filter(|index| wanted >> index & 1 == 1) {
+            let home =
+                homes.as_ref().and_then(|homes| homes.get(usize::from(index))).map(|id| BackendId(*id));
+            let home = home.filter(|home| fleet.writable.contains(home));
+            let target = home
+                .or_else(|| self.roomy(&fleet, stock, index, &targets))
+                .or_else(|| self.crowded(&fleet, stock, &targets));
+            match target {
+                Some(target) => targets.push((index, target)),
+                None => homeless |= 1 << index,
+            }
+        }
+        (targets, homeless)
+    }
+
+    /// The drive with the most room among those without a sibling of this fragment.
+    pub(super) fn roomy(
+        &self,
+        fleet: &Fleet,
+        stock: &Stock,
+        index: u8,
+        taken: &[(u8, BackendId)],
+    ) -> Option<BackendId> {
+        let free = |backend: &BackendId| {
+            !stock.has_sibling(*backend, index) && !taken.iter().any(|(_, target)| target == backend)
+        };
+        let statuses = self.drives.statuses();
+        let room = |backend: &BackendId| {
+            statuses.iter().find(|status| status.backend == Some(*backend)).map(|status| status.free_bytes)
+        };
+        fleet.writable.iter().copied().filter(|backend| free(backend)).max_by_key(room)
+    }
+
+    /// No other drive is left: the one with the fewest siblings.
+    fn crowded(&self, fleet: &Fleet, stock: &Stock, taken: &[(u8, BackendId)]) -> Option<BackendId> {
+        let siblings = |backend: &BackendId| {
+            stock.held.iter().filter(|(at, _)| at == backend).count()
+                + taken.iter().filter(|(_, target)| target == backend).count()
+        };
+        fleet.writable.iter().copied().min_by_key(siblings)
+    }
+}

@@ -1,0 +1,153 @@
+//! One blob as the drives hold it: how it is cut, and which fragments are whole.
+
+use holdfast_common::id::{BackendId, OpId};
+use holdfast_common::wire;
+use holdfast_protocol::erasure::{Coding, Layout};
+use holdfast_protocol::record::{PieceCoding, PieceScheme};
+
+use crate::drives::{DriveError, Drives, Held, PieceFacts};
+
+/// Why nothing can be said of a blob.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unknown {
+    #[error("no drive of this node holds anything of it")]
+    Nowhere,
+    #[error("no record of it can be read: {0}")]
+    Unreadable(DriveError),
+    #[error("its records do not say how long it is")]
+    NoSize,
+    #[error("its coding makes no sense to this version")]
+    Coding,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Stock {
+    pub(super) op: OpId,
+    pub(super) layout: Layout,
+    pub(super) class_id: u32,
+    pub(super) rows: u32,
+    pub(super) held: Vec<(BackendId, Held)>,
+    /// The attempt that the row names, or the lowest there is.
+    attempt: u8,
+}
+
+impl Stock {
+    /// `blob` is what the authority says; what it does not say comes from a record.
+    ///
+    /// # Errors
+    /// [`Unknown`].
+    pub(super) async fn of<D: Drives>(
+        drives: &D,
+        op: OpId,
+        blob: Option<&wire::Blob>,
+        held: Vec<(BackendId, Held)>,
+    ) -> Result<Self, Unknown> {
+        if held.is_empty() {
+            return Err(Unknown::Nowhere);
+        }
+        let known = blob.filter(|blob| blob.size > 0 && blob.coding.is_some());
+        let (coding, size, class_id) = match known {
+            Some(blob) => {
+                let coding = Coding::from_wire(blob.coding.as_ref()).map_err(|_| Unknown::Coding)?;
+                (coding, blob.size, blob.class_id)
+            }
+            None => {
+                let facts = facts(drives, &held).await?;
+                let size =
+                    if facts.blob_size > 0 { facts.blob_size } else { blob.map_or(0, |blob| blob.size) };
+                (coding_of(facts.coding)?, size, facts.class_id)
+            }
+        };
+        if size == 0 {
+            return Err(Unknown::NoSize);
+        }
+        let layout = Layout::new(coding, size);
+        let rows = layout.rows().ok_or(Unknown::Coding)?;
+        let lowest = held.iter().map(|(_, held)| held.fragment.attempt).min().unwrap_or(0);
+        let attempt = blob.and_then(|blob| u8::try_from(blob.attempt).ok()).unwrap_or(lowest);
+        Ok(Self { op, layout, class_id, rows, held, attempt })
+    }
+
+    pub(super) fn coding(&self) -> Coding {
+        self.layout.coding()
+    }
+
+    /// Fragments that have bytes at all.
+    pub(super) fn indexes(&self) -> impl Iterator<Item = u8> + use<> {
+        let layout = self.layout;
+        (0..layout.coding().fragments() as u8).filter(move |index| layout.stored_len(0, *index) > 0)
+    }
+
+    /// Every copy of a fragment, whatever its attempt; the most complete first.
+    pub(super) fn copies(&self, index: u8) -> Vec<(BackendId, Held)> {
+        let mut copies: Vec<_> =
+            self.held.iter().filter(|(_, held)| held.fragment.index == index).copied().collect();
+        copies.sort_by_key(|(_, held)| (std::cmp::Reverse(held.pieces), held.fragment.attempt));
+        copies
+    }
+
+    /// Pieces of a fragment: one per row, but for a last row that does not reach it.
+    pub(super) fn pieces(&self, index: u8) -> u32 {
+        let last = self.rows - 1;
+        last + u32::from(self.layout.stored_len(last, index) > 0)
+    }
+
+    /// Whether a copy has every piece.
+    pub(super) fn is_whole(&self, held: &Held) -> bool {
+        let pieces = self.pieces(held.fragment.index);
+        held.pieces == pieces && held.last_row + 1 == pieces
+    }
+
+    /// Fragments of which no drive holds a whole copy.
+    pub(super) fn missing(&self) -> u64 {
+        let whole = |index: &u8| self.copies(*index).iter().any(|(_, held)| self.is_whole(held));
+        self.indexes().filter(|index| !whole(index)).fold(0, |bits, index| bits | 1 << index)
+    }
+
+    /// Whether `backend` holds a fragment of this blob other than `index`.
+    pub(super) fn has_sibling(&self, backend: BackendId, index: u8) -> bool {
+        self.held.iter().any(|(at, held)| *at == backend && held.fragment.index != index)
+    }
+
+    /// An attempt that no index shows for this fragment; `None` when all are used up.
+    pub(super) fn next_attempt(&self, index: u8) -> Option<u8> {
+        let shown = self.copies(index).iter().map(|(_, held)| held.fragment.attempt).max();
+        shown.unwrap_or(self.attempt).max(self.attempt).checked_add(1)
+    }
+
+    /// As a deficit names it.
+    pub(super) fn to_wire(&self) -> wire::Blob {
+        wire::Blob {
+            op_id: self.op.to_wire(),
+            size: self.layout.size(),
+            coding: Some(self.coding().to_wire()),
+            attempt: self.attempt.into(),
+            class_id: self.class_id,
+            ..Default::default()
+        }
+    }
+}
+
+/// What a record says, preferring one that knows the blob's size: such are those of the last row.
+async fn facts<D: Drives>(drives: &D, held: &[(BackendId, Held)]) -> Result<PieceFacts, Unknown> {
+    let mut order: Vec<_> = held.to_vec();
+    order.sort_by_key(|(_, held)| std::cmp::Reverse(held.last_row));
+    let mut found = Err(Unknown::Nowhere);
+    for (backend, held) in order {
+        match drives.facts(backend, held.fragment, held.last_row).await {
+            Ok(facts) if facts.blob_size > 0 => return Ok(facts),
+            Ok(facts) => found = Ok(facts),
+            Err(error) => found = found.or(Err(Unknown::Unreadable(error))),
+        }
+    }
+    found
+}
+
+fn coding_of(coding: PieceCoding) -> Result<Coding, Unknown> {
+    let PieceCoding { scheme, data, parity, piece_bytes } = coding;
+    match scheme {
+        PieceScheme::Copies => Coding::copies(parity.into(), piece_bytes),
+        PieceScheme::ReedSolomon => Coding::reed_solomon(data.into(), parity.into(), piece_bytes),
+    }
+    .map_err(|_| Unknown::Coding)
+}

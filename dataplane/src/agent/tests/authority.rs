@@ -1,0 +1,129 @@
+//! The authority's part in background work, as `node.proto` has it, in memory.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::rc::Rc;
+
+use holdfast_common::id::OpId;
+use holdfast_common::wire::job::Kind;
+use holdfast_common::wire::job_report::Outcome;
+use holdfast_common::wire::settled_ops::Verdict;
+use holdfast_common::wire::{self, work_answer, work_request};
+
+use crate::link::{Link, LinkError};
+
+#[derive(Clone, Default)]
+pub(super) struct Authority(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    down: bool,
+    committed: BTreeSet<OpId>,
+    abandoned: BTreeSet<OpId>,
+    settled_to: Option<OpId>,
+    jobs: BTreeMap<OpId, wire::Job>,
+    reports: Vec<wire::JobReport>,
+    deficits: Vec<wire::Deficit>,
+}
+
+impl Authority {
+    /// `false`: the reaper was first.
+    pub(super) fn commit(&self, op: OpId) -> bool {
+        let mut state = self.0.borrow_mut();
+        !state.abandoned.contains(&op) && state.committed.insert(op)
+    }
+
+    pub(super) fn set_down(&self, down: bool) {
+        self.0.borrow_mut().down = down;
+    }
+
+    pub(super) fn settled_to(&self) -> Option<OpId> {
+        self.0.borrow().settled_to
+    }
+
+    pub(super) fn add_job(&self, kind: Kind, blob: &wire::Blob, missing: u64) {
+        let op = OpId::from_wire(&blob.op_id).unwrap();
+        let job = wire::Job { kind: kind.into(), blob: Some(blob.clone()), missing, attempts: 0 };
+        self.0.borrow_mut().jobs.insert(op, job);
+    }
+
+    pub(super) fn reports(&self) -> Vec<wire::JobReport> {
+        std::mem::take(&mut self.0.borrow_mut().reports)
+    }
+
+    pub(super) fn deficits(&self) -> Vec<wire::Deficit> {
+        std::mem::take(&mut self.0.borrow_mut().deficits)
+    }
+
+    fn answer(&self, what: work_request::What) -> Result<work_answer::What, LinkError> {
+        let mut state = self.0.borrow_mut();
+        if state.down {
+            return Err(LinkError::Unavailable("by the test's wish"));
+        }
+        Ok(match what {
+            work_request::What::Lease(lease) => {
+                let wanted = |kind| match kind {
+                    Kind::Delete => lease.deletes_max > 0,
+                    Kind::Repair => lease.repairs_max > 0,
+                    Kind::Unspecified => false,
+                };
+                let items = state.jobs.values().filter(|job| wanted(job.kind())).cloned().collect();
+                work_answer::What::Jobs(wire::Jobs { items, lease_ms: 60_000 })
+            }
+            work_request::What::Reports(reports) => {
+                for report in &reports.items {
+                    if report.outcome() == Outcome::Done {
+                        state.jobs.remove(&OpId::from_wire(&report.op_id).unwrap());
+                    }
+                }
+                state.reports.extend(reports.items);
+                work_answer::What::Noted(wire::Noted {})
+            }
+            work_request::What::Settle(settle) => {
+                let mut settled = wire::SettledOps::default();
+                for op in settle.op_ids.iter().map(|op| OpId::from_wire(op).unwrap()) {
+                    let verdict = match state.committed.contains(&op) {
+                        true => Verdict::Committed,
+                        false => Verdict::Abandoned,
+                    };
+                    if verdict == Verdict::Abandoned {
+                        state.abandoned.insert(op);
+                    }
+                    settled.push_verdicts(verdict);
+                }
+                state.settled_to = OpId::from_wire(&settle.settled_to).or(state.settled_to);
+                work_answer::What::Settled(settled)
+            }
+            work_request::What::Deficits(deficits) => {
+                state.deficits.extend(deficits.items);
+                work_answer::What::Noted(wire::Noted {})
+            }
+        })
+    }
+}
+
+impl Link for Authority {
+    fn commit(
+        &self,
+        _: wire::Mutation,
+    ) -> impl Future<Output = Result<wire::MutationResult, LinkError>> + 'static {
+        ready(Err(LinkError::Unavailable("no commits here")))
+    }
+
+    fn query(
+        &self,
+        _: wire::query::Query,
+    ) -> impl Future<Output = Result<wire::Answer, LinkError>> + 'static {
+        ready(Err(LinkError::Unavailable("no queries here")))
+    }
+
+    fn work(
+        &self,
+        what: work_request::What,
+    ) -> impl Future<Output = Result<work_answer::What, LinkError>> + 'static {
+        ready(self.answer(what))
+    }
+
+    fn interest(&self, _: u64) {}
+}
