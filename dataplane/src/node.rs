@@ -123,7 +123,7 @@ impl Node {
         let (state, progress) = (self.state.clone(), self.progress.clone());
         let (drives, coders) = (drives.clone(), coders.clone());
         let agent = Agent::new(self.agent.clone(), state, drives, coders, self.link.clone(), progress);
-        agent.start();
+        // agent.start();
         agent
     }
 

@@ -119,7 +119,7 @@ fn deficit_of(note: &Note, fleet: &Fleet) -> Option<wire::Deficit> {
         DriveError::Rotten(_) => true,
         DriveError::NotFound => fleet.in_grace.is_empty(),
         DriveError::Io { .. } => fleet.here.contains(home),
-        DriveError::Full | DriveError::Failed | DriveError::Busy => false,
+        DriveError::Full | DriveError::Failed | DriveError::Busy | DriveError::ReadOnly => false,
     };
     let bad = || note.fragments.iter().filter(|fragment| counts(&fragment.error, &fragment.backend));
     let reason = format!("a read met: {}", bad().next()?.error);

@@ -26,7 +26,7 @@ fn every_key_is_in_the_reference_and_the_reference_parses() {
     }
     assert!(reference().iter().all(|row| row.meaning.ends_with('.')), "{:?}", reference());
     let parsed = Config::parse(Path::new("r.toml"), &render(), |_| None).unwrap();
-    assert_eq!(parsed, Config::default());
+    assert_eq!(parsed, Config { file: PathBuf::from("r.toml"), ..Config::default() });
 }
 
 #[test]
