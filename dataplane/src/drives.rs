@@ -17,6 +17,7 @@ mod engine;
 mod health;
 mod keeper;
 mod recovery;
+mod watch;
 mod writer;
 
 use std::future::Future;

@@ -207,6 +207,13 @@ pub const DELETES_GATHER: Duration = Duration::from_millis(10);
 /// Failed writes in a row, failed reads in a row, or failed flushes at all, after which a drive leaves the write set; and
 /// segments in a row that a start cannot read, after which it does without the drive.
 pub const DRIVE_ERRORS_MAX: u32 = 3;
+/// How often a core looks at what it has under way on a drive.
+pub const DRIVE_TICK: Duration = Duration::from_secs(1);
+/// Looks at one and the same write or flush after which it hangs, and its drive has failed. Disks try a bad sector for 7 to
+/// 30 s, and network disks stall as long when they move; half of that is seen as slowness, which is forgiven.
+pub const DRIVE_HUNG_TICKS: u32 = 30;
+/// How long a stopping process waits for its keepers; one that hangs in its disk is left behind.
+pub const KEEPER_STOP_WAIT: Duration = Duration::from_secs(5);
 /// Free bytes a drive keeps for deletes and for whoever shares its file system: a twentieth, at most this.
 pub const DRIVE_RESERVE_BYTES_MAX: u64 = 1 << 30;
 

@@ -18,7 +18,8 @@ use super::keeper::{Found, Job, Keeper};
 use super::{DriveStatus, recovery, segment};
 use crate::index::DriveIndex;
 use crate::limits::{
-    KEEPER_QUEUE_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_BYTES_SMALL, SEGMENT_LARGE_FROM_BYTES,
+    KEEPER_QUEUE_MAX, KEEPER_STOP_WAIT, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_BYTES_SMALL,
+    SEGMENT_LARGE_FROM_BYTES,
 };
 use crate::rt::Rt;
 
@@ -66,6 +67,8 @@ pub struct Engine {
 struct Keepers {
     waiting: Vec<(Keeper, flume::Receiver<Job>)>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    /// Disconnected when all threads have ended.
+    ended: Option<flume::Receiver<()>>,
     /// Each resolves when its task has ended.
     tasks: Vec<oneshot::Receiver<()>>,
 }
@@ -130,10 +133,16 @@ impl Engine {
 
     fn start_threads(&self) -> Result<(), OpenError> {
         let mut keepers = self.keepers.lock();
+        let (running, ended) = flume::bounded(0);
+        keepers.ended = Some(ended);
         for (keeper, inbox) in std::mem::take(&mut keepers.waiting) {
             let path = keeper.drive.path().to_owned();
             let name = format!("keeper-{}", keeper.drive.slot);
-            let thread = std::thread::Builder::new().name(name).spawn(move || keeper.run(&inbox));
+            let running = running.clone();
+            let thread = std::thread::Builder::new().name(name).spawn(move || {
+                keeper.run(&inbox);
+                drop(running);
+            });
             let thread = thread.map_err(|error| OpenError::Io { path, step: "start its thread", error })?;
             keepers.threads.push(thread);
         }
@@ -189,11 +198,15 @@ impl Engine {
             return;
         }
         for drive in &self.drives {
-            let _ = drive.keeper.send(Job::Stop);
+            // The queue of a keeper that hangs may be full.
+            let _ = drive.keeper.try_send(Job::Stop);
         }
-        let threads = std::mem::take(&mut self.keepers.lock().threads);
-        for thread in threads {
-            let _ = thread.join();
+        let Keepers { threads, ended, .. } = std::mem::take(&mut *self.keepers.lock());
+        let patience = ended.map(|ended| ended.recv_timeout(KEEPER_STOP_WAIT));
+        if matches!(patience, Some(Err(flume::RecvTimeoutError::Timeout))) {
+            tracing::error!("a drive hangs; stopping without it");
+        } else {
+            threads.into_iter().for_each(|thread| drop(thread.join()));
         }
         self.index.stop();
     }

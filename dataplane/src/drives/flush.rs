@@ -71,6 +71,11 @@ pub struct Ticket {
 #[derive(Debug, Default)]
 struct State {
     running: bool,
+    /// Flushes begun.
+    rounds: u64,
+    /// Callers of the flush under way.
+    flying: Vec<oneshot::Sender<Answer>>,
+    /// Callers of the next one.
     waiting: Vec<oneshot::Sender<Answer>>,
 }
 
@@ -92,6 +97,28 @@ impl Ticket {
         }
         answered.await.unwrap_or_else(|_| Err(ended()))
     }
+
+    /// Which flush is under way.
+    pub(super) fn under_way(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.running.then_some(state.rounds)
+    }
+
+    /// The flush under way hangs: it counts as failed, and nobody waits any more. Should it come back after all, nobody
+    /// hears of it.
+    pub(super) fn give_up(&self) {
+        self.failures.fetch_add(1, Ordering::AcqRel);
+        self.stats.failures.add(1);
+        let mut state = self.state.lock();
+        let State { flying, waiting, .. } = &mut *state;
+        for answer in flying.drain(..).chain(waiting.drain(..)) {
+            let _ = answer.send(Err(hung()));
+        }
+    }
+}
+
+fn hung() -> DriveError {
+    DriveError::Io { step: "flush", error: "it hangs".into() }
 }
 
 fn ended() -> DriveError {
@@ -107,19 +134,22 @@ struct Lead {
 impl Lead {
     async fn run<R: Rt>(mut self, file: Rc<R::File>) {
         loop {
-            let round = {
+            let callers = {
                 let mut state = self.ticket.state.lock();
                 if state.waiting.is_empty() {
                     state.running = false;
                     self.done = true;
                     return;
                 }
-                std::mem::take(&mut state.waiting)
+                state.rounds += 1;
+                state.flying = std::mem::take(&mut state.waiting);
+                state.flying.len()
             };
             let began = R::now();
             let result = file.fdatasync().map(|done| done.map_err(|error| io("flush", &error))).await;
-            self.ticket.count(round.len(), R::now() - began, &result);
-            for answer in round {
+            self.ticket.count(callers, R::now() - began, &result);
+            let flying = std::mem::take(&mut self.ticket.state.lock().flying);
+            for answer in flying {
                 // Who dropped his receiver no longer wants to know.
                 let _ = answer.send(result.clone());
             }
@@ -133,8 +163,9 @@ impl Drop for Lead {
             return;
         }
         let mut state = self.ticket.state.lock();
-        state.running = false;
-        for answer in state.waiting.drain(..) {
+        let State { running, flying, waiting, .. } = &mut *state;
+        *running = false;
+        for answer in flying.drain(..).chain(waiting.drain(..)) {
             let _ = answer.send(Err(ended()));
         }
     }

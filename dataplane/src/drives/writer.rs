@@ -30,9 +30,12 @@ pub(super) struct Writer<R: Rt> {
     queue: RefCell<VecDeque<Waiting>>,
     queued_bytes: Cell<usize>,
     room_wanted: RefCell<VecDeque<oneshot::Sender<()>>>,
-    running: Cell<bool>,
-    /// When the write in flight began.
-    writing_since: Cell<Option<Instant>>,
+    pub(super) running: Cell<bool>,
+    /// Who waits for the write in flight.
+    in_flight: RefCell<Vec<oneshot::Sender<Result<(), DriveError>>>>,
+    /// When it began.
+    pub(super) writing_since: Cell<Option<Instant>>,
+    pub(super) watched: Cell<bool>,
     open: RefCell<Option<Rc<OpenSegment<R>>>>,
 }
 
@@ -57,7 +60,7 @@ struct OpenSegment<R: Rt> {
     spoiled: Cell<bool>,
 }
 
-type Batch = Vec<(Box<Piece>, oneshot::Sender<Result<(), DriveError>>)>;
+type Batch = Vec<Box<Piece>>;
 
 impl<R: Rt> Writer<R> {
     pub(super) fn new(drive: Arc<Drive>, index: Arc<DriveIndex>) -> Rc<Self> {
@@ -68,15 +71,14 @@ impl<R: Rt> Writer<R> {
             queued_bytes: Cell::new(0),
             room_wanted: RefCell::default(),
             running: Cell::new(false),
+            in_flight: RefCell::default(),
             writing_since: Cell::new(None),
+            watched: Cell::new(false),
             open: RefCell::new(None),
         })
     }
 
     pub(super) async fn append(self: &Rc<Self>, piece: Piece) -> Result<Receipt, DriveError> {
-        if self.drive.failed() {
-            return Err(DriveError::Failed);
-        }
         self.room().await?;
         let receipt = self.drive.device.receipt();
         let (done, answered) = oneshot::channel();
@@ -89,7 +91,13 @@ impl<R: Rt> Writer<R> {
 
     /// Waits until the queue is below its bound.
     async fn room(&self) -> Result<(), DriveError> {
-        while self.queued_bytes.get() >= APPEND_QUEUE_BYTES_MAX {
+        loop {
+            if self.drive.failed() {
+                return Err(DriveError::Failed);
+            }
+            if self.queued_bytes.get() < APPEND_QUEUE_BYTES_MAX {
+                return Ok(());
+            }
             let stalled = self.writing_since.get().is_some_and(|since| R::now() - since > WRITE_STALL);
             let (wake, woken) = oneshot::channel();
             {
@@ -101,20 +109,26 @@ impl<R: Rt> Writer<R> {
             }
             let _ = woken.await;
         }
-        Ok(())
     }
 
     /// Resolves when all that was appended before has been written or has failed.
     pub(super) async fn barrier(self: &Rc<Self>) {
+        if self.drive.failed() {
+            return;
+        }
         let (done, passed) = oneshot::channel();
         self.queue.borrow_mut().push_back(Waiting::Barrier(done));
         self.kick();
         let _ = passed.await;
     }
 
-    pub(super) async fn flush(&self, first: Receipt) -> Result<(), DriveError> {
+    pub(super) async fn flush(self: &Rc<Self>, first: Receipt) -> Result<(), DriveError> {
+        if self.drive.failed() {
+            return Err(DriveError::Failed);
+        }
         let open = self.open.borrow().clone();
         if let Some(open) = open {
+            self.watch();
             let flushed = open.ticket.flush::<R>(Rc::clone(&open.file)).await;
             flushed.inspect_err(|error| self.drive.note_flush_error(error))?;
         }
@@ -140,7 +154,33 @@ impl<R: Rt> Writer<R> {
     fn kick(self: &Rc<Self>) {
         if !self.running.replace(true) {
             R::spawn(Rc::clone(self).run());
+            self.watch();
         }
+    }
+
+    /// The flush that writes of now wait for.
+    pub(super) fn ticket(&self) -> Option<Arc<Ticket>> {
+        self.open.borrow().as_ref().map(|open| Arc::clone(&open.ticket))
+    }
+
+    /// The drive has failed, and what is under way may never come back: everyone who waits is told.
+    pub(super) fn give_up(&self) {
+        for done in self.in_flight.take() {
+            let _ = done.send(Err(DriveError::Failed));
+        }
+        let queue = self.queue.take();
+        for waiting in queue {
+            match waiting {
+                Waiting::Piece(piece, done) => {
+                    self.queued_bytes.set(self.queued_bytes.get() - piece.payload.len());
+                    let _ = done.send(Err(DriveError::Failed));
+                }
+                Waiting::Barrier(done) => {
+                    let _ = done.send(());
+                }
+            }
+        }
+        self.wake_all();
     }
 
     async fn run(self: Rc<Self>) {
@@ -150,7 +190,7 @@ impl<R: Rt> Writer<R> {
                 self.running.set(false);
                 return;
             }
-            let bytes: usize = batch.iter().map(|(piece, _)| piece.payload.len()).sum();
+            let bytes: usize = batch.iter().map(|piece| piece.payload.len()).sum();
             self.writing_since.set(Some(R::now()));
             let result = self.write(&batch).await;
             self.writing_since.set(None);
@@ -159,7 +199,7 @@ impl<R: Rt> Writer<R> {
             } else {
                 self.drive.note_success();
             }
-            for (_, done) in batch {
+            for done in self.in_flight.take() {
                 // Who dropped the append no longer wants to know.
                 let _ = done.send(result.clone());
             }
@@ -171,13 +211,18 @@ impl<R: Rt> Writer<R> {
         let left = self.queued_bytes.get() - bytes;
         self.queued_bytes.set(left);
         if left < APPEND_QUEUE_BYTES_MAX {
-            for waiter in self.room_wanted.borrow_mut().drain(..) {
-                let _ = waiter.send(());
-            }
+            self.wake_all();
         }
     }
 
-    /// What the next write carries: the pieces at the head of the queue that fit, without those nobody waits for.
+    fn wake_all(&self) {
+        for waiter in self.room_wanted.borrow_mut().drain(..) {
+            let _ = waiter.send(());
+        }
+    }
+
+    /// What the next write carries: the pieces at the head of the queue that fit, without those nobody waits for. Who waits
+    /// for them is in flight now.
     fn gather(&self) -> Batch {
         let (mut batch, mut bytes) = (Batch::new(), 0);
         let mut queue = self.queue.borrow_mut();
@@ -196,7 +241,8 @@ impl<R: Rt> Writer<R> {
                         break;
                     }
                     bytes += size;
-                    batch.push((piece, done));
+                    batch.push(piece);
+                    self.in_flight.borrow_mut().push(done);
                 }
                 barrier @ Waiting::Barrier(_) => {
                     queue.push_front(barrier);
@@ -211,8 +257,7 @@ impl<R: Rt> Writer<R> {
         if self.drive.failed() {
             return Err(DriveError::Failed);
         }
-        let need =
-            batch.iter().map(|(piece, _)| bytes_of(piece)).sum::<usize>().next_multiple_of(SECTOR_BYTES);
+        let need = batch.iter().map(|piece| bytes_of(piece)).sum::<usize>().next_multiple_of(SECTOR_BYTES);
         let open = self.segment_for(need, batch.len()).await?;
         let (buf, entries) = self.encode(&open, batch, need);
         let began = R::now();
@@ -221,6 +266,10 @@ impl<R: Rt> Writer<R> {
             // Nothing is known about the sectors; a walk at the next start finds what is whole.
             open.spoiled.set(true);
             return Err(io_error("write", &error));
+        }
+        if self.drive.failed() {
+            // It was given up meanwhile, and its deletes no longer wait for it.
+            return Err(DriveError::Failed);
         }
         self.count(&open, batch, need, R::now() - began);
         open.at.set(open.at.get() + u32::try_from(need).expect("within a segment"));
@@ -240,7 +289,7 @@ impl<R: Rt> Writer<R> {
         stats.bytes_written.add(bytes as u64);
         stats.write_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         stats.pieces_appended.add(batch.len() as u64);
-        stats.payload_bytes_appended.add(batch.iter().map(|(piece, _)| piece.payload.len() as u64).sum());
+        stats.payload_bytes_appended.add(batch.iter().map(|piece| piece.payload.len() as u64).sum());
     }
 
     /// The records of `batch` as one padded write. Payloads are copied here, once, next to the checksum that reads them
@@ -250,7 +299,7 @@ impl<R: Rt> Writer<R> {
         let Taken { number, generation, .. } = open.taken;
         let start = self.drive.place(number, generation, open.at.get());
         let (mut at, mut entries) = (0, Vec::with_capacity(batch.len()));
-        for (piece, _) in batch {
+        for piece in batch {
             let offset = start.offset + u32::try_from(at).expect("within a segment");
             let out = &mut buf.space()[at..];
             let (header_len, total) = encode(out, start.at(offset), &record_of(piece), &[], &piece.payload);
@@ -316,9 +365,9 @@ impl<R: Rt> Writer<R> {
     }
 
     /// Hands a segment to the keeper for sealing. One that saw a failed flush is left as it is: its seal would have to
-    /// try that flush again.
+    /// try that flush again. So is one of a failed drive, whose keeper may hang.
     async fn retire(&self, open: &OpenSegment<R>, cut: bool) {
-        if open.since != self.drive.device.receipt() {
+        if open.since != self.drive.device.receipt() || self.drive.failed() {
             return;
         }
         let Taken { number, generation, .. } = open.taken;

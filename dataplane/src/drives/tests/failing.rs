@@ -36,7 +36,7 @@ async fn until(what: impl Fn() -> bool) {
         if what() {
             return;
         }
-        FaultyRt::sleep(Duration::from_millis(20)).await;
+        EpollRt::sleep(Duration::from_millis(20)).await;
     }
     panic!("it did not happen within twenty seconds");
 }
@@ -375,4 +375,56 @@ fn bad_spots_cost_a_start_their_own_segments_and_a_dead_drive_costs_no_other() {
         drives.close().await;
         engine.stop();
     });
+}
+
+/// Puts on two drives, the first of which hangs in `op`: what is there is still read, and the other goes on.
+fn hangs(op: Op) {
+    let (place, faults) = (Place::new(2), Faults::hasty(100));
+    let engine = open(&place, &faults);
+    let (told, segments) = (Arc::clone(&faults), place.drive(0).join(SEGMENTS));
+    on_faulty_core(&faults, move || async move {
+        until(|| free_segments(&engine.drives[0]) >= 3).await;
+        let drives = engine.core::<FaultyRt>();
+        try_put(&drives, 0, 0, 5000).await.unwrap();
+        until(|| free_segments(&engine.drives[0]) >= 3).await;
+        told.add(&segments, op, 0, 1, What::Hang);
+        // More than its queue holds, so that some wait for room.
+        let puts = (1..200).map(|n| try_put(&drives, 0, n, 300_000));
+        let ended = futures_util::future::join_all(puts).await;
+        assert!(ended.iter().all(Result::is_err), "everyone is told");
+        let DriveState::Failed(sentence) = drives.statuses()[0].state.clone() else { panic!("it is out") };
+        assert!(sentence.contains("has not come back"), "{sentence}");
+        assert_eq!(drives.writable(), [backend(1)]);
+        try_put(&drives, 1, 500, 5000).await.unwrap();
+        assert_reads(&drives, [0], 5000).await;
+        assert_eq!(drives.append(backend(0), piece(600, 0, 100)).await, Err(DriveError::Failed));
+        // It comes back, and changes nothing any more.
+        told.clear();
+        FaultyRt::sleep(Duration::from_secs(3)).await;
+        assert_eq!(drives.writable(), [backend(1)]);
+        for n in (1..200).filter(|_| op == Op::Write) {
+            assert!(whole(&drives, n, 0).await == Err(DriveError::NotFound), "piece {n}");
+        }
+        drives.close().await;
+        engine.stop();
+    });
+    let engine = open(&place, &faults);
+    on_faulty_core(&faults, move || async move {
+        let drives = engine.core::<FaultyRt>();
+        assert_eq!(drives.writable().len(), 2, "a restart brings it back");
+        assert_reads(&drives, [0], 5000).await;
+        try_put(&drives, 0, 700, 5000).await.unwrap();
+        drives.close().await;
+        engine.stop();
+    });
+}
+
+#[test]
+fn a_write_that_hangs_takes_its_drive_out_and_holds_nobody_up() {
+    hangs(Op::Write);
+}
+
+#[test]
+fn a_flush_that_hangs_takes_its_drive_out_and_holds_nobody_up() {
+    hangs(Op::Flush);
 }

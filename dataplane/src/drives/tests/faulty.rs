@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -46,18 +46,38 @@ struct Rule {
 }
 
 /// The faults of one test.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Faults {
+    began: Instant,
+    /// How much faster than the real time that drives and cores see goes.
+    speed: u32,
     rules: Mutex<Vec<Rule>>,
     free: AtomicU64,
-    full: std::sync::atomic::AtomicBool,
+    full: AtomicBool,
     released: AtomicUsize,
     flushes: Mutex<Vec<PathBuf>>,
 }
 
 impl Faults {
     pub(super) fn new() -> Arc<Self> {
-        Arc::default()
+        Self::hasty(1)
+    }
+
+    /// With a clock that is so many times faster.
+    pub(super) fn hasty(speed: u32) -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            speed,
+            rules: Mutex::default(),
+            free: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            released: AtomicUsize::new(0),
+            flushes: Mutex::default(),
+        })
+    }
+
+    fn now(&self) -> Instant {
+        self.began + self.began.elapsed() * self.speed
     }
 
     /// From the (skip + 1)th such operation on a file under `under` on, so many times.
@@ -107,7 +127,7 @@ impl Faults {
                 Ok(None)
             }
             Some(What::Late(by)) => {
-                std::thread::sleep(by);
+                std::thread::sleep(by / self.speed);
                 Ok(None)
             }
             other => Ok(other),
@@ -125,7 +145,7 @@ impl Faults {
                 Ok(None)
             }
             Some(What::Late(by)) => {
-                EpollRt::sleep(by).await;
+                EpollRt::sleep(by / self.speed).await;
                 Ok(None)
             }
             other => Ok(other),
@@ -202,8 +222,11 @@ impl Host for FaultyHost {
         RealHost.rename(from, to)
     }
 
+    /// Every drive is a device of its own.
     fn stat(&self, path: &Path) -> io::Result<Stat> {
-        RealHost.stat(path)
+        let found = RealHost.stat(path)?;
+        let number = path.to_str().and_then(|path| path.chars().last()?.to_digit(10)).unwrap_or(0);
+        Ok(Stat { device: found.device + u64::from(number), ..found })
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
@@ -225,7 +248,7 @@ impl Host for FaultyHost {
     }
 
     fn now(&self) -> Instant {
-        RealHost.now()
+        self.0.now()
     }
 
     fn unix_ms(&self) -> u64 {
@@ -275,7 +298,7 @@ impl HostFile for File {
 }
 
 thread_local! {
-    static FAULTS: RefCell<Arc<Faults>> = RefCell::default();
+    static FAULTS: RefCell<Arc<Faults>> = RefCell::new(Faults::new());
 }
 
 /// Runs `main` on a core whose files fail as told.
@@ -321,7 +344,11 @@ impl Rt for FaultyRt {
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> {
-        EpollRt::sleep(duration)
+        EpollRt::sleep(duration / FAULTS.with_borrow(|faults| faults.speed))
+    }
+
+    fn now() -> Instant {
+        FAULTS.with_borrow(|faults| faults.now())
     }
 
     fn yield_now() -> impl Future<Output = ()> {

@@ -1,0 +1,69 @@
+//! Writes and flushes that do not come back: a drive that hangs is taken out of the write set, and nobody waits for it.
+//!
+//! While a core has something under way on a drive, a task of it looks every [`DRIVE_TICK`]. What it sees so many times
+//! hangs. Looks are counted, not seconds: a machine that was suspended has healthy drives.
+
+use std::rc::{Rc, Weak};
+
+use super::writer::Writer;
+use crate::limits::{DRIVE_HUNG_TICKS, DRIVE_TICK};
+use crate::rt::Rt;
+
+impl<R: Rt> Writer<R> {
+    /// Looks after what is under way until nothing is.
+    pub(super) fn watch(self: &Rc<Self>) {
+        if !self.watched.replace(true) {
+            R::spawn(watch(Rc::downgrade(self)));
+        }
+    }
+
+    /// Takes the drive out, for good.
+    fn hangs(&self, what: &str) {
+        let seconds = DRIVE_HUNG_TICKS * DRIVE_TICK.as_secs() as u32;
+        self.drive.fail(format!("a {what} has not come back for {seconds} s; `dmesg` says more"));
+        self.give_up();
+    }
+}
+
+/// Holds no writer between its looks: a core that has ended lets go of its drives at once.
+async fn watch<R: Rt>(writer: Weak<Writer<R>>) {
+    let (mut write, mut flush) = (Sight::default(), Sight::default());
+    loop {
+        R::sleep(DRIVE_TICK).await;
+        let Some(writer) = writer.upgrade() else { return };
+        let ticket = writer.ticket();
+        let flushing = ticket.as_ref().and_then(|ticket| ticket.under_way());
+        if !writer.running.get() && flushing.is_none() {
+            writer.watched.set(false);
+            return;
+        }
+        if write.again(writer.writing_since.get()) {
+            writer.hangs("write");
+        }
+        if let Some(ticket) = ticket.filter(|_| flush.again(flushing)) {
+            ticket.give_up();
+            writer.hangs("flush");
+        }
+    }
+}
+
+/// How often in a row the same thing was seen.
+struct Sight<T> {
+    last: Option<T>,
+    times: u32,
+}
+
+impl<T> Default for Sight<T> {
+    fn default() -> Self {
+        Self { last: None, times: 0 }
+    }
+}
+
+impl<T: PartialEq> Sight<T> {
+    /// Says whether this has been seen too often, once.
+    fn again(&mut self, seen: Option<T>) -> bool {
+        self.times = if seen.is_some() && seen == self.last { self.times + 1 } else { 0 };
+        self.last = seen;
+        self.times == DRIVE_HUNG_TICKS
+    }
+}
