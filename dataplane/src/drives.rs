@@ -47,10 +47,11 @@ pub trait Drives: 'static {
     fn flush(&self, backend: BackendId, first: Receipt) -> impl Future<Output = Result<(), DriveError>>;
 
     /// Reads bytes `range` of the payload of one piece; every byte returned was verified against its block's checksum.
-    /// The range is cut at the payload's end.
+    /// The range is cut at the payload's end. When the backend does not have it, or not whole, any other drive of this node
+    /// is asked, and any other attempt of the same fragment.
     ///
     /// # Errors
-    /// `NotFound`, `Rotten`, `Io`, `Failed`.
+    /// The backend's own: `NotFound`, `Rotten`, `Io`, `Failed`.
     fn read(
         &self,
         backend: BackendId,
@@ -82,7 +83,8 @@ pub trait Drives: 'static {
     ) -> impl Future<Output = Result<(), DriveError>>;
 
     /// Forgets every fragment of a blob, of every index and attempt, on every drive of this node, durably. What is not
-    /// there is no error; each drive that could not is named, and the same call later does the rest.
+    /// there is no error; each drive that could not is named (`u32::MAX`: one without a number yet), and the same call
+    /// later does the rest.
     fn delete_blob(&self, blob: OpId) -> impl Future<Output = Vec<(BackendId, DriveError)>>;
 
     /// Every fragment of a blob that any drive of this node has in its index.
@@ -103,10 +105,10 @@ pub trait Drives: 'static {
         max: usize,
     ) -> impl Future<Output = Result<Vec<Held>, DriveError>>;
 
-    /// What the record of one piece says of itself, read from the drive.
+    /// What the record of one piece says of itself, read from this very drive.
     ///
     /// # Errors
-    /// As [`Drives::read`].
+    /// `NotFound`, `Rotten`, `Io`.
     fn facts(
         &self,
         backend: BackendId,
@@ -260,11 +262,13 @@ pub struct PieceFacts {
     pub payload_len: u32,
 }
 
-/// How far a pass of [`Drives::verify`] has come: segment, then record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// How far a pass of [`Drives::verify`] has come: segment, then record, and behind the last segment the pieces whose
+/// segment is gone, by name and row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VerifyCursor {
     pub segment: u32,
     pub offset: u32,
+    pub lost: Option<(FragmentId, u32)>,
 }
 
 /// A stretch of a verification.

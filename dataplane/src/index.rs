@@ -1,79 +1,126 @@
 //! The drive index: where on which drive each piece stands. RocksDB, one column family per drive, never synced.
 //!
 //! It may be deleted at any time: a start rebuilds it from the drives, and with it in place reads only what came after
-//! its last checkpoint. New entries are visible at once through an overlay in memory; one thread carries them
-//! into RocksDB in batches. A core never blocks here: a read that would touch a disk goes to that thread.
+//! its last checkpoint. New entries are visible at once through an overlay in memory; one worker carries them
+//! into RocksDB in batches and counts what lives in each segment. A core never blocks here: a read that would touch a
+//! disk goes to that worker.
 
 pub mod key;
 
+mod memory;
 mod overlay;
-mod thread;
+mod rocks;
+mod run;
+mod search;
+mod store;
+mod tally;
+mod worker;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
-use holdfast_common::id::{DriveId, FragmentId};
+use holdfast_common::id::{DriveId, FragmentId, OpId};
 pub use key::{Key, Location};
+pub use memory::MemoryStore;
 use overlay::{Found, Overlay};
 use parking_lot::Mutex;
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, Options, ReadOptions, ReadTier};
-use thread::{Job, Worker};
+use run::Inline;
+pub use search::Page;
+use store::{Cached, Store};
+pub use tally::{Life, Living};
 use tokio::sync::oneshot;
+use worker::{Job, Tallies, Worker};
 
-use crate::limits::{INDEX_CACHE_BYTES, INDEX_FILES_MAX, INDEX_QUEUE_MAX, INDEX_WRITE_BUFFER_BYTES};
+use crate::drives::Held;
+use crate::limits::INDEX_QUEUE_MAX;
+use crate::rt::Rt;
 
-/// What the index could not do: RocksDB's sentence.
+/// What the index could not do: the store's sentence.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("drive index: {0}")]
 pub struct IndexError(pub String);
 
-impl From<rocksdb::Error> for IndexError {
-    fn from(error: rocksdb::Error) -> Self {
-        Self(error.into_string())
-    }
-}
-
 /// Told when every piece of a sealed segment is gone: (drive's slot, segment, generation).
 pub type OnEmpty = Box<dyn Fn(usize, u32, u32) + Send>;
 
+/// A piece that has a second copy now.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    pub key: Key,
+    pub from: Location,
+    pub to: Location,
+}
+
 /// The index of all drives of this process, shared by its cores.
 pub struct DriveIndex {
-    db: Arc<DB>,
-    names: Vec<String>,
+    store: Arc<dyn Store>,
     overlay: Arc<Overlay>,
+    tallies: Tallies,
     jobs: flume::Sender<Job>,
-    worker: Mutex<Option<std::thread::JoinHandle<()>>>,
-    path: PathBuf,
+    runner: Runner,
+}
+
+/// Who runs the worker.
+enum Runner {
+    Thread(Mutex<Option<std::thread::JoinHandle<()>>>),
+    Inline(Inline),
 }
 
 impl std::fmt::Debug for DriveIndex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DriveIndex({})", self.path.display())
+        write!(f, "DriveIndex({} drives)", self.tallies.len())
     }
 }
 
 impl DriveIndex {
-    /// Opens or creates the index in `path`; `drives` in order of their slots.
+    /// Opens or creates the index in directory `path`, with a worker thread; `drives` in order of their slots.
     ///
     /// # Errors
     /// RocksDB's.
     pub fn open(path: &Path, drives: &[DriveId]) -> Result<Self, IndexError> {
-        std::fs::create_dir_all(path).map_err(|error| IndexError(format!("{}: {error}", path.display())))?;
-        let options = options();
-        let names: Vec<String> = drives.iter().map(|drive| format!("drive-{drive}")).collect();
-        let mut families = DB::list_cf(&options, path).unwrap_or_default();
-        families.extend(names.iter().filter(|name| !families.contains(name)).cloned().collect::<Vec<_>>());
-        let cache = Cache::new_lru_cache(INDEX_CACHE_BYTES);
-        let families =
-            families.into_iter().map(|name| ColumnFamilyDescriptor::new(name, family_options(&cache)));
-        let db = Arc::new(DB::open_cf_descriptors(&options, path, families)?);
+        Self::start(Arc::new(rocks::Rocks::open(path, drives)?), drives.len(), |worker, inbox| {
+            let thread = std::thread::Builder::new().name("drive-index".into());
+            let thread = thread.spawn(move || run::thread(worker, &inbox));
+            let thread = thread.map_err(|error| IndexError(format!("its thread does not start: {error}")))?;
+            Ok(Runner::Thread(Mutex::new(Some(thread))))
+        })
+    }
+
+    /// An index in memory, without a thread: spawn [`DriveIndex::task`] on the one there is. Calls that would wait for the
+    /// worker do its work themselves.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn in_memory(store: &MemoryStore, drives: &[DriveId]) -> Result<Self, IndexError> {
+        let run = |worker, inbox| Ok(Runner::Inline(Inline::new(worker, inbox)));
+        Self::start(Arc::new(store.of(drives)), drives.len(), run)
+    }
+
+    fn start(
+        store: Arc<dyn Store>,
+        slots: usize,
+        run: impl FnOnce(Worker, flume::Receiver<Job>) -> Result<Runner, IndexError>,
+    ) -> Result<Self, IndexError> {
         let overlay = Arc::new(Overlay::default());
         let (jobs, inbox) = flume::bounded(INDEX_QUEUE_MAX);
-        let worker = Worker::new(Arc::clone(&db), names.clone(), Arc::clone(&overlay))?;
-        let thread = std::thread::Builder::new().name("drive-index".into()).spawn(move || worker.run(&inbox));
-        let thread = thread.map_err(|error| IndexError(format!("its thread does not start: {error}")))?;
-        Ok(Self { db, names, overlay, jobs, worker: Mutex::new(Some(thread)), path: path.to_owned() })
+        let worker = Worker::new(Arc::clone(&store), slots, Arc::clone(&overlay))?;
+        let tallies = worker.tallies();
+        Ok(Self { store, overlay, tallies, jobs, runner: run(worker, inbox)? })
+    }
+
+    /// The worker of an index in memory, until it is stopped; of another index nothing.
+    pub fn task<R: Rt>(&self) -> impl Future<Output = ()> + 'static {
+        let inline = match &self.runner {
+            Runner::Inline(inline) => Some(inline.clone()),
+            Runner::Thread(_) => None,
+        };
+        async move {
+            if let Some(inline) = inline {
+                inline.run::<R>().await;
+            }
+        }
     }
 
     /// Who is told of segments that became empty. From then on they are reported, those found so far too.
@@ -84,16 +131,16 @@ impl DriveIndex {
     /// Sealed segments of a drive whose entries were all durable at the last checkpoint: (segment, generation).
     ///
     /// # Errors
-    /// RocksDB's.
-    pub fn checkpoint(&self, slot: usize) -> Result<HashSet<(u32, u32)>, IndexError> {
-        let live = thread::read_checkpoint(&self.db, &self.names[slot])?;
-        Ok(live.into_keys().collect())
+    /// The store's.
+    pub fn checkpoint(&self, slot: usize) -> Result<HashSet<Life>, IndexError> {
+        Ok(tally::Checkpoint::parse(&self.store.checkpoint(slot)?).lives.into_keys().collect())
     }
 
-    /// Adds entries; they are visible when this is called, not only when it resolves.
+    /// Adds entries; they are visible when this is called, not only when it resolves. Of two locations of one piece the
+    /// one in the younger life stays.
     pub async fn insert(&self, slot: usize, entries: Vec<(Key, Location)>) {
         self.overlay.insert(slot, &entries);
-        // The thread lives as long as this does; a closed channel means shutdown, and the drives hold everything.
+        // The worker lives as long as this does; a closed channel means shutdown, and the drives hold everything.
         let _ = self.jobs.send_async(Job::Insert { slot, entries }).await;
     }
 
@@ -111,83 +158,154 @@ impl DriveIndex {
 
     /// Every entry of this life of a segment has been inserted, and none will follow.
     pub fn sealed(&self, slot: usize, segment: u32, generation: u32) {
-        self.send(Job::Sealed { slot, segment, generation });
+        self.send(Job::Sealed { slot, life: (segment, generation) });
+    }
+
+    /// A life has ended: its space was given back.
+    pub fn ended(&self, slot: usize, life: Life) {
+        self.tallies[slot].lock().end(life);
+    }
+
+    /// The file of a life that the checkpoint covers is not there. If something should live in it, that is lost.
+    pub fn missing(&self, slot: usize, life: Life) {
+        self.tallies[slot].lock().miss(life);
+    }
+
+    /// What should live in lives whose file was not there at the start.
+    #[must_use]
+    pub fn lost(&self, slot: usize) -> Living {
+        self.tallies[slot].lock().lost()
+    }
+
+    /// Sealed lives of a drive with what lives in them; `None` while that is being counted after a crash.
+    #[must_use]
+    pub fn lives(&self, slot: usize) -> Option<Vec<(Life, Living)>> {
+        self.tallies[slot].lock().sealed()
+    }
+
+    /// What lives on a drive; while it is being counted, what was counted so far.
+    #[must_use]
+    pub fn living(&self, slot: usize) -> Living {
+        self.tallies[slot].lock().total()
     }
 
     /// Where a piece stands.
     ///
     /// # Errors
-    /// RocksDB's.
+    /// The store's.
     pub async fn lookup(&self, slot: usize, key: Key) -> Result<Option<Location>, IndexError> {
         match self.overlay.find(slot, &key) {
             Found::At(location) => return Ok(Some(location)),
             Found::Gone => return Ok(None),
             Found::Unknown => {}
         }
-        let mut memory_only = ReadOptions::default();
-        memory_only.set_read_tier(ReadTier::BlockCache);
-        let family = self.db.cf_handle(&self.names[slot]).expect("opened with the database");
-        match self.db.get_pinned_cf_opt(family, key.as_bytes(), &memory_only) {
-            Ok(found) => Ok(found.and_then(|bytes| Location::parse(&bytes))),
-            Err(error) if error.kind() == rocksdb::ErrorKind::Incomplete => {
-                let (answer, answered) = oneshot::channel();
-                let _ = self.jobs.send_async(Job::Read { slot, key, answer }).await;
-                answered.await.unwrap_or_else(|_| Err(IndexError("it has stopped".into())))
-            }
-            Err(error) => Err(error.into()),
+        match self.store.get_cached(slot, &key)? {
+            Cached::Known(found) => Ok(found),
+            Cached::Unknown => self.ask(|answer| Job::Read { slot, key, answer }).await,
         }
     }
 
-    /// Waits until everything sent before is in RocksDB, and writes a checkpoint.
-    pub fn checkpoint_now(&self) {
-        let (done, wait) = flume::bounded(1);
-        self.send(Job::Checkpoint(Some(done)));
-        let _ = wait.recv();
+    /// Every fragment of a blob on any drive, with the drive's slot.
+    ///
+    /// # Errors
+    /// The store's, or that it lacks something.
+    pub async fn find(&self, blob: OpId) -> Result<Vec<(usize, Held)>, IndexError> {
+        self.ask(|answer| Job::Find { blob, answer }).await
     }
 
-    /// Ends the thread after a last checkpoint.
+    /// At most `max` fragments of a drive behind `after`, in order; none at the end.
+    ///
+    /// # Errors
+    /// The store's, or that it lacks something.
+    pub async fn survey(
+        &self,
+        slot: usize,
+        after: Option<FragmentId>,
+        max: usize,
+    ) -> Result<Vec<Held>, IndexError> {
+        self.ask(|answer| Job::Survey { slot, after, max, answer }).await
+    }
+
+    /// At most `max` entries of a drive from `from` on, in order.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn entries(&self, slot: usize, from: Key, max: usize) -> Result<Page, IndexError> {
+        self.ask(|answer| Job::Entries { slot, from, max, answer }).await
+    }
+
+    /// Points entries to their new copies, each only if it still points to the old one; says which did. Blocks.
+    ///
+    /// # Errors
+    /// The store's; then none was moved.
+    pub fn swap(&self, slot: usize, moves: Vec<Moved>) -> Result<Vec<bool>, IndexError> {
+        self.wait(|answer| Job::Swap { slot, moves, answer })
+    }
+
+    /// Waits until everything sent before is in the store, and makes it durable.
+    ///
+    /// # Errors
+    /// The store's; then the checkpoint before is still the last.
+    pub fn checkpoint_now(&self) -> Result<(), IndexError> {
+        self.wait(|done| Job::Checkpoint(Some(done)))
+    }
+
+    /// Ends the worker after a last checkpoint.
     pub fn stop(&self) {
         self.send(Job::Stop);
-        if let Some(worker) = self.worker.lock().take() {
-            let _ = worker.join();
+        match &self.runner {
+            Runner::Inline(inline) => inline.pump(),
+            Runner::Thread(thread) => {
+                if let Some(thread) = thread.lock().take() {
+                    let _ = thread.join();
+                }
+            }
         }
+    }
+
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, IndexError>>) -> Job,
+    ) -> Result<T, IndexError> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.jobs.send_async(job(answer)).await;
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    fn wait<T>(
+        &self,
+        job: impl FnOnce(flume::Sender<Result<T, IndexError>>) -> Job,
+    ) -> Result<T, IndexError> {
+        let (answer, answered) = flume::bounded(1);
+        self.send(job(answer));
+        if let Runner::Inline(inline) = &self.runner {
+            inline.pump();
+        }
+        answered.recv().unwrap_or_else(|_| Err(stopped()))
     }
 
     fn send(&self, job: Job) {
+        if let Runner::Inline(inline) = &self.runner
+            && self.jobs.is_full()
+        {
+            inline.pump();
+        }
         // Closed only after `stop`: then the drives hold everything.
         let _ = self.jobs.send(job);
     }
 }
 
+fn stopped() -> IndexError {
+    IndexError("it has stopped".into())
+}
+
+/// Dropping an index in memory is a crash: nothing is written any more.
 impl Drop for DriveIndex {
     fn drop(&mut self) {
-        self.stop();
+        if matches!(self.runner, Runner::Thread(_)) {
+            self.stop();
+        }
     }
-}
-
-fn options() -> Options {
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
-    options.set_db_write_buffer_size(2 * INDEX_WRITE_BUFFER_BYTES);
-    options.set_max_open_files(INDEX_FILES_MAX);
-    options.set_max_background_jobs(2);
-    options.set_keep_log_file_num(2);
-    options.set_max_log_file_size(1 << 20);
-    options
-}
-
-fn family_options(cache: &Cache) -> Options {
-    let mut table = BlockBasedOptions::default();
-    table.set_block_cache(cache);
-    table.set_bloom_filter(10.0, false);
-    table.set_cache_index_and_filter_blocks(true);
-    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&table);
-    options.set_write_buffer_size(INDEX_WRITE_BUFFER_BYTES);
-    options.set_max_write_buffer_number(2);
-    options
 }
 
 #[cfg(test)]

@@ -221,6 +221,14 @@ pub const DRIVE_RESERVE_BYTES_MAX: u64 = 1 << 30;
 pub const READ_FILES_MAX: usize = 256;
 /// Records up to this are read whole in one go; of larger ones the header and the blocks asked for.
 pub const READ_WHOLE_BYTES_MAX: usize = 64 << 10;
+/// How often a read asks the index again when the piece is not whole where it was said to be: it may have moved, and
+/// moved again.
+pub const LOOKUPS_PER_READ: usize = 3;
+/// What a verification reads at a time: a larger record goes alone.
+pub const VERIFY_WINDOW_BYTES: u64 = 1 << 20;
+/// Entries of the index it looks at in one go, and what each counts for against its bytes.
+pub const VERIFY_ENTRIES: usize = 4096;
+pub const VERIFY_ENTRY_COST_BYTES: u64 = 64;
 /// What recovery reads at a time.
 pub const SCAN_WINDOW_BYTES: usize = 8 << 20;
 
@@ -234,6 +242,10 @@ pub const INDEX_FILES_MAX: i32 = 256;
 pub const INDEX_QUEUE_MAX: usize = 4096;
 /// Messages it takes into one RocksDB batch.
 pub const INDEX_BATCH_MAX: usize = 512;
+/// Entries counted at a time after a crash, between two looks at the queue: a millisecond or two.
+pub const INDEX_COUNT_STEP: usize = 4096;
+/// Entries after which a page of a survey ends with the fragment it is at: as many milliseconds of the worker's time.
+pub const INDEX_SURVEY_ENTRIES_MAX: usize = 16_384;
 /// Time between checkpoints while segments are being sealed.
 pub const INDEX_CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 

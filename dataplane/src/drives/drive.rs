@@ -127,6 +127,14 @@ impl Drive {
         self.segments.lock().insert(number, Segment { generation, phase });
     }
 
+    /// Whether this life of a segment is there, open or sealed.
+    pub(super) fn is_there(&self, (number, generation): (u32, u32)) -> bool {
+        let found = self.segments.lock().get(&number).copied();
+        found.is_some_and(|found| {
+            found.generation == generation && matches!(found.phase, Phase::Open | Phase::Sealed)
+        })
+    }
+
     /// Capacity and free bytes of its file system as they were a moment ago: cores do not ask a disk that may hang.
     #[must_use]
     pub fn space(&self) -> Space {

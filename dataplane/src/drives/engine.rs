@@ -16,7 +16,7 @@ use super::format::{DriveRoot, OpenError};
 use super::host::{Host, RealHost};
 use super::keeper::{Found, Job, Keeper};
 use super::{DriveStatus, recovery, segment};
-use crate::index::DriveIndex;
+use crate::index::{DriveIndex, MemoryStore};
 use crate::limits::{
     KEEPER_QUEUE_MAX, KEEPER_STOP_WAIT, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_BYTES_SMALL,
     SEGMENT_LARGE_FROM_BYTES,
@@ -93,6 +93,31 @@ impl Engine {
         host: &Arc<dyn Host>,
         starter: Starter,
     ) -> Result<Opened, OpenError> {
+        Self::open_over(config, host, starter, |drives| open_index(&config.index, drives))
+    }
+
+    /// As [`Engine::open_with`] with tasks, and with the index in memory: [`EngineConfig::index`] is not looked at.
+    ///
+    /// # Errors
+    /// As [`Engine::open_with`].
+    pub fn open_in_memory(
+        config: &EngineConfig,
+        host: &Arc<dyn Host>,
+        store: &MemoryStore,
+    ) -> Result<Opened, OpenError> {
+        let open = |drives: &[DriveId]| {
+            DriveIndex::in_memory(store, drives)
+                .map_err(|error| OpenError::Index { path: config.index.clone(), reason: error.0 })
+        };
+        Self::open_over(config, host, Starter::Tasks, open)
+    }
+
+    fn open_over(
+        config: &EngineConfig,
+        host: &Arc<dyn Host>,
+        starter: Starter,
+        index: impl FnOnce(&[DriveId]) -> Result<DriveIndex, OpenError>,
+    ) -> Result<Opened, OpenError> {
         let mut refused = Vec::new();
         let mut roots: Vec<DriveRoot> = Vec::new();
         for path in &config.drives {
@@ -102,7 +127,7 @@ impl Engine {
             }
         }
         let ids: Vec<DriveId> = roots.iter().map(|root| root.drive).collect();
-        let index = Arc::new(open_index(&config.index, &ids)?);
+        let index = Arc::new(index(&ids)?);
         let (drives, inboxes) = drives_of(host, roots, config.segment_bytes, starter);
         let founds = recover(&**host, &drives, &index, starter);
         let by_slot = drives.clone();
@@ -149,12 +174,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins the keepers as tasks of this core.
+    /// Begins keepers and index as tasks of this core.
     ///
     /// # Panics
     /// When the engine was opened to run on threads.
     pub fn run_on<R: Rt>(&self) {
         assert!(self.starter == Starter::Tasks, "its threads run already");
+        R::spawn(self.index.task::<R>());
         let mut keepers = self.keepers.lock();
         for (keeper, inbox) in std::mem::take(&mut keepers.waiting) {
             let (ended, end) = oneshot::channel();

@@ -5,7 +5,7 @@
 //! segment of an earlier run is never appended to. Deletes are read first and win over pieces wherever they
 //! stand: a fragment's name is never written again after its delete.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use holdfast_common::id::FragmentId;
@@ -56,6 +56,10 @@ pub(super) fn recover(drive: &Drive, index: &DriveIndex) -> Result<(Found, Tally
         unreadable: 0,
     };
     let headers = scan.headers().map_err(fail)?;
+    let present: HashSet<_> = headers.iter().map(|header| (header.segment, header.generation)).collect();
+    for life in covered.difference(&present) {
+        index.missing(drive.slot, *life);
+    }
     let (deletes, pieces): (Vec<_>, Vec<_>) =
         headers.into_iter().partition(|h| h.role == SegmentRole::Deletes);
     for header in deletes {

@@ -5,6 +5,7 @@ mod crash;
 mod failing;
 mod faulty;
 mod kernel;
+mod search;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -144,7 +145,7 @@ fn what_was_appended_is_read_back_in_any_range() {
                 }
             }
             assert_eq!(whole(&drives, 0, 1).await, Err(DriveError::NotFound), "another row");
-            let elsewhere = drives.read(backend(7), fragment(0), 0, 0..1).await;
+            let elsewhere = drives.read(backend(7), fragment(99), 0, 0..1).await;
             assert_eq!(elsewhere.unwrap_err(), DriveError::NotFound, "another backend");
             drives.close().await;
             engine.stop();

@@ -1,7 +1,7 @@
 //! Keys and values of the index as bytes.
 
 use holdfast_common::id::{FragmentId, OpId};
-use holdfast_protocol::record::Entry;
+use holdfast_protocol::record::{Entry, FOOTER_BYTES, RECORD_ALIGN};
 
 /// Bytes of a key: op id 16, index, attempt, row big-endian, so that rows of a fragment are neighbours.
 pub const KEY_BYTES: usize = 22;
@@ -11,6 +11,9 @@ pub const KEY_BYTES: usize = 22;
 pub struct Key([u8; KEY_BYTES]);
 
 impl Key {
+    /// Before it there is none.
+    pub const FIRST: Self = Self([0; KEY_BYTES]);
+
     #[must_use]
     pub fn new(fragment: FragmentId, row: u32) -> Self {
         let mut bytes = [0; KEY_BYTES];
@@ -41,6 +44,19 @@ impl Key {
     pub fn row(&self) -> u32 {
         u32::from_be_bytes(self.0[18..].try_into().expect("4 bytes"))
     }
+
+    /// The key right behind this one; `None` behind the last.
+    #[must_use]
+    pub fn next(&self) -> Option<Self> {
+        let mut bytes = self.0;
+        for byte in bytes.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                return Some(Self(bytes));
+            }
+        }
+        None
+    }
 }
 
 /// Where a piece's record stands on its drive.
@@ -58,6 +74,19 @@ impl Location {
     pub fn new(segment: u32, generation: u32, entry: &Entry) -> Self {
         let Entry { offset, header_len, payload_len, .. } = *entry;
         Self { segment, generation, offset, header_len, payload_len }
+    }
+
+    /// The life of the segment it stands in: number and generation.
+    #[must_use]
+    pub fn life(&self) -> (u32, u32) {
+        (self.segment, self.generation)
+    }
+
+    /// Bytes of the whole record.
+    #[must_use]
+    pub fn record_bytes(&self) -> u64 {
+        let unpadded = u64::from(self.header_len) + u64::from(self.payload_len) + FOOTER_BYTES as u64;
+        unpadded.next_multiple_of(RECORD_ALIGN as u64)
     }
 
     #[must_use]

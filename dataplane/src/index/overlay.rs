@@ -37,9 +37,14 @@ impl Overlay {
         &self.shards[usize::try_from(hash % SHARDS as u64).expect("below 16")]
     }
 
+    /// Of two locations of one piece the one in the younger life is kept.
     pub(super) fn insert(&self, slot: usize, entries: &[(Key, Location)]) {
         for (key, location) in entries {
-            self.shard(key.fragment()).lock().entries.insert((slot, *key), *location);
+            let mut shard = self.shard(key.fragment()).lock();
+            let held = shard.entries.entry((slot, *key)).or_insert(*location);
+            if location.generation >= held.generation {
+                *held = *location;
+            }
         }
     }
 

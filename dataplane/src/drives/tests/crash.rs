@@ -132,7 +132,7 @@ fn a_delete_survives_a_crash_that_the_index_does_not() {
         let drives = engine.core::<UringRt>();
         put(&drives, 1, 5000).await;
         put(&drives, 2, 5000).await;
-        engine.index.checkpoint_now();
+        engine.index.checkpoint_now().unwrap();
         drives.delete(backend(0), fragment(1), 1).await.unwrap();
         // No close: the segments stay as they are.
         engine.stop();

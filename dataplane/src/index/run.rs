@@ -1,0 +1,95 @@
+//! Who runs the worker: a thread, or a task and everyone who may not wait for it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::{Either, select};
+use parking_lot::Mutex;
+
+use super::worker::{Job, Worker};
+use crate::limits::INDEX_CHECKPOINT_EVERY;
+use crate::rt::Rt;
+
+/// The thread: jobs as they come, counting while there are none, a checkpoint now and then.
+pub(super) fn thread(mut worker: Worker, inbox: &flume::Receiver<Job>) {
+    let (mut checkpointed, mut can_count) = (Instant::now(), true);
+    while !worker.stopped() {
+        let counting = can_count && worker.counting();
+        let job = match counting {
+            true => inbox.try_recv().ok(),
+            false => match inbox.recv_timeout(INDEX_CHECKPOINT_EVERY) {
+                Ok(job) => Some(job),
+                Err(flume::RecvTimeoutError::Timeout) => None,
+                Err(flume::RecvTimeoutError::Disconnected) => Some(Job::Stop),
+            },
+        };
+        worker.turn(job, inbox);
+        if counting {
+            can_count = worker.count_some();
+        }
+        if checkpointed.elapsed() >= INDEX_CHECKPOINT_EVERY {
+            checkpointed = Instant::now();
+            worker.tick();
+        }
+    }
+}
+
+/// The worker where there are no threads.
+#[derive(Clone)]
+pub(super) struct Inline {
+    worker: Arc<Mutex<Worker>>,
+    inbox: flume::Receiver<Job>,
+}
+
+impl Inline {
+    pub(super) fn new(worker: Worker, inbox: flume::Receiver<Job>) -> Self {
+        Self { worker: Arc::new(Mutex::new(worker)), inbox }
+    }
+
+    /// Serves everything that waits, here and now.
+    pub(super) fn pump(&self) {
+        let mut worker = self.worker.lock();
+        while !self.inbox.is_empty() {
+            worker.turn(None, &self.inbox);
+        }
+    }
+
+    /// Serves what waits and counts a stretch; false when there is nothing to count, or it cannot be.
+    pub(super) fn count(&self) -> bool {
+        self.pump();
+        let mut worker = self.worker.lock();
+        worker.counting() && worker.count_some()
+    }
+
+    /// Serves jobs as they come until it is stopped.
+    pub(super) async fn run<R: Rt>(self) {
+        let mut can_count = true;
+        loop {
+            if self.worker.lock().stopped() {
+                return;
+            }
+            if can_count && self.worker.lock().counting() {
+                can_count = self.count();
+                R::yield_now().await;
+                continue;
+            }
+            match self.next::<R>().await {
+                Some(job) => self.worker.lock().turn(Some(job), &self.inbox),
+                None => self.worker.lock().tick(),
+            }
+        }
+    }
+
+    /// The next job, or `None` when none came for a while.
+    fn next<R: Rt>(&self) -> impl Future<Output = Option<Job>> {
+        async {
+            let (job, tick) = (pin!(self.inbox.recv_async()), pin!(R::sleep(INDEX_CHECKPOINT_EVERY)));
+            match select(job, tick).await {
+                Either::Left((job, _)) => Some(job.unwrap_or(Job::Stop)),
+                Either::Right(((), _)) => None,
+            }
+        }
+    }
+}
