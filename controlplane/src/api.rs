@@ -5,6 +5,7 @@
 
 mod auth;
 pub mod client;
+mod drives;
 mod error;
 mod keys;
 mod listener;
@@ -19,7 +20,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
 use crate::app::Authority;
 use crate::limits::{API_BODY_BYTES_MAX, API_REQUEST};
@@ -52,6 +53,11 @@ impl Api {
             .route("/v1/keys/{access_key_id}", delete(keys::revoke))
             .route("/v1/buckets", get(tenants::buckets))
             .route("/v1/status", get(ops::status))
+            .route("/v1/drives", get(drives::list))
+            .route("/v1/drives/{drive}", get(drives::status))
+            .route("/v1/drives/{drive}/drain", post(drives::drain))
+            .route("/v1/drives/{drive}/replace", post(drives::replace))
+            .route("/v1/objects/redundancy", get(drives::redundancy))
             .route_layer(middleware::from_fn_with_state(self.clone(), auth::require_token));
         Router::new()
             .merge(guarded)

@@ -5,8 +5,10 @@
 
 pub mod commit;
 mod config;
+pub mod drives;
 mod keys;
 pub(crate) mod query;
+pub mod redundancy;
 pub(crate) mod references;
 pub mod sequence;
 pub mod session;
@@ -16,12 +18,14 @@ mod tenants;
 pub mod vault;
 pub mod work;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use holdfast_common::secret::Secret;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -56,6 +60,10 @@ pub(crate) struct Inner {
     /// A node remembers commits that this database lacks: nothing is reaped.
     pub(crate) history_lost: AtomicBool,
     pub(crate) stamped_ms: AtomicU64,
+    /// Placements that not every node knows yet.
+    pub(crate) placing: Mutex<HashMap<u32, watch::Receiver<bool>>>,
+    /// What nodes said last of their drives.
+    pub(crate) reports: drives::Reports,
 }
 
 impl Inner {
@@ -185,6 +193,12 @@ pub struct Status {
     pub tenants: u64,
     pub keys: u64,
     pub buckets: u64,
+    /// Blobs that miss fragments.
+    pub repairs_open: u64,
+    /// Blobs with fewer fragments than their code needs: bytes are lost unless a drive comes back.
+    pub repairs_failed: u64,
+    /// Blobs and manifests whose bytes wait to be deleted.
+    pub freed_backlog: u64,
     pub history_lost: bool,
     pub nodes: Vec<NodeStatus>,
     pub backends: Vec<BackendStatus>,

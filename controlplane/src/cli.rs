@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod drive;
 mod env;
 mod error;
 mod table;
@@ -106,6 +107,12 @@ mod tests {
             "holdfast admin create-tenant --name T --data-dir d",
             "holdfast admin --data-dir d create-key --name N --tenant T --bucket a --bucket b --permission read --permission write --json",
             "holdfast admin revoke-key --access-key-id ID --json",
+            "holdfast admin drive list --data-dir d",
+            "holdfast admin drive status --backend 3 --json",
+            "holdfast admin drive drain --drive 0b2e2a9e-0000-4000-8000-000000000000 --force",
+            "holdfast admin drive drain --backend 3 --cancel",
+            "holdfast admin drive replace --backend 3 --force",
+            "holdfast admin object-redundancy --bucket b --key a/b",
             "holdfast env --data-dir d",
             "holdfast validate --config f",
             "holdfast config reference",
@@ -113,6 +120,8 @@ mod tests {
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+        assert!(Cli::try_parse_from("holdfast admin drive drain".split(' ')).is_err());
+        assert!(Cli::try_parse_from("holdfast admin drive status --backend 1 --drive x".split(' ')).is_err());
         assert!(Cli::try_parse_from("holdfast dev --data-dir d --tls-cert c".split(' ')).is_err());
         assert!(
             Cli::try_parse_from("holdfast admin create-key --name N --permission all".split(' ')).is_err()

@@ -42,6 +42,9 @@ pub const LEASE_REPAIRS_MAX: u32 = 256;
 pub const WORK_ITEMS_MAX: usize = 4096;
 /// What is kept of a node's sentence about a job, bytes.
 pub const JOB_DETAIL_BYTES_MAX: usize = 512;
+/// A report that a drive is empty counts as the end of its drain only so long after it began: the node may not have
+/// known of it, and writes may have been under way.
+pub const DRAIN_SETTLE_MS: u64 = 10_000;
 /// Rows are counted up to here for metrics and status: beyond it, exactness buys nothing and costs a scan.
 pub const JOBS_COUNTED_MAX: i64 = 1_000_000;
 /// Manifests whose pages are dropped in one transaction: up to 40,000 references.

@@ -17,6 +17,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::app::commit::{self, Committer};
+use crate::app::drives::Reports;
 use crate::app::sessions::Sessions;
 use crate::app::vault::Vault;
 use crate::app::{Authority, Inner};
@@ -174,6 +175,8 @@ async fn authority(
         step_down: Notify::new(),
         history_lost: AtomicBool::new(false),
         stamped_ms: AtomicU64::new(0),
+        placing: parking_lot::Mutex::default(),
+        reports: Reports::default(),
     };
     let (committer, work) = Committer::channel();
     Ok((Authority { inner: Arc::new(inner), committer }, work))

@@ -4,12 +4,16 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{ErrorBody, keys, ops, tenants};
+use super::{ErrorBody, drives, keys, ops, tenants};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Holdfast administration", description = "Tenants, access keys, state. All but health needs the admin token."),
-    paths(tenants::create, tenants::list, tenants::buckets, keys::create, keys::list, keys::revoke, ops::status, ops::livez, ops::readyz, ops::metrics),
+    info(title = "Holdfast administration", description = "Tenants, access keys, drives, state. All but health needs the admin token."),
+    paths(
+        tenants::create, tenants::list, tenants::buckets, keys::create, keys::list, keys::revoke,
+        drives::list, drives::status, drives::drain, drives::replace, drives::redundancy,
+        ops::status, ops::livez, ops::readyz, ops::metrics,
+    ),
     components(schemas(ErrorBody)),
     modifiers(&Token),
     security(("token" = [])),
@@ -44,6 +48,11 @@ mod tests {
             ("/v1/keys", "get"),
             ("/v1/keys/{access_key_id}", "delete"),
             ("/v1/status", "get"),
+            ("/v1/drives", "get"),
+            ("/v1/drives/{drive}", "get"),
+            ("/v1/drives/{drive}/drain", "post"),
+            ("/v1/drives/{drive}/replace", "post"),
+            ("/v1/objects/redundancy", "get"),
         ] {
             assert!(paths[path][method].is_object(), "{method} {path}");
         }

@@ -82,7 +82,7 @@ pub(crate) fn of_backend(row: &BackendRow) -> wire::Backend {
         kind: row.kind.clone(),
         drive_id: row.drive_id.map(|id| Bytes::copy_from_slice(id.as_bytes())).unwrap_or_default(),
         node_id: row.node_id.map(|id| id.to_string()).unwrap_or_default(),
-        state: row.state.clone(),
+        state: row.shown_state().to_owned(),
         region: row.region.clone(),
         country: row.country.clone(),
         provider: row.provider.clone(),

@@ -12,9 +12,8 @@ use crate::app::sequence::EPOCH_SHIFT;
 use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
 use crate::app::{Authority, config};
 use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
-use crate::store::backend::{self, DriveSaid};
 use crate::store::node::{self, NodeRow};
-use crate::store::{Client, StoreError, authority, changelog, job};
+use crate::store::{Client, StoreError, authority, changelog};
 
 /// Takes a session's stream off the books when dropped: at its end, and when its welcome could not be finished.
 pub struct Stream {
@@ -165,58 +164,6 @@ impl Authority {
         Uuid::try_parse(&hello.node_id).map_err(|_| away("the node id is not a UUID", true))
     }
 
-    /// Writes a node's drives down and tells everyone of those that changed.
-    pub(crate) async fn drives_said(
-        &self,
-        client: &Client,
-        node_id: Uuid,
-        region: &str,
-        drives: &[wire::Drive],
-    ) -> Result<(), StoreError> {
-        let inner = &self.inner;
-        let _order = inner.configuration.lock().await;
-        let before: std::collections::HashMap<u32, (u64, String)> =
-            backend::all(client).await?.into_iter().map(|row| (row.id, (row.revision, row.state))).collect();
-        let mut changed = Vec::new();
-        for drive in drives.iter().take(DRIVES_MAX) {
-            let Ok(drive_id) = Uuid::from_slice(&drive.drive_id) else { continue };
-            let said = DriveSaid {
-                drive_id,
-                node_id,
-                label: drive.label.clone(),
-                state: drive_state(&drive.state).to_owned(),
-                region: region.to_owned(),
-                capacity_bytes: drive.capacity_bytes,
-                free_bytes: drive.free_bytes,
-            };
-            let row = backend::upsert_drive(client, &said).await?;
-            let (revision, state) =
-                before.get(&row.id).map_or((0, ""), |(revision, state)| (*revision, state));
-            if revision != row.revision {
-                changed.push(config::of_backend(&row));
-            }
-            if row.state == "active" && !matches!(state, "" | "active") {
-                let revived = job::revive(client, row.id).await?;
-                tracing::info!(backend = row.id, label = row.label, was = state, revived, "a drive is back");
-            }
-        }
-        if !changed.is_empty() {
-            let upsert = wire::ConfigSnapshot { backends: changed, ..Default::default() };
-            inner.sessions.publish_config(wire::ConfigChange { upsert: Some(upsert), ..Default::default() });
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn drives_reported(
-        &self,
-        node_id: Uuid,
-        region: &str,
-        drives: &[wire::Drive],
-    ) -> Result<(), StoreError> {
-        let client = self.inner.store.client().await?;
-        self.drives_said(&client, node_id, region, drives).await
-    }
-
     pub(crate) async fn open_ops_reported(
         &self,
         node_id: Uuid,
@@ -262,16 +209,6 @@ impl Authority {
             );
         }
         Ok(lost)
-    }
-}
-
-/// States that placement knows; a node says more than that in words.
-fn drive_state(said: &str) -> &'static str {
-    match said.split(':').next().unwrap_or_default().trim() {
-        "active" => "active",
-        "full" => "full",
-        "missing" => "missing",
-        _ => "failed",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{AdminError, Authority, BackendStatus, BucketInfo, NodeStatus, Status};
-use crate::store::{access_key, authority, backend, bucket, node, tenant};
+use crate::store::{access_key, authority, backend, bucket, freed, job, node, tenant};
 
 impl Authority {
     pub(super) async fn list_buckets_inner(&self) -> Result<Vec<BucketInfo>, AdminError> {
@@ -22,6 +22,7 @@ impl Authority {
         let inner = &self.inner;
         let client = inner.store.client().await?;
         let (epoch, holder) = authority::holder(&client).await?;
+        let repairs = job::counts(&client).await?;
         Ok(Status {
             cluster_id: inner.cluster_id.to_string(),
             leader: inner.sessions.leading().is_some(),
@@ -33,6 +34,9 @@ impl Authority {
             keys: access_key::all(&client).await?.iter().filter(|row| row.revoked_ms.is_none()).count()
                 as u64,
             buckets: bucket::all(&client).await?.len() as u64,
+            repairs_open: repairs.waiting + repairs.leased,
+            repairs_failed: repairs.failed,
+            freed_backlog: freed::backlog(&client).await?.0,
             history_lost: inner.history_lost.load(std::sync::atomic::Ordering::Relaxed),
             nodes: self.nodes(node::all(&client).await?),
             backends: backend::all(&client).await?.into_iter().map(backend_status).collect(),
@@ -64,10 +68,10 @@ impl Authority {
 fn backend_status(row: backend::BackendRow) -> BackendStatus {
     BackendStatus {
         backend_id: row.id,
+        state: row.shown_state().to_owned(),
         kind: row.kind,
         node_id: row.node_id.map(|id| id.to_string()).unwrap_or_default(),
         label: row.label,
-        state: row.state,
         capacity_bytes: row.capacity_bytes,
         free_bytes: row.free_bytes,
     }

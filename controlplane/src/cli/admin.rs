@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use holdfast_common::secret::Secret;
 use serde_json::{Value, json};
 
+use super::drive::{DriveCommand, redundancy};
 use super::table::{bytes, render, time};
 use super::{CliError, print};
 use crate::api::ErrorBody;
@@ -60,6 +61,16 @@ enum AdminCommand {
     ListBuckets,
     /// Show leadership, nodes and drives.
     Status,
+    /// What drives hold, how far scrubs and drains are; drain one, or declare one gone.
+    #[command(subcommand)]
+    Drive(DriveCommand),
+    /// Show how many fragments an object has, and how many it should have.
+    ObjectRedundancy {
+        #[arg(long)]
+        bucket: String,
+        #[arg(long)]
+        key: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,11 +118,15 @@ fn wire(command: &AdminCommand) -> (&'static str, String, Option<Value>) {
         }
         AdminCommand::ListBuckets => ("GET", path("/v1/buckets"), None),
         AdminCommand::Status => ("GET", path("/v1/status"), None),
+        AdminCommand::Drive(command) => command.wire(),
+        AdminCommand::ObjectRedundancy { bucket, key } => {
+            ("GET", format!("/v1/objects/redundancy?bucket={}&key={}", escaped(bucket), escaped(key)), None)
+        }
     }
 }
 
 /// A path segment that holds nothing but what it means.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes()
         .map(|byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
@@ -178,6 +193,8 @@ fn human(command: &AdminCommand, answer: &Value) -> String {
             list(answer, &["bucket_id", "name", "tenant_id", "region", "created_ms"])
         }
         AdminCommand::Status => status(answer),
+        AdminCommand::Drive(command) => command.human(answer),
+        AdminCommand::ObjectRedundancy { .. } => redundancy(answer),
     }
 }
 
@@ -185,6 +202,12 @@ fn status(answer: &Value) -> String {
     let mut out = String::new();
     for field in ["cluster_id", "leader", "holder", "epoch", "watermark", "tenants", "keys", "buckets"] {
         out += &format!("{field:<12}{}\n", text(answer, field));
+    }
+    for field in ["repairs_open", "repairs_failed", "freed_backlog"] {
+        out += &format!("{field:<16}{}\n", text(answer, field));
+    }
+    if answer["repairs_failed"].as_u64().unwrap_or(0) > 0 {
+        out += "\nBYTES ARE LOST: some blobs have fewer fragments than their code needs; bring back the drives that held them\n";
     }
     if answer["history_lost"] == true {
         out += "\nROWS WERE LOST: the database lacks commits that nodes had acknowledged; restore it to a later state\n";
@@ -198,7 +221,7 @@ fn status(answer: &Value) -> String {
 }
 
 /// An array of objects as a table of some fields; `_ms` are times, `_bytes` sizes.
-fn list(items: &Value, fields: &[&str]) -> String {
+pub(super) fn list(items: &Value, fields: &[&str]) -> String {
     let rows: Vec<Vec<String>> = items
         .as_array()
         .map(|items| {
@@ -210,7 +233,7 @@ fn list(items: &Value, fields: &[&str]) -> String {
     render(&titles, &rows)
 }
 
-fn text(item: &Value, field: &str) -> String {
+pub(super) fn text(item: &Value, field: &str) -> String {
     match &item[field] {
         Value::Null if field == "buckets" => "(all)".to_owned(),
         Value::Null => "-".to_owned(),

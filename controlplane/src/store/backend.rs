@@ -11,7 +11,10 @@ pub struct BackendRow {
     pub drive_id: Option<Uuid>,
     pub node_id: Option<Uuid>,
     pub label: String,
+    /// As its node says.
     pub state: String,
+    /// What an administrator has decided.
+    pub intent: Option<Intent>,
     pub region: String,
     pub country: String,
     pub provider: String,
@@ -20,7 +23,43 @@ pub struct BackendRow {
     pub revision: u64,
 }
 
-const COLUMNS: &str = "id, kind, drive_id, node_id, label, state, region, country, provider, capacity_bytes, free_bytes, revision";
+impl BackendRow {
+    /// What nodes are told, and people see first.
+    #[must_use]
+    pub fn shown_state(&self) -> &str {
+        self.intent.map_or(self.state.as_str(), |intent| intent.as_str())
+    }
+}
+
+/// What an administrator has decided about a drive; no report of its node changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// No new fragments; what is there moves to the node's other drives.
+    Draining,
+    /// Nothing was left on it.
+    Drained,
+    /// Gone for good: nobody waits for it, its fragments are rebuilt elsewhere.
+    Replaced,
+}
+
+impl Intent {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Replaced => "replaced",
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        [Self::Draining, Self::Drained, Self::Replaced].into_iter().find(|intent| intent.as_str() == text)
+    }
+}
+
+const COLUMNS: &str =
+    "id, kind, drive_id, node_id, label, state, region, country, provider, capacity_bytes, free_bytes,
+     revision, intent";
 
 fn id(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
@@ -40,6 +79,7 @@ fn read(row: &tokio_postgres::Row) -> BackendRow {
         capacity_bytes: unsigned(row.get(9)),
         free_bytes: unsigned(row.get(10)),
         revision: unsigned(row.get(11)),
+        intent: Intent::read(row.get(12)),
     }
 }
 
@@ -75,12 +115,9 @@ pub async fn upsert_drive(client: &Client, said: &DriveSaid) -> Result<BackendRo
          ON CONFLICT (drive_id) DO UPDATE SET
              node_id = excluded.node_id, label = excluded.label, region = excluded.region,
              capacity_bytes = excluded.capacity_bytes, free_bytes = excluded.free_bytes,
-             state = CASE WHEN backend.state = 'draining' AND excluded.state = 'active' THEN 'draining'
-                          ELSE excluded.state END,
+             state = excluded.state,
              revision = backend.revision + CASE WHEN (backend.node_id, backend.region, backend.state)
-                 IS DISTINCT FROM (excluded.node_id, excluded.region,
-                     CASE WHEN backend.state = 'draining' AND excluded.state = 'active' THEN 'draining'
-                          ELSE excluded.state END) THEN 1 ELSE 0 END
+                 IS DISTINCT FROM (excluded.node_id, excluded.region, excluded.state) THEN 1 ELSE 0 END
          RETURNING {COLUMNS}"
     );
     let row = client
@@ -98,6 +135,37 @@ pub async fn upsert_drive(client: &Client, said: &DriveSaid) -> Result<BackendRo
         )
         .await?;
     Ok(read(&row))
+}
+
+/// Notes what an administrator has decided; `None` takes it back. Callers hold the configuration lock.
+pub async fn intend(client: &Client, id: u32, intent: Option<Intent>) -> Result<BackendRow, StoreError> {
+    let text = format!(
+        "UPDATE backend SET intent = $2, intent_at = clock_timestamp(), revision = revision + 1 WHERE id = $1
+         RETURNING {COLUMNS}"
+    );
+    let number = i32::try_from(id).unwrap_or(0);
+    let row = client.query_one(&text, &[&number, &intent.map_or("", Intent::as_str)]).await?;
+    Ok(read(&row))
+}
+
+/// Ends a drain of at least `settled_ms` ago; `None`: it is younger, or there is none. Callers hold the configuration lock.
+pub async fn drained(client: &Client, id: u32, settled_ms: u64) -> Result<Option<BackendRow>, StoreError> {
+    let text = format!(
+        "UPDATE backend SET intent = 'drained', intent_at = clock_timestamp(), revision = revision + 1
+         WHERE id = $1 AND intent = 'draining' AND intent_at <= clock_timestamp() - $2 * interval '1 millisecond'
+         RETURNING {COLUMNS}"
+    );
+    let number = i32::try_from(id).unwrap_or(0);
+    let row = client.query_opt(&text, &[&number, &(signed(settled_ms) as f64)]).await?;
+    Ok(row.as_ref().map(read))
+}
+
+/// How many backends the widest placement has that this one is in; 0: it is in none.
+pub async fn widest_with(client: &Client, id: u32) -> Result<usize, StoreError> {
+    let text =
+        "SELECT coalesce(max(cardinality(backends)), 0) FROM placement WHERE backends && ARRAY[$1::integer]";
+    let row = client.query_one(text, &[&i32::try_from(id).unwrap_or(0)]).await?;
+    Ok(usize::try_from(row.get::<_, i32>(0)).unwrap_or(0))
 }
 
 pub async fn placements(client: &Client) -> Result<Vec<(u32, Vec<u32>)>, StoreError> {

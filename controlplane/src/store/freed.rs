@@ -142,7 +142,7 @@ pub async fn pages_read(client: &Client, pages_of: Uuid, delay_ms: u64) -> Resul
 pub async fn backlog(client: &Client) -> Result<(u64, Option<u64>), StoreError> {
     let row = client
         .query_one(
-            "SELECT (SELECT count(*) FROM (SELECT 1 FROM freed LIMIT $1) AS some), (SELECT min(freed_ms) FROM freed)",
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM freed LIMIT $1) AS counted), (SELECT min(freed_ms) FROM freed)",
             &[&JOBS_COUNTED_MAX],
         )
         .await?;

@@ -1,5 +1,7 @@
 //! `job`: repairs, made in the transaction that made them necessary or from what nodes find. One row per blob.
 
+use std::collections::HashMap;
+
 use holdfast_common::wire;
 use prost::Message as _;
 use tokio_postgres::types::ToSql;
@@ -199,9 +201,9 @@ pub async fn counts(client: &Client) -> Result<Counts, StoreError> {
     let row = client
         .query_one(
             "SELECT count(*) FILTER (WHERE NOT leased), count(*) FILTER (WHERE leased),
-                 (SELECT count(*) FROM (SELECT 1 FROM job WHERE kind = 'repair' AND state = 3 LIMIT $1) AS lost)
+                 (SELECT count(*) FROM (SELECT 1 FROM job WHERE kind = 'repair' AND state = 3 LIMIT $1) AS counted)
              FROM (SELECT state = 1 AND not_before > statement_timestamp() AS leased
-                   FROM job WHERE kind = 'repair' AND state IN (0, 1) LIMIT $1) AS open",
+                   FROM job WHERE kind = 'repair' AND state IN (0, 1) LIMIT $1) AS counted",
             &[&JOBS_COUNTED_MAX],
         )
         .await?;
@@ -229,4 +231,55 @@ pub async fn place_old_rows(client: &Client, rows: i64) -> Result<usize, StoreEr
         client.execute(text, &[&names, &bits, &slacks, &placements]).await?;
     }
     Ok(missing.len())
+}
+
+/// A repair that is open, or has failed.
+#[derive(Clone, Debug)]
+pub struct OpenJob {
+    pub missing: u64,
+    /// `waiting`, `leased`, `failed`.
+    pub state: &'static str,
+    pub attempts: u32,
+    pub error: Option<String>,
+}
+
+/// Repairs of these blobs.
+pub async fn open_for(client: &Client, subjects: &[Uuid]) -> Result<HashMap<Uuid, OpenJob>, StoreError> {
+    let text = "SELECT subject, missing, state, not_before > clock_timestamp(), attempts, error FROM job
+         WHERE kind = 'repair' AND subject = ANY($1)";
+    let rows = client.query(text, &[&subjects]).await?;
+    let open = |row: &tokio_postgres::Row| OpenJob {
+        missing: row.get::<_, i64>(1).cast_unsigned(),
+        state: match (row.get::<_, i16>(2), row.get::<_, bool>(3)) {
+            (3, _) => "failed",
+            (1, true) => "leased",
+            _ => "waiting",
+        },
+        attempts: u32::try_from(row.get::<_, i32>(4)).unwrap_or(0),
+        error: row.get::<_, Option<String>>(5).filter(|error| !error.is_empty()),
+    };
+    Ok(rows.iter().map(|row| (row.get(0), open(row))).collect())
+}
+
+/// What is to be done about blobs with a place on one backend, each counted up to a bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenOn {
+    /// Open repairs that miss the fragment of this very backend.
+    pub missing: u64,
+    pub failed: u64,
+    /// Blobs that miss any fragment.
+    pub below: u64,
+}
+
+pub async fn open_on(client: &Client, backend: u32) -> Result<OpenOn, StoreError> {
+    let row = client
+        .query_one(
+            "SELECT count(*) FILTER (WHERE state <> 3 AND here), count(*) FILTER (WHERE state = 3), count(*)
+             FROM (SELECT j.state, (j.missing >> (array_position(p.backends, $1) - 1)) & 1 = 1 AS here
+                   FROM job j JOIN placement p ON p.id = j.placement_id
+                   WHERE j.kind = 'repair' AND p.backends && ARRAY[$1::integer] LIMIT $2) AS counted",
+            &[&placement_number(backend), &JOBS_COUNTED_MAX],
+        )
+        .await?;
+    Ok(OpenOn { missing: unsigned(row.get(0)), failed: unsigned(row.get(1)), below: unsigned(row.get(2)) })
 }

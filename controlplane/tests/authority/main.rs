@@ -2,6 +2,7 @@
 
 mod buckets;
 mod commits;
+mod drives;
 mod keys;
 mod leadership;
 mod listings;

@@ -240,6 +240,12 @@ impl Node {
         }
     }
 
+    /// Says what its drives are like now.
+    pub(crate) fn say_drives(&self, drives: Vec<wire::Drive>) {
+        let report = session_up::Message::Drives(wire::DrivesReport { drives });
+        self.up.send(wire::SessionUp { message: Some(report) }).expect("queued");
+    }
+
     /// Asks for or about background work.
     pub(crate) async fn work(&self, what: work_request::What) -> work_answer::What {
         let session_id = self.welcome.session_id.clone();

@@ -39,7 +39,7 @@ pub(crate) async fn lease(node: &Node, deletes_max: u32, repairs_max: u32) -> Ve
     }
 }
 
-async fn report(node: &Node, kind: Kind, op_id: &Bytes, outcome: Outcome, missing: u64) {
+pub(crate) async fn report(node: &Node, kind: Kind, op_id: &Bytes, outcome: Outcome, missing: u64) {
     let (kind, outcome) = (kind.into(), outcome.into());
     let report = JobReport { kind, op_id: op_id.clone(), outcome, missing, detail: "said so".into() };
     let answer = node.work(What::Reports(JobReports { items: vec![report] })).await;

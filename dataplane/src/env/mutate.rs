@@ -226,7 +226,8 @@ impl<E: Env> Core<E> {
             let id = status.backend?;
             let known = view.backends.get(&id.0)?;
             let state = match (known.state.as_str(), &status.state) {
-                ("draining", _) => BackendState::Draining,
+                // What an administrator has taken out gets no place in new lists.
+                ("draining" | "drained" | "replaced", _) => BackendState::Draining,
                 ("active", DriveState::Active) => BackendState::Active,
                 ("active", DriveState::Full) => BackendState::Full,
                 _ => BackendState::Failed,

@@ -1,0 +1,106 @@
+//! What a node says of its drives: written down, kept for the figures, and told to everyone where it changes something.
+
+use std::collections::HashMap;
+
+use holdfast_common::wire;
+use uuid::Uuid;
+
+use crate::app::commit::now_ms;
+use crate::app::{Authority, config};
+use crate::limits::{DRAIN_SETTLE_MS, DRIVES_MAX};
+use crate::store::backend::{self, BackendRow, DriveSaid, Intent};
+use crate::store::{Client, StoreError, job};
+
+impl Authority {
+    /// Writes a node's drives down and tells everyone of those that changed.
+    pub(crate) async fn drives_said(
+        &self,
+        client: &Client,
+        node_id: Uuid,
+        region: &str,
+        drives: &[wire::Drive],
+    ) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let _order = inner.configuration.lock().await;
+        let before: HashMap<u32, BackendRow> =
+            backend::all(client).await?.into_iter().map(|row| (row.id, row)).collect();
+        let mut changed = Vec::new();
+        for drive in drives.iter().take(DRIVES_MAX) {
+            let Ok(drive_id) = Uuid::from_slice(&drive.drive_id) else { continue };
+            let said = DriveSaid {
+                drive_id,
+                node_id,
+                label: drive.label.clone(),
+                state: drive_state(&drive.state).to_owned(),
+                region: region.to_owned(),
+                capacity_bytes: drive.capacity_bytes,
+                free_bytes: drive.free_bytes,
+            };
+            let row = backend::upsert_drive(client, &said).await?;
+            inner.reports.0.lock().insert(drive_id, (drive.clone(), now_ms()));
+            let was = before.get(&row.id);
+            if was.is_some_and(|was| was.state != "active") && row.state == "active" {
+                let revived = job::revive(client, row.id).await?;
+                tracing::info!(backend = row.id, label = row.label, revived, "a drive is back");
+            }
+            let row = drain_ended(client, row, drive.work.as_ref()).await?;
+            if was.is_none_or(|was| was.revision != row.revision) {
+                changed.push(config::of_backend(&row));
+            }
+        }
+        if !changed.is_empty() {
+            self.publish_backends(changed);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn drives_reported(
+        &self,
+        node_id: Uuid,
+        region: &str,
+        drives: &[wire::Drive],
+    ) -> Result<(), StoreError> {
+        let client = self.inner.store.client().await?;
+        self.drives_said(&client, node_id, region, drives).await
+    }
+}
+
+/// A drive being drained that holds nothing is drained; a drained one that holds something was written to by who did
+/// not know yet, and is drained again.
+async fn drain_ended(
+    client: &Client,
+    row: BackendRow,
+    work: Option<&wire::DriveWork>,
+) -> Result<BackendRow, StoreError> {
+    let Some(work) = work.filter(|_| row.state == "active" || row.state == "full") else { return Ok(row) };
+    let empty = work.pieces == 0 && work.drain_left_pieces == 0;
+    match row.intent {
+        Some(Intent::Draining) if empty => match backend::drained(client, row.id, DRAIN_SETTLE_MS).await? {
+            Some(drained) => {
+                tracing::info!(backend = row.id, label = row.label, "a drive is drained");
+                Ok(drained)
+            }
+            None => Ok(row),
+        },
+        Some(Intent::Drained) if !empty => {
+            tracing::warn!(
+                backend = row.id,
+                label = row.label,
+                pieces = work.pieces,
+                "a drained drive holds pieces"
+            );
+            backend::intend(client, row.id, Some(Intent::Draining)).await
+        }
+        _ => Ok(row),
+    }
+}
+
+/// States that placement knows; a node says more than that in words.
+fn drive_state(said: &str) -> &'static str {
+    match said.split(':').next().unwrap_or_default().trim() {
+        "active" => "active",
+        "full" => "full",
+        "missing" => "missing",
+        _ => "failed",
+    }
+}
