@@ -55,6 +55,18 @@ fn numbers(permissions: &[Permission], scoped: bool) -> Vec<i32> {
 impl Authority {
     pub(super) async fn create_key_inner(&self, new: NewKey) -> Result<CreatedKey, AdminError> {
         check_name("key", &new.name)?;
+        let (row, secret, waits) = self.insert_key(new).await?;
+        // Others may change configuration while the nodes hear of this.
+        wait::all(waits).await;
+        let client = self.inner.store.client().await?;
+        let key = self.infos(&client, vec![row]).await?.remove(0);
+        Ok(CreatedKey { key, secret_access_key: secret })
+    }
+
+    async fn insert_key(
+        &self,
+        new: NewKey,
+    ) -> Result<(AccessKeyRow, Secret, Vec<Acknowledgement>), AdminError> {
         let inner = &self.inner;
         let _order = inner.configuration.lock().await;
         self.must_lead().await?;
@@ -91,9 +103,8 @@ impl Authority {
         };
         let row = access_key::insert(&client, &row).await?;
         let row = row.ok_or_else(|| AdminError::Conflict("the access key id is taken; try again".into()))?;
-        wait::all(self.publish_key(&row)).await;
-        let key = self.infos(&client, vec![row]).await?.remove(0);
-        Ok(CreatedKey { key, secret_access_key: secret })
+        let waits = self.publish_key(&row);
+        Ok((row, secret, waits))
     }
 
     fn publish_key(&self, row: &AccessKeyRow) -> Vec<Acknowledgement> {
@@ -145,7 +156,13 @@ impl Authority {
             let removed_keys = vec![access_key_id.to_owned()];
             inner.sessions.publish_config(wire::ConfigChange { removed_keys, ..Default::default() })
         };
-        let (acknowledged, expired) = wait::all(waits).await;
+        let (acknowledged, late) = wait::each(waits).await;
+        // A node whose session stalls has lost its lease and asks before it answers; until it has heard of the
+        // revocation it may ask in vain, or it would go on serving whom it still believes.
+        for (session, ordinal) in &late {
+            inner.sessions.hold_queries(*session, *ordinal);
+        }
+        let expired = u32::try_from(late.len()).unwrap_or(u32::MAX);
         let waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Revoked { access_key_id: access_key_id.to_owned(), acknowledged, expired, waited_ms })
     }
@@ -167,6 +184,17 @@ impl Authority {
                 "a root secret has at least {ROOT_SECRET_BYTES_MIN} characters"
             )));
         }
+        let waits = self.put_root_key(access_key_id, secret).await?;
+        wait::all(waits).await;
+        Ok(())
+    }
+
+    /// Nothing to wait for: it was there already.
+    async fn put_root_key(
+        &self,
+        access_key_id: &str,
+        secret: &Secret,
+    ) -> Result<Vec<Acknowledgement>, AdminError> {
         let inner = &self.inner;
         let _order = inner.configuration.lock().await;
         self.must_lead().await?;
@@ -184,7 +212,7 @@ impl Authority {
                     .open(access_key_id, &row.secret)
                     .is_ok_and(|known| known.expose() == secret.expose());
                 if same && row.revoked_ms.is_none() {
-                    return Ok(());
+                    return Ok(Vec::new());
                 }
                 access_key::replace_secret(&client, access_key_id, &inner.vault.seal(access_key_id, secret))
                     .await?;
@@ -193,8 +221,7 @@ impl Authority {
         };
         let row =
             row.ok_or_else(|| AdminError::Conflict("the root key changed meanwhile; try again".into()))?;
-        wait::all(self.publish_key(&row)).await;
-        Ok(())
+        Ok(self.publish_key(&row))
     }
 
     async fn insert_root_key(

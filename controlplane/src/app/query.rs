@@ -81,6 +81,7 @@ async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Resu
                 let (page, pending) = list::objects(authority, &client, &list).await?;
                 (Body::List(page), pending)
             }
+            Some(Ask::Placement(ask)) => placement(authority, &client, ask.backends).await?,
             Some(ask) => (other(authority, &client, ask).await?, vec![]),
             None => (Body::Refused(refuse(Refusal::Malformed, "no query")), vec![]),
         };
@@ -125,11 +126,10 @@ async fn look_up(
 
 async fn other(authority: &Authority, client: &Client, ask: Ask) -> Result<Body, StoreError> {
     match ask {
-        Ask::Lookup(_) | Ask::List(_) => unreachable!("answered by the caller"),
+        Ask::Lookup(_) | Ask::List(_) | Ask::Placement(_) => unreachable!("answered by the caller"),
         Ask::Uploads(query) => list::uploads(client, &query).await.map(Body::Uploads),
         Ask::Parts(query) => parts(client, &query).await.map(Body::Parts),
         Ask::ManifestPage(query) => page(client, &query, authority.inner.delete_delay_ms).await,
-        Ask::Placement(query) => placement(authority, client, query.backends).await,
     }
 }
 
@@ -175,17 +175,22 @@ async fn page(
     ))
 }
 
-/// The id of an ordered list of backends. A new one is known to every node before it is given out.
-async fn placement(authority: &Authority, client: &Client, backends: Vec<u32>) -> Result<Body, StoreError> {
+/// The id of an ordered list of backends. A new one is known to every node before it is given out to anybody.
+async fn placement(
+    authority: &Authority,
+    client: &Client,
+    backends: Vec<u32>,
+) -> Result<(Body, Vec<watch::Receiver<bool>>), StoreError> {
     let inner = &authority.inner;
+    let malformed = |detail| Ok((Body::Refused(refuse(Refusal::Malformed, detail)), vec![]));
     let mut distinct = backends.clone();
     distinct.sort_unstable();
     distinct.dedup();
     if backends.is_empty() || backends.len() > PLACEMENT_BACKENDS_MAX || distinct.len() != backends.len() {
-        return Ok(Body::Refused(refuse(Refusal::Malformed, "a placement names 1 to 64 different backends")));
+        return malformed("a placement names 1 to 64 different backends");
     }
     if backend::known(client, &backends).await? != backends.len() {
-        return Ok(Body::Refused(refuse(Refusal::Malformed, "a placement names backends that do not exist")));
+        return malformed("a placement names backends that do not exist");
     }
     let _order = inner.configuration.lock().await;
     let (placement_id, fresh) = backend::intern_placement(client, &backends).await?;
@@ -193,7 +198,17 @@ async fn placement(authority: &Authority, client: &Client, backends: Vec<u32>) -
     if fresh {
         let upsert = wire::ConfigSnapshot { placements: vec![placement.clone()], ..Default::default() };
         let change = wire::ConfigChange { upsert: Some(upsert), ..Default::default() };
-        wait::all(inner.sessions.publish_config(change)).await;
+        let waits = inner.sessions.publish_config(change);
+        let (known, pending) = watch::channel(false);
+        inner.placing.lock().insert(placement_id, pending);
+        // Neither the lock nor the connection is held until everyone knows.
+        let inner = inner.clone();
+        tokio::spawn(async move {
+            wait::all(waits).await;
+            inner.placing.lock().remove(&placement_id);
+            known.send_replace(true);
+        });
     }
-    Ok(Body::Placement(placement))
+    let pending = inner.placing.lock().get(&placement_id).cloned();
+    Ok((Body::Placement(placement), pending.into_iter().collect()))
 }

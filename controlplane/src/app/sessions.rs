@@ -6,9 +6,10 @@
 //! Every connected session gets every invalidation; interest only decides whose acknowledgement a commit waits for.
 //! That costs messages and buys simplicity: interest declared later needs no catching up.
 
+mod hub;
 pub mod wait;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -20,39 +21,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::sequence::Sequence;
-use crate::limits::{ACK_LATE, CLOCK_MARGIN, INTEREST_MAX, LEASE_MS_MIN, SESSION_QUEUE_MAX};
+use crate::limits::{ACK_LATE, CLOCK_MARGIN, INTEREST_MAX, LEASE_MS_MIN};
+pub(crate) use hub::goodbye;
+use hub::{Hub, Session};
 use wait::{Acknowledgement, Progress};
 
 pub struct Sessions {
     lease_ms: u64,
     hub: Mutex<Hub>,
-}
-
-#[derive(Default)]
-struct Hub {
-    epoch: u64,
-    /// Until when this process may serve as leader; `None`: it may not.
-    term_until: Option<Instant>,
-    /// When the last lease granted in this epoch runs out.
-    leases_until: Option<Instant>,
-    sequence: Sequence,
-    sessions: HashMap<Uuid, Session>,
-    /// Keys whose commit may be in the database but may not be shown yet.
-    pending: BTreeMap<(u64, Bytes), watch::Receiver<bool>>,
-}
-
-struct Session {
-    node_id: Uuid,
-    node_name: String,
-    build: String,
-    /// `None`: the stream is gone, the lease may still run.
-    queue: Option<mpsc::UnboundedSender<wire::SessionDown>>,
-    next_ordinal: u64,
-    unacknowledged: VecDeque<(u64, Instant)>,
-    interest: HashSet<u64>,
-    /// Everything later than this was or will be told to this session.
-    covered_from: u64,
-    progress: watch::Sender<Progress>,
 }
 
 /// A session that was just admitted.
@@ -184,6 +160,7 @@ impl Sessions {
             unacknowledged: VecDeque::from([(REPLAY_ORDINAL, Instant::now())]),
             interest: interest.iter().copied().take(INTEREST_MAX).collect(),
             covered_from: covered_from.unwrap_or(assigned),
+            query_after: 0,
             progress: watch::Sender::new(Progress::default()),
         };
         hub.sessions.insert(id, session);
@@ -217,6 +194,21 @@ impl Sessions {
     #[must_use]
     pub fn is_connected(&self, id: Uuid) -> bool {
         self.hub.lock().sessions.get(&id).is_some_and(|session| session.queue.is_some())
+    }
+
+    /// Answers none of this session's queries until it has acknowledged up to here.
+    pub fn hold_queries(&self, id: Uuid, ordinal: u64) {
+        if let Some(session) = self.hub.lock().sessions.get_mut(&id) {
+            session.query_after = session.query_after.max(ordinal);
+        }
+    }
+
+    /// False while [`Self::hold_queries`] holds.
+    #[must_use]
+    pub fn may_query(&self, session_id: &[u8]) -> bool {
+        let hub = self.hub.lock();
+        let session = Uuid::from_slice(session_id).ok().and_then(|id| hub.sessions.get(&id));
+        session.is_none_or(|session| session.progress.borrow().acknowledged >= session.query_after)
     }
 
     /// Whose session this is, while it is connected.
@@ -372,76 +364,4 @@ impl Sessions {
             })
             .collect()
     }
-}
-
-impl Hub {
-    fn term_live(&self, now: Instant) -> bool {
-        self.term_until.is_some_and(|until| now + CLOCK_MARGIN < until)
-    }
-
-    /// Queues ordered messages to all; returns those whose acknowledgement counts: with a `grace` (configuration) all.
-    /// Else a session that holds no lease serves nothing from its cache and is not waited for.
-    fn tell_all(
-        &mut self,
-        messages: &[Message],
-        grace: Option<Instant>,
-        counts: impl Fn(&Session) -> bool,
-    ) -> Vec<Acknowledgement> {
-        let now = Instant::now();
-        if messages.is_empty() {
-            return Vec::new();
-        }
-        let mut waits = Vec::new();
-        for (id, session) in &mut self.sessions {
-            for message in messages {
-                let ordinal = session.next_ordinal;
-                session.next_ordinal += 1;
-                session.unacknowledged.push_back((ordinal, now));
-                session.say(ordinal, message.clone());
-            }
-            if session.unacknowledged.len() > SESSION_QUEUE_MAX {
-                tracing::warn!(node = %session.node_name, "a session does not keep up and is ended");
-                session.queue = None;
-            }
-            if grace.is_some() || counts(session) {
-                let ordinal = session.next_ordinal - 1;
-                let grace_until = grace.filter(|_| session.queue.is_some());
-                waits.push(Acknowledgement {
-                    session: *id,
-                    ordinal,
-                    grace_until,
-                    progress: session.progress.subscribe(),
-                });
-            }
-        }
-        // Leadership has ended, nobody is told here any more, but leases that were granted run on.
-        if self.term_until.is_none() && self.leases_until.is_some_and(|until| until > now) {
-            let last = Progress { lease_until: self.leases_until, ..Progress::default() };
-            let (session, progress) = (Uuid::nil(), watch::Sender::new(last).subscribe());
-            waits.push(Acknowledgement { session, ordinal: u64::MAX, grace_until: None, progress });
-        }
-        waits
-    }
-
-    fn close_all(&mut self, reason: &str, leader: Option<&str>) {
-        for (_, session) in self.sessions.drain() {
-            session.say(0, goodbye(reason, leader));
-        }
-    }
-}
-
-impl Session {
-    fn say(&self, ordinal: u64, message: Message) -> bool {
-        let down = wire::SessionDown { ordinal, message: Some(message) };
-        self.queue.as_ref().is_some_and(|queue| queue.send(down).is_ok())
-    }
-
-    fn lease_live(&self, now: Instant) -> bool {
-        self.progress.borrow().lease_until.is_some_and(|until| until > now)
-    }
-}
-
-pub(crate) fn goodbye(reason: &str, leader: Option<&str>) -> Message {
-    let leader = leader.unwrap_or_default().to_owned();
-    Message::Goodbye(wire::Goodbye { reason: reason.to_owned(), permanent: false, leader })
 }

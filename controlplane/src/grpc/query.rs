@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_common::wire::{Answer, MESSAGE_BYTES_MAX, QueryDown, QueryUp};
+use holdfast_common::wire::{Answer, MESSAGE_BYTES_MAX, Query, QueryDown, QueryUp, Refusal, answer};
 use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -11,6 +11,7 @@ use tonic::{Status, Streaming};
 use crate::app::{Authority, query};
 use crate::grpc::connected;
 use crate::limits::QUERIES_IN_FLIGHT_MAX;
+use crate::plan::refuse_for_now;
 
 pub(super) fn serve(
     authority: Authority,
@@ -51,6 +52,18 @@ async fn receive(
         if connected(&authority, &message.session_id).is_none() {
             let _ = down.send(Err(Status::unavailable("the session has ended"))).await;
             return;
+        }
+        if !authority.inner.sessions.may_query(&message.session_id) {
+            let refused =
+                refuse_for_now(Refusal::Unavailable, "the session has not heard of a key's revocation");
+            let answer = |query: &Query| Answer {
+                query_id: query.query_id,
+                answer: Some(answer::Answer::Refused(refused.clone())),
+                ..Default::default()
+            };
+            let items = message.items.iter().map(answer).collect();
+            let _ = down.send(Ok(QueryDown { items })).await;
+            continue;
         }
         let Ok(permit) = room.clone().acquire_owned().await else { return };
         let (authority, down) = (authority.clone(), down.clone());

@@ -2,20 +2,23 @@
 //!
 //! The items of a batch touch disjoint keys (`app/commit/locks`), so each is decided as if it were alone.
 
+mod buckets;
+mod uploads;
+
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use holdfast_common::id::OpId;
 use holdfast_common::wire::mutation::Op;
 use holdfast_common::wire::{
-    self, Committed, CopyObject, CopyPart, CreateBucket, CreateUpload, DeleteObject, Mutation,
-    MutationResult, Part, PutObject, PutPart, Refusal, Refused, mutation_result::Outcome,
+    self, Committed, CopyObject, DeleteObject, Mutation, MutationResult, Part, PutObject, Refusal, Refused,
+    mutation_result::Outcome,
 };
 use prost::Message as _;
 use uuid::Uuid;
 
 use crate::plan::writes::{ChangeRow, Writes};
-use crate::plan::{complete, precondition, refuse, refuse_for_now};
+use crate::plan::{precondition, refuse, refuse_for_now};
 use crate::store::bucket::BucketRow;
 use crate::store::changelog::Kind;
 use crate::store::head::HeadRow;
@@ -295,201 +298,5 @@ impl<'a> Item<'a> {
             record: Some(row.into_record()),
             ..Default::default()
         })
-    }
-
-    fn create_upload(&mut self, create: &CreateUpload) -> Step<Committed> {
-        self.bucket()?;
-        let row = UploadRow {
-            upload_id: self.op_id.uuid(),
-            bucket_id: self.mutation.bucket_id,
-            key: self.mutation.key.clone(),
-            tenant_id: self.mutation.tenant_id,
-            initiated_ms: self.stamp.now_ms,
-            open: true,
-            checksum_algorithm: create.checksum_algorithm,
-            checksum_kind: create.checksum_kind,
-            meta: create.meta.clone().unwrap_or_default(),
-            outcome: None,
-        };
-        let upload_id = row.upload_id.simple().to_string();
-        self.writes.uploads.push(row);
-        Ok(Committed {
-            modified_ms: self.stamp.now_ms,
-            upload_id,
-            bucket_id: self.mutation.bucket_id,
-            ..Default::default()
-        })
-    }
-
-    /// The upload of this name, bucket and key, completed ones too.
-    fn any_upload(&self, name: &str) -> Step<&'a UploadRow> {
-        let upload = upload_name(name).and_then(|id| self.facts.uploads.get(&id));
-        upload
-            .filter(|upload| upload.bucket_id == self.mutation.bucket_id && upload.key == self.mutation.key)
-            .ok_or_else(|| refuse(Refusal::NoSuchUpload, "the upload does not exist"))
-    }
-
-    fn upload(&self, name: &str) -> Step<&'a UploadRow> {
-        self.any_upload(name)?;
-        self.any_upload(name).and_then(|upload| {
-            if upload.open {
-                Ok(upload)
-            } else {
-                Err(refuse(Refusal::NoSuchUpload, "the upload was completed"))
-            }
-        })
-    }
-
-    fn keep_part(&mut self, upload_id: Uuid, mut part: Part) -> Committed {
-        part.modified_ms = self.stamp.now_ms;
-        if let Some(replaced) = self.facts.parts.get(&upload_id).and_then(|parts| parts.get(&part.number)) {
-            self.writes.drop_part(replaced);
-        }
-        self.writes.parts.push((upload_id, part.clone()));
-        Committed {
-            modified_ms: part.modified_ms,
-            bucket_id: self.mutation.bucket_id,
-            part: Some(part),
-            ..Default::default()
-        }
-    }
-
-    fn put_part(&mut self, put: &PutPart) -> Step<Committed> {
-        self.bucket()?;
-        let upload_id = self.upload(&put.upload_id)?.upload_id;
-        let part = put.part.clone().expect("validated: has a part");
-        if let Some(blob) = &part.blob {
-            self.writes.repair_if_thin(blob);
-        }
-        Ok(self.keep_part(upload_id, part))
-    }
-
-    fn copy_part(&mut self, copy: &CopyPart) -> Step<Committed> {
-        self.bucket()?;
-        let upload_id = self.upload(&copy.upload_id)?.upload_id;
-        let source = self.source(
-            copy.source_bucket_id,
-            &copy.source_key,
-            &copy.source_version_id,
-            copy.source_when.as_ref(),
-        )?;
-        if let Some(written) = &copy.part {
-            written.blob.iter().for_each(|blob| self.writes.repair_if_thin(blob));
-            return Ok(self.keep_part(upload_id, Part { number: copy.number, ..written.clone() }));
-        }
-        // The whole source by reference: only one blob can be a part.
-        let [whole] = source.manifest.parts.as_slice() else {
-            return Err(refuse(
-                Refusal::InvalidRequest,
-                "the source has several parts; write the range as a blob",
-            ));
-        };
-        self.writes.share(&source.manifest);
-        Ok(self.keep_part(upload_id, Part { number: copy.number, offset: 0, ..whole.clone() }))
-    }
-
-    fn complete(&mut self, complete: &wire::CompleteUpload) -> Step<Done> {
-        self.bucket()?;
-        let upload = self.any_upload(&complete.upload_id)?;
-        if let Some(outcome) = &upload.outcome {
-            let before = MutationResult::decode(outcome.as_slice())
-                .map_err(|_| refuse_for_now(Refusal::Unavailable, "the recorded outcome does not decode"))?;
-            return Ok(Done::Before(before));
-        }
-        let none = HashMap::new();
-        let uploaded = self.facts.parts.get(&upload.upload_id).unwrap_or(&none);
-        let assembled = complete::assemble(upload, uploaded, complete, &self.op_id.0)?;
-        precondition::check(complete.when.as_ref(), self.head())?;
-        for unused in uploaded.values().filter(|part| !assembled.used.contains(&part.number)) {
-            self.writes.drop_part(unused);
-        }
-        for (number, page) in assembled.pages.into_iter().enumerate() {
-            let number = i32::try_from(number).expect("at most 40 pages");
-            self.writes.pages.push((self.op_id.uuid(), number, page));
-        }
-        let mut meta = upload.meta.clone();
-        meta.checksums.extend(assembled.checksum);
-        let row = self.replace_head(assembled.size, assembled.etag, assembled.manifest, meta);
-        let committed = Committed {
-            modified_ms: row.modified_ms,
-            upload_id: complete.upload_id.clone(),
-            bucket_id: row.bucket_id,
-            record: Some(row.into_record()),
-            ..Default::default()
-        };
-        self.close_upload(upload.upload_id, &committed);
-        Ok(Done::Now(Kind::CompleteUpload, committed))
-    }
-
-    fn close_upload(&mut self, upload_id: Uuid, committed: &Committed) {
-        let result = MutationResult {
-            op_id: self.op_id.to_wire(),
-            seq: self.stamp.seq,
-            outcome: Some(Outcome::Committed(committed.clone())),
-        };
-        self.writes.uploads_closed.push((upload_id, result.encode_to_vec()));
-        self.writes.parts_gone.push(upload_id);
-    }
-
-    fn abort(&mut self, name: &str) -> Step<Committed> {
-        self.bucket()?;
-        let upload_id = self.upload(name)?.upload_id;
-        self.drop_upload(upload_id);
-        Ok(Committed { bucket_id: self.mutation.bucket_id, existed: true, ..Default::default() })
-    }
-
-    fn drop_upload(&mut self, upload_id: Uuid) {
-        for part in self.facts.parts.get(&upload_id).into_iter().flat_map(HashMap::values) {
-            self.writes.drop_part(part);
-        }
-        self.writes.uploads_gone.push(upload_id);
-        self.writes.parts_gone.push(upload_id);
-    }
-
-    fn create_bucket(&mut self, create: &CreateBucket) -> Step<Committed> {
-        if let Some(taken) = self.facts.bucket_names.get(&create.name) {
-            return Err(if taken.tenant_id == self.mutation.tenant_id {
-                refuse(Refusal::BucketAlreadyOwnedByYou, "the bucket exists and is yours")
-            } else {
-                refuse(Refusal::BucketAlreadyExists, "the name is taken")
-            });
-        }
-        let bucket = BucketRow {
-            id: self.stamp.seq,
-            name: create.name.clone(),
-            tenant_id: self.mutation.tenant_id,
-            created_ms: self.stamp.now_ms,
-            revision: 1,
-            region: create.region.clone(),
-            versioning: 0,
-            shard: 0,
-            class_id: 0,
-            configuration: Vec::new(),
-        };
-        let committed =
-            Committed { modified_ms: bucket.created_ms, bucket_id: bucket.id, ..Default::default() };
-        self.writes.buckets.push(bucket.clone());
-        self.effect = Some(ConfigEffect::BucketMade(bucket));
-        Ok(committed)
-    }
-
-    fn delete_bucket(&mut self) -> Step<Committed> {
-        let bucket = self.bucket()?;
-        if self.facts.occupied.contains(&bucket.id) {
-            return Err(refuse(Refusal::BucketNotEmpty, "the bucket is not empty"));
-        }
-        let uploads: Vec<Uuid> = self
-            .facts
-            .uploads
-            .values()
-            .filter(|row| row.open && row.bucket_id == bucket.id)
-            .map(|row| row.upload_id)
-            .collect();
-        for upload_id in uploads {
-            self.drop_upload(upload_id);
-        }
-        self.writes.buckets_gone.push(bucket.id);
-        self.effect = Some(ConfigEffect::BucketGone(bucket.id));
-        Ok(Committed { bucket_id: bucket.id, existed: true, ..Default::default() })
     }
 }

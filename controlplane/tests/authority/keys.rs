@@ -45,6 +45,19 @@ async fn a_key_is_known_to_nodes_until_it_is_revoked() {
     assert_eq!((revoked.acknowledged, revoked.expired), (0, 1));
     assert!(began.elapsed() > Duration::from_secs(1));
     assert_eq!(node.commit(as_key("k2")).await, Err(Refusal::AccessDenied));
+    // It asks without a lease and still believes the key: nothing is answered until it has heard.
+    let unanswered = node.query(crate::node::lookup(bucket, "k")).await;
+    assert!(
+        matches!(&unanswered, wire::answer::Answer::Refused(refused) if refused.retryable),
+        "{unanswered:?}"
+    );
+    node.acknowledge();
+    let mut asked = 0;
+    while matches!(node.query(crate::node::lookup(bucket, "k")).await, wire::answer::Answer::Refused(_)) {
+        asked += 1;
+        assert!(asked < 500, "it has acknowledged");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let listed = authority.list_keys().await.expect("keys");
     assert!(listed[0].revoked_ms.is_some());
     let fresh = Node::join(running.grpc_addr).await;
@@ -95,4 +108,36 @@ async fn the_root_key_follows_its_secret() {
     authority.ensure_root_key("ROOTKEY", &secret("other-secret")).await.expect("changes");
     assert_ne!(first, day_key().await);
     assert!(authority.ensure_root_key("ROOTKEY", &secret("short")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_node_that_stalls_holds_up_no_other_configuration() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let authority = &running.authority;
+    let (node, _, backends) = crate::work::with_drives(running.grpc_addr).await;
+    let stalled = Node::join(running.grpc_addr).await;
+    stalled.acknowledging.store(false, Ordering::SeqCst);
+    // A new placement is given to nobody before everyone knows it, the second asker included; a key that is made
+    // meanwhile gets as far as its own announcement.
+    let ask = || wire::query::Query::Placement(wire::PlacementQuery { backends: backends.clone() });
+    let (mut first, mut second) = (node.ask(ask()), node.ask(ask()));
+    let made = tokio::spawn({
+        let authority = authority.clone();
+        async move { authority.create_key(NewKey { name: "n".into(), ..Default::default() }).await }
+    });
+    let announced = |down: &wire::SessionDown| {
+        matches!(&down.message, Some(Message::Config(change))
+            if change.upsert.as_ref().is_some_and(|upsert| !upsert.keys.is_empty()))
+    };
+    node.until(announced).await;
+    assert!(first.try_recv().is_err() && second.try_recv().is_err() && !made.is_finished());
+    stalled.until(announced).await;
+    stalled.acknowledge();
+    let placed = |answer: wire::Answer| match answer.answer {
+        Some(wire::answer::Answer::Placement(placement)) => placement.placement_id,
+        other => panic!("not a placement: {other:?}"),
+    };
+    assert_eq!(placed(first.await.expect("an answer")), placed(second.await.expect("an answer")));
+    made.await.expect("joins").expect("a key");
 }

@@ -53,17 +53,56 @@ pub(crate) async fn run(
     events: mpsc::UnboundedSender<Event>,
 ) {
     let started = Instant::now();
+    let panicked = inner.clone();
+    let mut slot = Slot {
+        events,
+        locks,
+        ended: false,
+        on_panic: move || {
+            panicked.sessions.end_epoch("a batch was given up in the middle", None);
+            panicked.step_down.notify_one();
+        },
+    };
     let numbered: Vec<(&Item, u64)> = items.iter().zip(begun.range.clone()).collect();
     let settled = commit(&inner, &numbered, begun.epoch, false).await;
     let acknowledgements = publish(&inner, &items, &settled, &begun);
     // The slot is free once the numbers are settled: the queue may outgrow what has been acknowledged, not order.
-    let _ = events.send(Event::Ended);
+    slot.end();
     inner.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
     count(&inner, &settled);
     reply(&items, settled, &acknowledgements).await;
     wait::all(acknowledgements).await;
     inner.sessions.release(begun);
-    let _ = events.send(Event::Released(locks));
+}
+
+/// A batch's place among those in flight, and its locks: given back when dropped, whatever happened. After a panic the
+/// batch's outcome is not known and its numbers are never settled, so leadership ends first: every node joins again and
+/// is told by the changelog.
+struct Slot<F: Fn()> {
+    events: mpsc::UnboundedSender<Event>,
+    locks: Vec<Lock>,
+    ended: bool,
+    on_panic: F,
+}
+
+impl<F: Fn()> Slot<F> {
+    /// The transaction has ended: another batch may begin.
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let _ = self.events.send(Event::Ended);
+        }
+    }
+}
+
+impl<F: Fn()> Drop for Slot<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a batch has panicked: leadership is given up");
+            (self.on_panic)();
+        }
+        self.end();
+        let _ = self.events.send(Event::Released(std::mem::take(&mut self.locks)));
+    }
 }
 
 fn count(inner: &Inner, settled: &[Settled]) {
@@ -135,6 +174,9 @@ async fn commit(inner: &Inner, items: &[(&Item, u64)], epoch: u64, mut again: bo
         match transaction::run(inner, items, epoch, again).await {
             Ok(settled) => return settled,
             Err(Failure::Fenced) => {
+                // A try before this one may have committed what nobody was told of: its nodes join anew, and are told by
+                // whoever leads now. In any case this process does not.
+                inner.sessions.end_epoch("another control plane leads", None);
                 inner.step_down.notify_one();
                 return refuse_all(items, Refusal::NotLeader, "another control plane leads");
             }
@@ -185,4 +227,32 @@ async fn bisect(inner: &Inner, items: &[(&Item, u64)], epoch: u64, error: &str) 
     let mut settled = Box::pin(commit(inner, left, epoch, true)).await;
     settled.extend(Box::pin(commit(inner, right, epoch, true)).await);
     settled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, Slot};
+    use crate::app::commit::locks::{Mode, Thing};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tokio::sync::mpsc;
+
+    #[test]
+    fn a_panic_gives_slot_and_locks_back_after_leadership() {
+        let (events, mut happened) = mpsc::unbounded_channel();
+        let stepped_down = AtomicBool::new(false);
+        let batch = std::panic::AssertUnwindSafe(|| {
+            let _slot = Slot {
+                events: events.clone(),
+                locks: vec![(Thing::BucketNames, Mode::Shared)],
+                ended: false,
+                on_panic: || stepped_down.store(true, Ordering::SeqCst),
+            };
+            panic!("a mistake of ours");
+        });
+        assert!(std::panic::catch_unwind(batch).is_err());
+        assert!(stepped_down.load(Ordering::SeqCst));
+        assert!(matches!(happened.try_recv(), Ok(Event::Ended)));
+        assert!(matches!(happened.try_recv(), Ok(Event::Released(locks)) if locks.len() == 1));
+        assert!(happened.try_recv().is_err());
+    }
 }

@@ -60,13 +60,19 @@ impl Acknowledgement {
     }
 }
 
-/// Waits for all; returns (acknowledged, expired).
-pub async fn all(waits: Vec<Acknowledgement>) -> (u32, u32) {
-    let (mut acknowledged, mut expired) = (0, 0);
+/// Waits for all.
+pub async fn all(waits: Vec<Acknowledgement>) {
+    each(waits).await;
+}
+
+/// Waits for all; returns how many have acknowledged, and session and ordinal of those that have not.
+pub async fn each(waits: Vec<Acknowledgement>) -> (u32, Vec<(Uuid, u64)>) {
+    let (mut acknowledged, mut expired) = (0, Vec::new());
     for wait in waits {
+        let (session, ordinal) = (wait.session, wait.ordinal);
         match wait.wait().await {
             Waited::Acknowledged => acknowledged += 1,
-            Waited::Expired => expired += 1,
+            Waited::Expired => expired.push((session, ordinal)),
         }
     }
     (acknowledged, expired)
