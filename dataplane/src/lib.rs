@@ -17,3 +17,4 @@ pub mod ops;
 pub mod ops_listener;
 pub mod rt;
 pub mod server;
+mod sync;

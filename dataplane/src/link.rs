@@ -7,6 +7,7 @@
 //! What an unanswered commit means is kept apart from a refused one: after [`LinkError::OutcomeUnknown`] the row may
 //! exist, so nobody may delete the fragments; the reaper settles it (DESIGN 3.1).
 
+mod freshness;
 pub mod session;
 pub mod state;
 pub mod streams;

@@ -9,7 +9,6 @@ import shutil
 import signal
 import threading
 
-
 from clients import MIB, boto
 from system import System
 

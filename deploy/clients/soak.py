@@ -47,9 +47,10 @@ ROUND_SECONDS = 300
 class Soak:
     """One data directory through many kills."""
 
-    def __init__(self, bin_dir, work, seed, power_loss=False, options=()):
+    def __init__(self, bin_dir, work, seed, power_loss=False, lies=False, options=()):
         self.draw, self.seed = random.Random(seed), seed
-        self.power = Power(bin_dir, work, seed) if power_loss else None
+        self.power = Power(bin_dir, work, seed, ["--lies"] if lies else []) if power_loss or lies else None
+        self.said = ""
         self.system = System(bin_dir, pathlib.Path(work) / "data", options=options)
         self.load, self.kills, self.rounds, self.victims = Load(), collections.Counter(), 0, ()
 
@@ -76,7 +77,7 @@ class Soak:
         self.rounds += 1
         self.victims = ("power",) if self.power else self.draw.choices(*zip(*VICTIMS))[0]
         self.load.start(self.system, f"{self.seed}/{self.rounds}")
-        time.sleep(self.draw.uniform(0.2, 3.0))
+        time.sleep(self.draw.uniform(0.2, 8.0 if self.power else 3.0))
         members = family(self.system)
         if self.power:
             self.cut_power(members)
@@ -116,7 +117,7 @@ class Soak:
         self.load.verify(self.system, settled=False, kept=0.1, draw=self.draw)
 
     def cut_power(self, members):
-        self.power.cut()
+        self.said = f"; {self.power.cut()}"
         for pid in members:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -177,7 +178,7 @@ class Soak:
         load = self.load
         return (f"round {self.rounds}: {sum(self.kills.values())} kills {dict(self.kills)}; {load.answered()} operations answered, "
                 f"{load.count('unanswered')} not; {load.objects_verified} objects, {load.bytes_verified >> 20} MiB compared; "
-                f"ready after {self.system.seconds_to_ready:.1f} s")
+                f"ready after {self.system.seconds_to_ready:.1f} s{self.said}")
 
 
 @within(300)
@@ -215,7 +216,7 @@ def stop_under_load_loses_nothing(bin_dir, work):
         load.verify(system.start(), settled=True)
 
 
-ALL = [every_answer_survives_kills, stop_under_load_loses_nothing]
+ALL = [every_answer_survives_kills, every_answer_survives_power_cuts, stop_under_load_loses_nothing]
 
 
 def main():
@@ -224,13 +225,14 @@ def main():
     parser.add_argument("--kills", type=int, default=20, help="this many kills (power cuts)")
     parser.add_argument("--minutes", type=float, help="instead: for this long")
     parser.add_argument("--seed", default=None, help="of the load and of the kills; a new one each time unless said")
-    parser.add_argument("--power-loss", action="store_true")
+    parser.add_argument("--power-loss", action="store_true", help="cut the power instead of killing")
+    parser.add_argument("--lies", action="store_true", help="power loss on a disk whose fsync does nothing: must fail")
     parser.add_argument("--keep", help="work in this directory and leave it")
     arguments = parser.parse_args()
     seed = arguments.seed or str(random.SystemRandom().randrange(1 << 32))
     work = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="holdfast-soak-"))
     work.mkdir(parents=True, exist_ok=True)
-    soak, until = Soak(arguments.bin_dir, work, seed, arguments.power_loss), time.monotonic() + 60 * (arguments.minutes or 0)
+    soak, until = Soak(arguments.bin_dir, work, seed, arguments.power_loss, arguments.lies), time.monotonic() + 60 * (arguments.minutes or 0)
 
     def enough():
         return time.monotonic() > until if arguments.minutes else sum(soak.kills.values()) >= arguments.kills

@@ -12,15 +12,13 @@
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::FutureExt;
-use parking_lot::Mutex;
-use tokio::sync::oneshot;
 
 use super::stats::FlushStats;
 use super::{DriveError, Receipt};
 use crate::rt::{DiskFile, Rt};
+use crate::sync::{AtomicU64, Mutex, Ordering, oneshot};
 
 /// A device as its drives share it.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use holdfast_common::id::FragmentId;
-use parking_lot::Mutex;
 
 use super::{Key, Location};
+use crate::sync::Mutex;
 
 const SHARDS: usize = 16;
 

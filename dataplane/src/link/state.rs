@@ -1,6 +1,6 @@
 //! What all cores of a node share with the link thread, and nothing else is shared: slots, lease, configuration.
 //!
-//! The check that makes cached reads strongly consistent (DESIGN 3.2) is here and nowhere else: [`NodeState::usable`].
+//! The check that makes cached reads strongly consistent (DESIGN 3.2) is in `freshness.rs` and nowhere else; cores ask [`NodeState::usable`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,17 +12,13 @@ use holdfast_protocol::sigv4::{KeyLookup, KeySource, SigningKey};
 use parking_lot::{Mutex, RwLock};
 
 use crate::agent::{Notes, OpenOps, Pins};
+use super::freshness::Freshness;
 use crate::cache::CacheWriter;
 use crate::limits;
 
 /// Shared by cores (readers) and the link thread (writer).
 pub struct NodeState {
-    /// `slots[hash(bucket, key)]` is the highest invalidated sequence of any key that hashes there.
-    slots: Box<[AtomicU64]>,
-    /// CLOCK_BOOTTIME milliseconds until which cached answers may be served; 0: no lease.
-    lease_until_ms: AtomicU64,
-    /// Records older than this are unusable, whatever their slot says (a cache that could not be brought forward).
-    floor: AtomicU64,
+    freshness: Freshness,
     /// Highest sequence a client of this node was told of.
     acknowledged: AtomicU64,
     /// Watermark up to which every invalidation has been applied to the slots.
@@ -98,9 +94,7 @@ impl NodeState {
     pub fn new(cache: CacheWriter, cluster_id: [u8; 16]) -> Self {
         let view = View { cluster_id, ..View::default() };
         Self {
-            slots: (0..limits::CACHE_SLOTS).map(|_| AtomicU64::new(0)).collect(),
-            lease_until_ms: AtomicU64::new(0),
-            floor: AtomicU64::new(0),
+            freshness: Freshness::new(limits::CACHE_SLOTS),
             acknowledged: AtomicU64::new(cache.recovered().acknowledged),
             applied: AtomicU64::new(cache.recovered().applied),
             view: RwLock::new(Arc::new(view)),
@@ -113,11 +107,6 @@ impl NodeState {
         }
     }
 
-    fn slot(&self, bucket_id: u64, key: &[u8]) -> &AtomicU64 {
-        let index = key_hash(bucket_id, key) % self.slots.len() as u64;
-        &self.slots[usize::try_from(index).expect("slots fit memory")]
-    }
-
     /// May a record (or the knowledge that there is none) read at `as_of` be shown now? Call it *after* the record was
     /// fetched from wherever it was cached: the slot read must come last.
     #[must_use]
@@ -126,16 +115,13 @@ impl NodeState {
             Some(since) => *since,
             None => return false,
         };
-        as_of >= since
-            && as_of >= self.floor.load(Ordering::Acquire)
-            && as_of >= self.slot(bucket_id, key).load(Ordering::SeqCst)
-            && boottime_ms < self.lease_until_ms.load(Ordering::Acquire)
+        as_of >= since && self.freshness.usable(key_hash(bucket_id, key), as_of, boottime_ms)
     }
 
     /// No change after `as_of` is known of this key: good enough for an answer that was asked before it was shown.
     #[must_use]
     pub fn not_overtaken(&self, bucket_id: u64, key: &[u8], as_of: u64) -> bool {
-        as_of >= self.slot(bucket_id, key).load(Ordering::SeqCst)
+        self.freshness.not_overtaken(key_hash(bucket_id, key), as_of)
     }
 
     /// A placement that the authority just interned for us; its configuration message may still be on its way.
@@ -148,24 +134,24 @@ impl NodeState {
 
     #[must_use]
     pub fn lease_live(&self, boottime_ms: u64) -> bool {
-        boottime_ms < self.lease_until_ms.load(Ordering::Acquire)
+        self.freshness.lease_live(boottime_ms)
     }
 
     /// Nothing cached before `seq` of this key may be shown from now on.
     pub fn raise(&self, bucket_id: u64, key: &[u8], seq: u64) {
-        self.slot(bucket_id, key).fetch_max(seq, Ordering::SeqCst);
+        self.freshness.raise(key_hash(bucket_id, key), seq);
     }
 
     pub(crate) fn lease_extend(&self, until_ms: u64) {
-        self.lease_until_ms.fetch_max(until_ms, Ordering::AcqRel);
+        self.freshness.lease_extend(until_ms);
     }
 
     pub(crate) fn lease_drop(&self) {
-        self.lease_until_ms.store(0, Ordering::Release);
+        self.freshness.lease_drop();
     }
 
     pub(crate) fn floor_raise(&self, watermark: u64) {
-        self.floor.fetch_max(watermark, Ordering::AcqRel);
+        self.freshness.floor_raise(watermark);
     }
 
     pub(crate) fn applied(&self) -> u64 {

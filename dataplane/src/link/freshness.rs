@@ -1,0 +1,65 @@
+//! What makes a cached record showable (DESIGN 3.2), and nothing else: slots, lease and floor. The link thread raises,
+//! cores ask.
+
+use crate::sync::{AtomicU64, Ordering};
+
+pub(crate) struct Freshness {
+    /// `slots[hash(bucket, key)]` is the highest invalidated sequence of any key that hashes there.
+    slots: Box<[AtomicU64]>,
+    /// CLOCK_BOOTTIME milliseconds until which cached answers may be served; 0: no lease.
+    lease_until_ms: AtomicU64,
+    /// Records older than this are unusable, whatever their slot says (a cache that could not be brought forward).
+    floor: AtomicU64,
+}
+
+impl Freshness {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self {
+            slots: (0..slots).map(|_| AtomicU64::new(0)).collect(),
+            lease_until_ms: AtomicU64::new(0),
+            floor: AtomicU64::new(0),
+        }
+    }
+
+    /// The slot of a key's hash.
+    fn slot(&self, hash: u64) -> &AtomicU64 {
+        &self.slots[usize::try_from(hash % self.slots.len() as u64).expect("slots fit memory")]
+    }
+
+    /// May what was read at `as_of` be shown now? Call it *after* it was fetched from wherever it was cached, with a clock
+    /// that was read within the request.
+    ///
+    /// The lease is asked first: a new one is given after floor and slots were raised, so who sees it sees those. The other
+    /// way round a record could pass the old floor, and then the new lease.
+    pub(crate) fn usable(&self, hash: u64, as_of: u64, boottime_ms: u64) -> bool {
+        self.lease_live(boottime_ms)
+            && as_of >= self.floor.load(Ordering::Acquire)
+            && self.not_overtaken(hash, as_of)
+    }
+
+    /// No change after `as_of` is known of this key.
+    pub(crate) fn not_overtaken(&self, hash: u64, as_of: u64) -> bool {
+        as_of >= self.slot(hash).load(Ordering::SeqCst)
+    }
+
+    /// Nothing cached before `seq` of this key may be shown from now on.
+    pub(crate) fn raise(&self, hash: u64, seq: u64) {
+        self.slot(hash).fetch_max(seq, Ordering::SeqCst);
+    }
+
+    pub(crate) fn lease_live(&self, boottime_ms: u64) -> bool {
+        boottime_ms < self.lease_until_ms.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn lease_extend(&self, until_ms: u64) {
+        self.lease_until_ms.fetch_max(until_ms, Ordering::AcqRel);
+    }
+
+    pub(crate) fn lease_drop(&self) {
+        self.lease_until_ms.store(0, Ordering::Release);
+    }
+
+    pub(crate) fn floor_raise(&self, watermark: u64) {
+        self.floor.fetch_max(watermark, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,18 @@
+//! The data plane's flush tickets, and as much of what is around them as they name.
+
+#[path = "../../../dataplane/src/drives/flush.rs"]
+pub(crate) mod flush;
+#[path = "../../../dataplane/src/drives/stats.rs"]
+pub(crate) mod stats;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DriveError {
+    Full,
+    ReadOnly,
+    Io { step: &'static str, error: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    pub(crate) failures: u64,
+}
