@@ -5,7 +5,7 @@
 //! through all; shuttle has an executor for it, and draws schedules (random, and PCT with few preemptions).
 
 // What these files say to each other is not all said here.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 #[path = "../../dataplane/src/link/freshness.rs"]
 mod freshness;
