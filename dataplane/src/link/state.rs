@@ -11,8 +11,8 @@ use holdfast_protocol::access::{BucketFacts, KeyIdentity};
 use holdfast_protocol::sigv4::{KeyLookup, KeySource, SigningKey};
 use parking_lot::{Mutex, RwLock};
 
-use crate::agent::{Notes, OpenOps, Pins};
 use super::freshness::Freshness;
+use crate::agent::{Notes, OpenOps, Pins};
 use crate::cache::CacheWriter;
 use crate::limits;
 

@@ -124,7 +124,13 @@ impl Disk {
         Ok(Arc::new(fs::OpenOptions::new().read(true).write(true).open(self.path(inode)?)?))
     }
 
-    pub(crate) fn create(&mut self, directory: u64, name: &OsStr, mode: u32, owner: (u32, u32)) -> io::Result<Stat> {
+    pub(crate) fn create(
+        &mut self,
+        directory: u64,
+        name: &OsStr,
+        mode: u32,
+        owner: (u32, u32),
+    ) -> io::Result<Stat> {
         let place = self.place(directory, name)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         rustix::fs::openat(&*place.handle, name, flags, Mode::from_raw_mode(mode & 0o7777))?;
@@ -240,7 +246,14 @@ impl Disk {
     }
 
     /// Reserves space; `keep_size` as `FALLOC_FL_KEEP_SIZE`.
-    pub(crate) fn allocate(&mut self, inode: u64, file: &Arc<File>, at: u64, len: u64, keep_size: bool) -> io::Result<()> {
+    pub(crate) fn allocate(
+        &mut self,
+        inode: u64,
+        file: &Arc<File>,
+        at: u64,
+        len: u64,
+        keep_size: bool,
+    ) -> io::Result<()> {
         let flags = match keep_size {
             true => rustix::fs::FallocateFlags::KEEP_SIZE,
             false => rustix::fs::FallocateFlags::empty(),

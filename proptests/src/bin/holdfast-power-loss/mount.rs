@@ -29,10 +29,8 @@ const CACHED: Duration = Duration::from_secs(3600);
 /// How it is mounted: for all users, with the kernel checking modes.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
-    config.mount_options = vec![
-        MountOption::FSName("holdfast-power-loss".to_owned()),
-        MountOption::DefaultPermissions,
-    ];
+    config.mount_options =
+        vec![MountOption::FSName("holdfast-power-loss".to_owned()), MountOption::DefaultPermissions];
     config.acl = SessionACL::All;
     config
 }
@@ -194,7 +192,15 @@ impl Filesystem for Mounted {
         answer!(reply, changed, stat => reply.attr(&CACHED, &attributes(&stat)));
     }
 
-    fn mkdir(&self, asker: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
+    fn mkdir(
+        &self,
+        asker: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        reply: ReplyEntry,
+    ) {
         let owner = (asker.uid(), asker.gid());
         answer!(reply, self.with(|state| state.disk.make_directory(parent.0, name, mode & !umask, owner)),
             stat => reply.entry(&CACHED, &attributes(&stat), Generation(0)));

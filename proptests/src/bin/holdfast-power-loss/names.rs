@@ -66,7 +66,8 @@ impl Change {
         let names = places.iter().map(|place| Token::Name(place.directory, place.name.clone()));
         let named: Vec<_> = names.chain([Token::Inode(subject)]).collect();
         let parents: Vec<_> = places.iter().map(|place| place.directory).collect();
-        let mut uses: Vec<_> = named.iter().cloned().chain(parents.iter().map(|d| Token::Inode(*d))).collect();
+        let mut uses: Vec<_> =
+            named.iter().cloned().chain(parents.iter().map(|d| Token::Inode(*d))).collect();
         if kind == Kind::RemoveDirectory {
             uses.push(Token::Inside(subject));
         }
