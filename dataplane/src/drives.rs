@@ -16,6 +16,7 @@ mod delete_log;
 mod engine;
 mod health;
 mod keeper;
+mod pace;
 mod recovery;
 mod watch;
 mod writer;
@@ -335,6 +336,8 @@ pub enum DriveError {
 pub enum DriveState {
     Active,
     Full,
+    /// Far slower than its siblings, with the sentence for the operator; read as ever, and tried until it is well.
+    Slow(String),
     /// With the sentence for the operator.
     Failed(String),
 }

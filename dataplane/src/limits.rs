@@ -212,6 +212,26 @@ pub const DRIVE_TICK: Duration = Duration::from_secs(1);
 /// Looks at one and the same write or flush after which it hangs, and its drive has failed. Disks try a bad sector for 7 to
 /// 30 s, and network disks stall as long when they move; half of that is seen as slowness, which is forgiven.
 pub const DRIVE_HUNG_TICKS: u32 = 30;
+/// A drive is slow when a write and its flush take so many times as long as the median of its siblings ...
+pub const SLOW_FACTOR: u32 = 8;
+/// ... and at least this long: below it, uploads do not feel the difference between a hard disk and flash.
+pub const SLOW_FLOOR: Duration = Duration::from_millis(100);
+/// ... for so long: longer than a disk's own housekeeping, shorter than people wait.
+pub const SLOW_AFTER: Duration = Duration::from_secs(10);
+/// One sample counts as no more than this, so that a single stall condemns nobody: a sixteenth of it is under the floor.
+pub const SLOW_SAMPLE_MAX: Duration = Duration::from_secs(1);
+/// Siblings at work that it takes to compare: with fewer it may as well be the other one that is fast.
+pub const SLOW_SIBLINGS_MIN: usize = 2;
+/// A sibling's pace is of use for so long.
+pub const SLOW_SIBLINGS_FRESH: Duration = Duration::from_secs(30);
+/// Time between two tries of a slow drive, and the bytes of one.
+pub const SLOW_TRY_EVERY: Duration = Duration::from_secs(5);
+pub const SLOW_TRY_BYTES: usize = 64 << 10;
+/// How long it must be well; twice as long after each relapse, up to 32 minutes.
+pub const SLOW_WELL_AFTER: Duration = Duration::from_secs(60);
+pub const SLOW_RELAPSES_MAX: u32 = 6;
+const _: () = assert!(SLOW_SAMPLE_MAX.as_millis() / 16 < SLOW_FLOOR.as_millis());
+
 /// How long a stopping process waits for its keepers; one that hangs in its disk is left behind.
 pub const KEEPER_STOP_WAIT: Duration = Duration::from_secs(5);
 /// Free bytes a drive keeps for deletes and for whoever shares its file system: a twentieth, at most this.

@@ -281,6 +281,8 @@ fn drive_report(drive: &Drive, progress: &Progress) -> wire::Drive {
         state: match status.state {
             DriveState::Active => "active".to_owned(),
             DriveState::Full => "full".to_owned(),
+            // It is read as ever, and nothing on it is missing: that it takes no new fragments is this node's affair.
+            DriveState::Slow(why) => format!("active: {why}"),
             DriveState::Failed(why) => format!("failed: {why}"),
         },
     }

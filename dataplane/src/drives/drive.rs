@@ -15,6 +15,7 @@ use super::format::DriveRoot;
 use super::health::Health;
 use super::host::{Host, HostFile, Space};
 use super::keeper::Job;
+use super::pace::Paces;
 use super::stats::DriveStats;
 use super::{DriveStatus, segment};
 
@@ -36,6 +37,7 @@ pub struct Drive {
     /// 0: not numbered yet; else the backend's id + 1.
     backend: AtomicU64,
     pub(super) health: Health,
+    pub(super) paces: Arc<Paces>,
     /// As it was when it was last asked for.
     space: Mutex<Space>,
 }
@@ -80,6 +82,7 @@ impl Drive {
             segments: Mutex::default(),
             backend: AtomicU64::new(0),
             health: Health::default(),
+            paces: setup.paces,
             space: Mutex::new(space),
         }
     }
@@ -164,8 +167,9 @@ impl Drive {
 }
 
 /// How a drive is used, decided when it is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Setup {
     pub segment_bytes: u64,
     pub direct: bool,
+    pub paces: Arc<Paces>,
 }

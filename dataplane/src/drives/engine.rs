@@ -15,6 +15,7 @@ use super::flush::Device;
 use super::format::{DriveRoot, OpenError};
 use super::host::{Host, RealHost};
 use super::keeper::{Found, Job, Keeper};
+use super::pace::Paces;
 use super::{DriveStatus, recovery, segment};
 use crate::index::{DriveIndex, MemoryStore};
 use crate::limits::{
@@ -279,6 +280,7 @@ fn drives_of(
     starter: Starter,
 ) -> (Vec<Arc<Drive>>, Inboxes) {
     let mut devices: HashMap<u64, Arc<Device>> = HashMap::new();
+    let paces = Arc::new(Paces::new(roots.len()));
     let opened = roots.into_iter().enumerate().map(|(slot, root)| {
         let covers = host.any_file_covers(&root.path);
         let device = devices.entry(root.device).or_insert_with(|| Arc::new(Device::new(root.device, covers)));
@@ -287,7 +289,11 @@ fn drives_of(
             _ => SEGMENT_BYTES_SMALL,
         };
         let segment_bytes = segment_bytes.unwrap_or(by_capacity).max(SEGMENT_BYTES_MIN);
-        let setup = Setup { segment_bytes, direct: segment::direct_works(&**host, &root.path) };
+        let setup = Setup {
+            segment_bytes,
+            direct: segment::direct_works(&**host, &root.path),
+            paces: Arc::clone(&paces),
+        };
         let (sender, inbox) = match starter {
             Starter::Threads => flume::bounded(KEEPER_QUEUE_MAX),
             Starter::Tasks => flume::unbounded(),

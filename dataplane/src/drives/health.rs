@@ -1,4 +1,6 @@
-//! Whether a drive takes new fragments: what went wrong on it so far, and what that makes of it.
+//! Whether a drive takes new fragments: what went wrong on it so far, and what that makes of it (how fast it is: [`pace`]).
+//!
+//! [`pace`]: super::pace
 //!
 //! Reads and writes are counted apart, because a drive that still serves its reads from the page cache may have lost its
 //! writes long ago. Failed flushes are never forgotten. A drive that failed stays readable, and comes back by a restart.
@@ -55,6 +57,22 @@ impl Drive {
             _ => return,
         }
         tracing::warn!(drive = %self.id(), path = %self.path().display(), full, "a drive's room changed");
+    }
+
+    /// Slow or no longer slow; only a drive that is otherwise well can be.
+    pub(super) fn set_slow(&self, slow: Option<String>) {
+        let mut state = self.health.state.lock();
+        *state = match (&*state, slow) {
+            (DriveState::Active, Some(sentence)) => {
+                tracing::warn!(drive = %self.id(), path = %self.path().display(), reason = %sentence, "a drive is left alone");
+                DriveState::Slow(sentence)
+            }
+            (DriveState::Slow(_), None) => {
+                tracing::warn!(drive = %self.id(), path = %self.path().display(), "a drive that was slow is well again");
+                DriveState::Active
+            }
+            _ => return,
+        };
     }
 
     /// Counts a failed write, or another operation without which nothing can be written; too many in a row and the drive

@@ -19,12 +19,13 @@ use super::delete_log::DeleteLog;
 use super::drive::{Drive, Phase};
 use super::flush::io as io_error;
 use super::host::HostFile;
-use super::{DriveError, segment};
+use super::{DriveError, DriveState, segment};
 use crate::index::DriveIndex;
 use crate::limits::{
     DELETES_GATHER, DELETES_PER_BATCH_MAX, KEEPER_REST, KEEPER_RETRY, SEGMENTS_KEPT, SEGMENTS_READY,
+    SLOW_TRY_BYTES, SLOW_TRY_EVERY,
 };
-use crate::rt::{OpenOptions, Rt};
+use crate::rt::{AlignedBuf, OpenOptions, Rt};
 
 /// What the keeper is asked.
 #[derive(Debug)]
@@ -93,6 +94,7 @@ pub(super) struct Keeper {
     /// After a failed attempt to make room: not before this.
     retry_at: Instant,
     look_at: Instant,
+    try_at: Instant,
     deletes: DeleteLog,
     /// Deletes of the next batch, which is written at `gather_until`.
     gathered: Vec<Delete>,
@@ -121,6 +123,7 @@ impl Keeper {
             next_generation: found.next_generation,
             retry_at: now,
             look_at: now,
+            try_at: now,
             deletes: DeleteLog::default(),
             gathered: Vec::new(),
             gather_until: now,
@@ -350,6 +353,26 @@ impl Keeper {
         if !self.drive.failed() && self.is_there() {
             self.drive.set_full(self.is_full());
         }
+        if matches!(self.drive.state(), DriveState::Slow(_)) && self.now() >= self.try_at {
+            self.try_at = self.now() + SLOW_TRY_EVERY;
+            if let Err(error) = self.try_again() {
+                self.drive.note_error(&io_error("try a slow drive", &error));
+            }
+        }
+    }
+
+    /// Writes and flushes zeros in a free segment, where they change nothing, to see how long that takes now.
+    fn try_again(&mut self) -> io::Result<()> {
+        let Some(number) = self.ready.front().or(self.raw.front()).copied() else { return Ok(()) };
+        let began = self.now();
+        let file = self.open_to_zero(number)?;
+        file.write_all_at(&AlignedBuf::zeroed(SLOW_TRY_BYTES), u64::from(segment::RECORDS_AT))?;
+        file.sync_data()?;
+        let now = self.now();
+        if self.drive.paces.is_well(self.drive.slot, now - began, now) {
+            self.drive.set_slow(None);
+        }
+        Ok(())
     }
 
     /// A chunk of zeros at a time.
@@ -393,11 +416,13 @@ impl Keeper {
             return Err(DriveError::Full);
         }
         let number = self.raw.pop_front().map_or_else(|| self.create(), Ok)?;
-        let path = segment::path_of(self.drive.path(), number);
-        let options = OpenOptions { direct: self.drive.direct, write: true, ..OpenOptions::default() };
-        let file = self.drive.host().open(&path, options);
-        let file = file.map_err(|error| io_error("zero a segment", &error))?;
+        let file = self.open_to_zero(number).map_err(|error| io_error("zero a segment", &error))?;
         Ok(Zeroing { number, file, at: u64::from(segment::RECORDS_AT) })
+    }
+
+    fn open_to_zero(&self, number: u32) -> io::Result<Box<dyn HostFile>> {
+        let options = OpenOptions { direct: self.drive.direct, write: true, ..OpenOptions::default() };
+        self.drive.host().open(&segment::path_of(self.drive.path(), number), options)
     }
 
     fn gather(&mut self, delete: Delete) {

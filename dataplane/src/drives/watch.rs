@@ -1,10 +1,13 @@
-//! Writes and flushes that do not come back: a drive that hangs is taken out of the write set, and nobody waits for it.
+//! Writes and flushes that do not come back, or late: a drive that hangs is taken out of the write set, and nobody waits
+//! for it; one that is slow ([`super::pace`]) is left alone for a while.
 //!
 //! While a core has something under way on a drive, a task of it looks every [`DRIVE_TICK`]. What it sees so many times
 //! hangs. Looks are counted, not seconds: a machine that was suspended has healthy drives.
 
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
+use super::DriveState;
 use super::writer::Writer;
 use crate::limits::{DRIVE_HUNG_TICKS, DRIVE_TICK};
 use crate::rt::Rt;
@@ -14,6 +17,17 @@ impl<R: Rt> Writer<R> {
     pub(super) fn watch(self: &Rc<Self>) {
         if !self.watched.replace(true) {
             R::spawn(watch(Rc::downgrade(self)));
+        }
+    }
+
+    /// Holds the drive against its siblings.
+    fn compare(&self, under_way: Duration) {
+        let drive = &self.drive;
+        if drive.state() != DriveState::Active {
+            return;
+        }
+        if let Some(sentence) = drive.paces.is_slow(drive.slot, under_way, R::now()) {
+            drive.set_slow(Some(sentence));
         }
     }
 
@@ -44,6 +58,8 @@ async fn watch<R: Rt>(writer: Weak<Writer<R>>) {
             ticket.give_up();
             writer.hangs("flush");
         }
+        let writing = writer.writing_since.get().map_or(Duration::ZERO, |since| R::now() - since);
+        writer.compare(writing.max(flush.times * DRIVE_TICK));
     }
 }
 

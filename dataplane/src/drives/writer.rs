@@ -129,7 +129,9 @@ impl<R: Rt> Writer<R> {
         let open = self.open.borrow().clone();
         if let Some(open) = open {
             self.watch();
+            let began = R::now();
             let flushed = open.ticket.flush::<R>(Rc::clone(&open.file)).await;
+            self.drive.paces.flushed(self.drive.slot, R::now() - began, R::now());
             flushed.inspect_err(|error| self.drive.note_flush_error(error))?;
         }
         if self.drive.device.receipt() == first {
@@ -283,6 +285,7 @@ impl<R: Rt> Writer<R> {
     }
 
     fn count(&self, open: &OpenSegment<R>, batch: &Batch, bytes: usize, took: std::time::Duration) {
+        self.drive.paces.wrote(self.drive.slot, took, R::now());
         let stats = &self.drive.stats;
         stats.writes.add(1);
         stats.writes_unzeroed.add(u64::from(!open.taken.zeroed));

@@ -209,18 +209,21 @@ impl<E: Env> Core<E> {
 
     /// Where the blob of `op` goes: class LOCAL over this node's drives.
     pub(super) fn place_blob(&self, op: OpId, size: Option<u64>) -> Result<Placement, S3Error> {
-        let backends = self.local_backends();
-        placement::place(&self.settings.class, &self.settings.node_id, &backends, op, size).map_err(
-            |refusal| {
-                tracing::error!(%refusal, "no placement for a new object");
-                S3Error::new(Code::ServiceUnavailable)
-                    .message("Too few drives can be written now. Please try again.")
-            },
-        )
+        let place = |slow| {
+            let backends = self.local_backends(slow);
+            placement::place(&self.settings.class, &self.settings.node_id, &backends, op, size)
+        };
+        // A slow drive is better than none.
+        let placed = place(BackendState::Failed).or_else(|_| place(BackendState::Active));
+        placed.map_err(|refusal| {
+            tracing::error!(%refusal, "no placement for a new object");
+            S3Error::new(Code::ServiceUnavailable)
+                .message("Too few drives can be written now. Please try again.")
+        })
     }
 
     /// This node's drives as placement wants them: what the authority says of the backend and what the drive says itself.
-    fn local_backends(&self) -> Vec<Backend> {
+    fn local_backends(&self, slow: BackendState) -> Vec<Backend> {
         let view = self.view();
         let backend = |status: DriveStatus| {
             let id = status.backend?;
@@ -230,6 +233,7 @@ impl<E: Env> Core<E> {
                 ("draining" | "drained" | "replaced", _) => BackendState::Draining,
                 ("active", DriveState::Active) => BackendState::Active,
                 ("active", DriveState::Full) => BackendState::Full,
+                ("active", DriveState::Slow(_)) => slow,
                 _ => BackendState::Failed,
             };
             Some(Backend {

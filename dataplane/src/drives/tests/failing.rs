@@ -428,3 +428,35 @@ fn a_write_that_hangs_takes_its_drive_out_and_holds_nobody_up() {
 fn a_flush_that_hangs_takes_its_drive_out_and_holds_nobody_up() {
     hangs(Op::Flush);
 }
+
+#[test]
+fn a_slow_drive_is_left_alone_stays_readable_and_comes_back_when_it_is_well() {
+    let (place, faults) = (Place::new(4), Faults::hasty(20));
+    let engine = open(&place, &faults);
+    let (told, segments) = (Arc::clone(&faults), place.drive(0).join(SEGMENTS));
+    on_faulty_core(&faults, move || async move {
+        until(|| engine.drives.iter().all(|drive| free_segments(drive) >= 3)).await;
+        let drives = engine.core::<FaultyRt>();
+        let all = [0, 1, 2, 3];
+        let mut n = 0;
+        told.always(&segments, Op::Flush, What::Late(Duration::from_secs(20)));
+        while drives.writable().len() == 4 {
+            let puts = all.map(|to| try_put(&drives, to, n, 5000));
+            futures_util::future::join_all(puts).await.into_iter().for_each(|put| put.unwrap());
+            n += 1;
+        }
+        let DriveState::Slow(sentence) = drives.statuses()[0].state.clone() else {
+            panic!("{:?}", drives.statuses())
+        };
+        assert!(sentence.contains("siblings"), "{sentence}");
+        assert_eq!(drives.writable(), [1, 2, 3].map(backend));
+        assert_reads(&drives, 0..n, 5000).await;
+        try_put(&drives, 0, 1000, 5000).await.expect("who has no other drive may still write to it");
+        told.clear();
+        until(|| drives.writable().len() == 4).await;
+        try_put(&drives, 0, 1001, 5000).await.unwrap();
+        assert_reads(&drives, (0..n).chain([1000, 1001]), 5000).await;
+        drives.close().await;
+        engine.stop();
+    });
+}
