@@ -21,7 +21,9 @@ mod rewrite;
 mod rows;
 mod run;
 mod scrub;
+mod scrub_file;
 mod stock;
+mod tidy;
 mod walk;
 
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +60,8 @@ pub struct AgentSettings {
     pub reap_period: Duration,
     /// In which every drive is re-read.
     pub scrub_period: Duration,
+    /// Where the scrub's place is kept between processes; `None`: nowhere.
+    pub scrub_file: Option<PathBuf>,
     /// How long a drive may be away before what it held counts as missing.
     pub drive_grace: Duration,
     /// What all background work may read and write.
@@ -102,6 +107,7 @@ pub struct Agent<E: Env> {
 }
 
 impl<E: Env> Agent<E> {
+    /// Reads a small file; call it before anything is served.
     pub fn new(
         settings: AgentSettings,
         state: Arc<NodeState>,
@@ -110,6 +116,7 @@ impl<E: Env> Agent<E> {
         link: E::Link,
         progress: Arc<Progress>,
     ) -> Rc<Self> {
+        let earlier = settings.scrub_file.as_deref().map(scrub_file::Saved::read).unwrap_or_default();
         Rc::new(Self {
             settings,
             state,
@@ -119,7 +126,7 @@ impl<E: Env> Agent<E> {
             progress,
             reaper: reap::Reaper::default(),
             auditor: audit::Auditor::default(),
-            scrubber: scrub::Scrubber::default(),
+            scrubber: scrub::Scrubber::new(earlier),
             silence: RefCell::default(),
             claimed: RefCell::default(),
             deleted: RefCell::default(),

@@ -368,6 +368,9 @@ pub const AGENT_STOP_WAIT: Duration = Duration::from_secs(5);
 /// The least a drive is scrubbed with, bytes a second, whatever its size.
 pub const SCRUB_RATE_MIN: u64 = 1 << 20;
 
+/// Time between two notes of the scrub's place; what is read twice after a crash is a minute's worth.
+pub const SCRUB_SAVE_EVERY: Duration = Duration::from_secs(60);
+
 /// What is verified between two looks at the clock.
 pub const SCRUB_STEP_BYTES: u64 = 1 << 20;
 

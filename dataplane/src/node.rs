@@ -123,7 +123,7 @@ impl Node {
         let (state, progress) = (self.state.clone(), self.progress.clone());
         let (drives, coders) = (drives.clone(), coders.clone());
         let agent = Agent::new(self.agent.clone(), state, drives, coders, self.link.clone(), progress);
-        // agent.start();
+        agent.start();
         agent
     }
 
@@ -244,6 +244,7 @@ fn agent_settings(config: &Config, identity: &Identity) -> AgentSettings {
         node_id: identity.node_id.clone(),
         reap_period: seconds(config.reap_period_seconds),
         scrub_period: seconds(config.scrub_period_seconds),
+        scrub_file: Some(config.data_dir.join("scrub.json")),
         drive_grace: seconds(config.drive_grace_seconds),
         bytes_per_second: config.background_bytes_per_second as u64,
     }

@@ -71,29 +71,11 @@ impl<E: Env> Agent<E> {
         };
         let missing = stock.missing();
         if missing == 0 {
-            self.uncrowd(fleet, &stock).await?;
+            self.tidy(fleet, &stock).await?;
             return Ok(None);
         }
         let reason = "no drive of its node holds all of it".to_owned();
         Ok(Some(wire::Deficit { blob: Some(stock.to_wire()), missing, reason }))
-    }
-
-    /// Of fragments that share a drive since no other was left, one moves when there is another.
-    async fn uncrowd(&self, fleet: &Fleet, stock: &Stock) -> Result<(), Trouble> {
-        for index in stock.indexes() {
-            let copies = stock.copies(index);
-            if !copies.iter().any(|(backend, _)| stock.has_sibling(*backend, index)) {
-                continue;
-            }
-            let Some(target) = self.roomy(fleet, stock, index, &[]) else { return Ok(()) };
-            let Some(_claim) = self.claim(stock.op) else { return Ok(()) };
-            let moved = self.rewrite(stock, &[(index, target)]).await?;
-            self.progress.moved.add(moved.proven.count_ones().into());
-            self.progress.moved_bytes.add(moved.bytes);
-            // The stock is as it was; the next pass sees the rest.
-            return Ok(());
-        }
-        Ok(())
     }
 
     async fn look_at_notes(&self) -> Result<(), Trouble> {

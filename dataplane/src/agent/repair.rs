@@ -132,8 +132,11 @@ impl<E: Env> Agent<E> {
         fleet.writable.iter().copied().filter(|backend| free(backend)).max_by_key(room)
     }
 
-    /// No other drive is left: the one with the fewest siblings.
+    /// No other drive is left, and none is about to come back: the one with the fewest siblings.
     fn crowded(&self, fleet: &Fleet, stock: &Stock, taken: &[(u8, BackendId)]) -> Option<BackendId> {
+        if !fleet.in_grace.is_empty() {
+            return None;
+        }
         let siblings = |backend: &BackendId| {
             stock.held.iter().filter(|(at, _)| at == backend).count()
                 + taken.iter().filter(|(_, target)| target == backend).count()

@@ -161,7 +161,7 @@ impl<E: Env> Agent<E> {
     }
 
     /// Deletes what is of no use any more. What stays is deleted with its blob.
-    async fn forget(&self, backend: BackendId, id: FragmentId, rows: u32) {
+    pub(super) async fn forget(&self, backend: BackendId, id: FragmentId, rows: u32) {
         match self.drives.delete(backend, id, rows).await {
             Ok(()) | Err(DriveError::NotFound) => {}
             Err(error) => {

@@ -29,6 +29,7 @@ impl<E: Env> Agent<E> {
         while self.loops.get() > 0 && E::Rt::now() < deadline {
             E::Rt::sleep(Duration::from_millis(2)).await;
         }
+        self.save_scrub().await;
     }
 
     /// Repeats `pass`, which says how long to wait; after a failure longer each time.

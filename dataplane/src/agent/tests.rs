@@ -59,6 +59,7 @@ impl Rig {
             node_id: NODE.into(),
             reap_period: Duration::from_secs(1),
             scrub_period: Duration::from_secs(1),
+            scrub_file: None,
             drive_grace: Duration::from_secs(3600),
             bytes_per_second: 1 << 40,
         };

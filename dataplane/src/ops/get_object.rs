@@ -31,6 +31,7 @@ pub(super) async fn run<E: Env>(
     let grant = Rc::new(call.on_object::<access::GetObject>()?);
     let record = call.core.lookup(&grant).await?;
     let record = existing(record, &input.version, call.object_key().as_str())?;
+    let pins = call.core.pin(record.manifest.as_ref().filter(|_| with_body));
     check_conditions(&record, &input)?;
     let (status, span) = select(call, &grant, &record, input.selection).await?;
     let mut head = call.answer_head(status);
@@ -53,7 +54,7 @@ pub(super) async fn run<E: Env>(
         return Ok(Response::empty(head));
     }
     let share = call.budget.take::<E::Rt>(Some(span.len)).await?;
-    let stream = ObjectStream::new(call.core.clone(), grant, record, span).holding(share);
+    let stream = ObjectStream::new(call.core.clone(), grant, record, span, pins).holding(share);
     Ok(Response::stream(head, span.len, Box::new(stream)))
 }
 

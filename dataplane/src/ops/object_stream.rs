@@ -35,17 +35,18 @@ pub(super) struct ObjectStream<E: Env> {
 }
 
 impl<E: Env> ObjectStream<E> {
+    /// `pins` were taken when the record was looked up.
     pub(super) fn new(
         core: Rc<Core<E>>,
         grant: Rc<Grant<GetObject>>,
         record: Arc<wire::ObjectRecord>,
         span: Resolved,
+        pins: PinSet,
     ) -> Self {
         let left = span.bytes();
         let manifest = record.manifest.as_ref();
         let inline = manifest.map(|manifest| manifest.parts.iter().cloned().collect()).unwrap_or_default();
         let pages = manifest.map_or(0..0, |manifest| pages_of(&manifest.page_offsets, &left));
-        let pins = core.pin(manifest);
         Self { core, grant, record, left, parts: inline, pages, reader: None, pins, share: None }
     }
 

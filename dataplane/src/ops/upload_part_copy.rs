@@ -30,6 +30,7 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) 
     let upload = upload.ok_or_else(|| S3Error::new(Code::NoSuchUpload).with("UploadId", &upload_id))?;
     let record = call.core.lookup(&source).await?;
     let record = existing(record, &VersionSelector::Current, input.source.key.as_str())?;
+    let pins = call.core.pin(record.manifest.as_ref());
     match input.source.conditions.evaluate_copy_source(&record.etag, record.modified_ms) {
         Verdict::Proceed => {}
         Verdict::NotModified => return Err(S3Error::new(Code::PreconditionFailed)),
@@ -51,7 +52,7 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) 
     let op = call.core.op_begin();
     let named = ChecksumAlgorithm::from_wire(upload.checksum_algorithm);
     let mut digests = BodyDigests::new(plan(named));
-    let stream = ObjectStream::new(call.core.clone(), source.clone(), record, span);
+    let stream = ObjectStream::new(call.core.clone(), source.clone(), record, span, pins);
     let written = write_from(call, &target, op.id(), span.len, stream, &mut digests).await?;
     let digests = digests.finish();
     let md5 = digests.md5.expect("planned");

@@ -185,6 +185,37 @@ fn a_drive_that_is_away_counts_as_lost_only_after_its_grace() {
 }
 
 #[test]
+fn two_fragments_share_no_drive_while_one_may_come_back() {
+    run(async {
+        for (grace, outcome) in [(Duration::from_secs(3600), Outcome::Later), (Duration::ZERO, Outcome::Done)]
+        {
+            let rig = Rig::new(4, 2).with_grace(grace);
+            let (blob, _) = rig.put(now() - 5000, 3 * ROW).await;
+            rig.drives.set_state(rig.home(&blob, 3), None);
+            assert_eq!(rig.repair(&blob, 0b1000).await.outcome(), outcome);
+        }
+    });
+}
+
+#[test]
+fn a_drive_that_comes_back_leaves_no_fragment_twice() {
+    run(async {
+        let rig = Rig::new(4, 2).with_grace(Duration::ZERO);
+        let (blob, body) = rig.put(now() - 5000, 7 * ROW).await;
+        rig.agent.reap().await.unwrap();
+        let (home, before) = (rig.home(&blob, 2), rig.drives.stored(None));
+        rig.drives.set_state(home, None);
+        assert_eq!(rig.repair(&blob, 0b100).await.outcome(), Outcome::Done);
+        rig.drives.set_state(home, Some(DriveState::Active));
+        assert_eq!(rig.stock(&blob).await.copies(2).len(), 2);
+        rig.agent.audit().await.unwrap();
+        let copies = rig.stock(&blob).await.copies(2);
+        assert!(copies.len() == 1 && copies[0].0.0 == home, "{copies:?}");
+        assert_eq!((rig.drives.stored(None), rig.read(&blob).await), (before, Some(body)));
+    });
+}
+
+#[test]
 fn what_is_not_settled_is_not_audited() {
     run(async {
         let rig = Rig::new(4, 2);
