@@ -51,27 +51,12 @@ pub(crate) async fn deferred(handle: Authority) {
             tracing::warn!(%error, "pages of dead manifests were not dropped; trying again");
         }
         if tick.is_multiple_of(COUNT_TICKS)
-            && let Err(error) = count(&handle).await
+            && let Err(error) = handle.count_work().await
         {
             tracing::warn!(%error, "the background work could not be counted");
         }
         tokio::time::sleep(DEFERRED_TICK).await;
     }
-}
-
-async fn count(handle: &Authority) -> Result<(), StoreError> {
-    let metrics = &handle.inner.metrics;
-    let client = handle.inner.store.client().await?;
-    let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let (backlog, oldest) = freed::backlog(&client).await?;
-    let oldest_ms = oldest.map_or(0, |oldest| now_ms().saturating_sub(oldest));
-    metrics.freed_backlog.set(gauge(backlog));
-    metrics.freed_oldest_seconds.set(gauge(oldest_ms / 1000));
-    let counts = job::counts(&client).await?;
-    metrics.repairs_waiting.set(gauge(counts.waiting));
-    metrics.repairs_leased.set(gauge(counts.leased));
-    metrics.repairs_failed.set(gauge(counts.failed));
-    Ok(())
 }
 
 /// Signing keys of the new day, at UTC midnight. A node that was away gets them with its welcome.

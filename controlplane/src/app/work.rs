@@ -14,9 +14,10 @@ use holdfast_common::wire::{Noted, Refusal, Refused, WorkAnswer, WorkRequest};
 use uuid::Uuid;
 
 use crate::app::Authority;
+use crate::app::commit::now_ms;
 use crate::limits::WORK_ITEMS_MAX;
 use crate::plan::{refuse, refuse_for_now};
-use crate::store::StoreError;
+use crate::store::{StoreError, freed, job};
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
@@ -32,6 +33,22 @@ impl Authority {
             Answer::Refused(refused)
         });
         WorkAnswer { what: Some(what) }
+    }
+
+    /// Counts what waits, for the metrics.
+    pub async fn count_work(&self) -> Result<(), StoreError> {
+        let metrics = &self.inner.metrics;
+        let client = self.inner.store.client().await?;
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let (backlog, oldest) = freed::backlog(&client).await?;
+        let oldest_ms = oldest.map_or(0, |oldest| now_ms().saturating_sub(oldest));
+        metrics.freed_backlog.set(gauge(backlog));
+        metrics.freed_oldest_seconds.set(gauge(oldest_ms / 1000));
+        let counts = job::counts(&client).await?;
+        metrics.repairs_waiting.set(gauge(counts.waiting));
+        metrics.repairs_leased.set(gauge(counts.leased));
+        metrics.repairs_failed.set(gauge(counts.failed));
+        Ok(())
     }
 
     async fn answer_work(&self, request: WorkRequest) -> Result<Answer, Refused> {

@@ -99,25 +99,25 @@ pub async fn lease(
     client: &Client,
     node_id: Uuid,
     backends: &[i32],
-    rows: i64,
+    rows: u32,
     lease_ms: u64,
 ) -> Result<Vec<Leased>, StoreError> {
-    let statement = client
-        .prepare_cached(
-            "WITH due AS (
-                 SELECT j.job_id FROM job j LEFT JOIN placement p ON p.id = j.placement_id
-                 WHERE j.kind = 'repair' AND j.state IN (0, 1) AND j.not_before <= statement_timestamp()
-                   AND (p.backends && $2::integer[] OR j.placement_id = 0 AND j.found_by = $1)
-                   AND NOT EXISTS (SELECT 1 FROM freed f WHERE f.op_id = j.subject)
-                 ORDER BY j.slack, j.not_before LIMIT $3 FOR UPDATE OF j SKIP LOCKED)
-             UPDATE job j SET state = 1, leased_to = $1, attempts = j.attempts + 1, missing_leased = j.missing,
-                 leased_until = clock_timestamp() + $4 * interval '1 millisecond',
-                 not_before = clock_timestamp() + $4 * interval '1 millisecond'
-             FROM due WHERE j.job_id = due.job_id RETURNING j.payload, j.missing, j.attempts",
-        )
-        .await?;
+    // The bound stands in the text: the planner has to know that a few of many are wanted, and walks the index in order.
+    let text = format!(
+        "WITH due AS (
+             SELECT j.job_id FROM job j
+             WHERE j.kind = 'repair' AND j.state IN (0, 1) AND j.not_before <= statement_timestamp()
+               AND CASE WHEN j.placement_id = 0 THEN j.found_by = $1
+                   ELSE (SELECT p.backends && $2::integer[] FROM placement p WHERE p.id = j.placement_id) END
+               AND NOT EXISTS (SELECT 1 FROM freed f WHERE f.op_id = j.subject)
+             ORDER BY j.slack, j.not_before LIMIT {rows} FOR UPDATE OF j SKIP LOCKED)
+         UPDATE job j SET state = 1, leased_to = $1, attempts = j.attempts + 1, missing_leased = j.missing,
+             leased_until = clock_timestamp() + $3 * interval '1 millisecond',
+             not_before = clock_timestamp() + $3 * interval '1 millisecond'
+         FROM due WHERE j.job_id = due.job_id RETURNING j.payload, j.missing, j.attempts"
+    );
     let lease_ms = signed(lease_ms) as f64;
-    let rows = client.query(&statement, &[&node_id, &backends, &rows, &lease_ms]).await?;
+    let rows = client.query(&text, &[&node_id, &backends, &lease_ms]).await?;
     rows.iter()
         .map(|row| {
             let attempts = u32::try_from(row.get::<_, i32>(2)).unwrap_or(0);

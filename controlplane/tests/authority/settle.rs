@@ -88,7 +88,7 @@ async fn commits_and_reapers_in_a_race_agree() {
             abandoned += u32::from(!there);
         }
     }
-    println!("{committed} were committed first, {abandoned} abandoned");
+    eprintln!("{committed} were committed first, {abandoned} abandoned");
     assert_eq!(committed + abandoned, 1200);
 }
 

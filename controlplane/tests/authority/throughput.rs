@@ -49,3 +49,39 @@ async fn commits_per_second() {
         eprintln!("{line}");
     }
 }
+
+#[tokio::test]
+#[ignore = "prints figures; run it alone"]
+async fn work_is_leased_from_long_queues() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, _, backends) = crate::work::with_drives(running.grpc_addr).await;
+    let placement = node.placement(backends).await;
+    let fill = format!(
+        "INSERT INTO freed (op_id, seq, blob, freed_ms, placement_id, not_before)
+             SELECT gen_random_uuid(), 0, '', 0, {placement}, clock_timestamp() + interval '1 hour'
+             FROM generate_series(1, 300000);
+         INSERT INTO job (job_id, kind, subject, payload, created_ms, missing, slack, placement_id, not_before)
+             SELECT id, 'repair', id, '', 0, 1, n % 3, {placement},
+                 CASE WHEN n % 2 = 0 THEN '-infinity' ELSE clock_timestamp() + interval '1 hour' END
+             FROM (SELECT gen_random_uuid() AS id, n FROM generate_series(1, 300000) AS n) AS some_ids;
+         ANALYZE;"
+    );
+    db.client().await.batch_execute(&fill).await.expect("rows");
+    let timed = async |what: &str, deletes: u32, repairs: u32| {
+        let began = Instant::now();
+        let found = crate::work::lease(&node, deletes, repairs).await.len();
+        eprintln!("{what}: {found} jobs in {:?}", began.elapsed());
+    };
+    for _ in 0..3 {
+        timed("deletions, none of 300,000 due", 1000, 0).await;
+        timed("repairs, half of 300,000 due", 0, 64).await;
+    }
+    db.client().await.batch_execute("UPDATE freed SET not_before = '-infinity'").await.expect("due");
+    for _ in 0..3 {
+        timed("deletions, all of 300,000 due", 1000, 0).await;
+    }
+    let began = Instant::now();
+    running.authority.count_work().await.expect("counts");
+    eprintln!("counted in {:?}", began.elapsed());
+}

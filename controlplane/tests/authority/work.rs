@@ -192,7 +192,14 @@ async fn what_cannot_be_repaired_is_an_alarm_and_waits_for_its_drive() {
     report(&node, Kind::Repair, &thin.op_id, Outcome::Lost, 0b1110).await;
     time_passes(&db).await;
     assert!(lease(&node, 0, 10).await.is_empty());
-    assert!(running.authority.metrics_text().contains("repairs_lost_total 1"));
+    let shown = async || {
+        running.authority.count_work().await.expect("counts");
+        running.authority.metrics_text()
+    };
+    let text = shown().await;
+    for line in ["repairs_lost_total 1", "repairs_failed 1", "repairs_leased 0", "freed_backlog 0"] {
+        assert!(text.contains(&format!("holdfast_control_{line}\n")), "{line} in {text}");
+    }
     // The drive goes and comes back.
     let state = |state: &str| {
         let mut said = mine.clone();
@@ -206,6 +213,11 @@ async fn what_cannot_be_repaired_is_an_alarm_and_waits_for_its_drive() {
     // Or a node finds more.
     deficit(&node, &blob_of(&thin), 0b0010).await;
     assert_eq!(lease(&node, 0, 10).await.len(), 1);
+    node.commit(delete(bucket, "k")).await.expect("delete");
+    let text = shown().await;
+    for line in ["repairs_failed 0", "repairs_waiting 0", "freed_backlog 1"] {
+        assert!(text.contains(&format!("holdfast_control_{line}\n")), "{line} in {text}");
+    }
 }
 
 #[tokio::test]

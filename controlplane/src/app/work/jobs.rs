@@ -30,7 +30,7 @@ pub(super) async fn lease(
     let mut items = Vec::new();
     let deletes = asked.deletes_max.min(LEASE_DELETES_MAX);
     if deletes > 0 && !inner.history_lost.load(Ordering::Relaxed) {
-        let leased = freed::lease(&client, node_id, &backends, i64::from(deletes), JOB_LEASE_MS).await?;
+        let leased = freed::lease(&client, node_id, &backends, deletes, JOB_LEASE_MS).await?;
         items.extend(leased.into_iter().map(|leased| Job {
             kind: Kind::Delete.into(),
             blob: Some(leased.blob),
@@ -40,7 +40,7 @@ pub(super) async fn lease(
     }
     let repairs = asked.repairs_max.min(LEASE_REPAIRS_MAX);
     if repairs > 0 {
-        let leased = job::lease(&client, node_id, &backends, i64::from(repairs), JOB_LEASE_MS).await?;
+        let leased = job::lease(&client, node_id, &backends, repairs, JOB_LEASE_MS).await?;
         items.extend(leased.into_iter().map(|leased| Job {
             kind: Kind::Repair.into(),
             blob: Some(leased.blob),
