@@ -90,8 +90,8 @@ impl<R: Rt> Drives for CoreDrives<R> {
         let writer = self.writer(backend)?;
         // Behind whatever of this fragment is still on its way.
         writer.barrier().await;
-        let answered = self.ask_delete(writer.drive.slot, id, rows).await?;
-        answered.await.unwrap_or(Err(DriveError::Failed))
+        let slot = writer.drive.slot;
+        self.deleted(slot, self.ask_delete(slot, id, rows).await?).await
     }
 
     async fn delete_blob(&self, blob: OpId) -> Vec<(BackendId, DriveError)> {

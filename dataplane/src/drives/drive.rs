@@ -16,7 +16,7 @@ use super::health::Health;
 use super::host::{Host, HostFile, Space};
 use super::keeper::Job;
 use super::pace::Paces;
-use super::stats::DriveStats;
+use super::stats::{Count, DriveStats};
 use super::{DriveStatus, segment};
 
 /// A drive that is open. What hangs on its directory (lock, keeper) ends with it.
@@ -38,6 +38,8 @@ pub struct Drive {
     backend: AtomicU64,
     pub(super) health: Health,
     pub(super) paces: Arc<Paces>,
+    /// Of its keeper: one that stands still while somebody waits for it hangs.
+    pub(super) turns: Count,
     /// As it was when it was last asked for.
     space: Mutex<Space>,
 }
@@ -83,6 +85,7 @@ impl Drive {
             backend: AtomicU64::new(0),
             health: Health::default(),
             paces: setup.paces,
+            turns: Count::default(),
             space: Mutex::new(space),
         }
     }

@@ -123,7 +123,13 @@ impl Engine {
         let mut roots: Vec<DriveRoot> = Vec::new();
         for path in &config.drives {
             match DriveRoot::open(&**host, path, config.cluster) {
-                Ok(root) => roots.push(root),
+                // The index knows a drive by its id.
+                Ok(root) => match roots.iter().find(|known| known.drive == root.drive) {
+                    Some(known) => {
+                        refused.push(OpenError::Copy { path: path.clone(), of: known.path.clone() })
+                    }
+                    None => roots.push(root),
+                },
                 Err(error) => refused.push(error),
             }
         }

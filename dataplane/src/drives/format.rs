@@ -46,6 +46,8 @@ pub enum OpenError {
     ForeignCluster { path: PathBuf, found: uuid::Uuid, ours: uuid::Uuid },
     #[error("drive {}: it has format version {version}, and this build knows versions up to {FORMAT_VERSION}; start the newer build", .path.display())]
     NewerVersion { path: PathBuf, version: u32 },
+    #[error("drive {}: it has the identity of drive {}; one of them is a copy of the other, take that out of `drives`", .path.display(), .of.display())]
+    Copy { path: PathBuf, of: PathBuf },
     #[error("drive {}: its superblock {SUPERBLOCK} cannot be read as one ({reason}); restore the file from another copy, or replace the drive", .path.display())]
     BadSuperblock { path: PathBuf, reason: String },
     #[error("drive {}: another process uses it; find it with `fuser {}/{LOCK}` and stop it", .0.display(), .0.display())]

@@ -154,6 +154,7 @@ impl Keeper {
     /// Serves a job, or, when none came in time, does what waits for a quiet moment. Says how long to wait for the next
     /// job at most; `None`: it is over.
     fn turn(&mut self, job: Option<Job>) -> Option<Duration> {
+        self.drive.turns.add(1);
         let quiet = job.is_none();
         match job {
             Some(Job::Stop) => {

@@ -4,10 +4,15 @@
 //! While a core has something under way on a drive, a task of it looks every [`DRIVE_TICK`]. What it sees so many times
 //! hangs. Looks are counted, not seconds: a machine that was suspended has healthy drives.
 
+use std::future::Future;
+use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
+
 use super::DriveState;
+use super::drive::Drive;
 use super::writer::Writer;
 use crate::limits::{DRIVE_HUNG_TICKS, DRIVE_TICK};
 use crate::rt::Rt;
@@ -33,8 +38,7 @@ impl<R: Rt> Writer<R> {
 
     /// Takes the drive out, for good.
     fn hangs(&self, what: &str) {
-        let seconds = DRIVE_HUNG_TICKS * DRIVE_TICK.as_secs() as u32;
-        self.drive.fail(format!("a {what} has not come back for {seconds} s; `dmesg` says more"));
+        self.drive.fail(sentence(what));
         self.give_up();
     }
 }
@@ -61,6 +65,28 @@ async fn watch<R: Rt>(writer: Weak<Writer<R>>) {
         let writing = writer.writing_since.get().map_or(Duration::ZERO, |since| R::now() - since);
         writer.compare(writing.max(flush.times * DRIVE_TICK));
     }
+}
+
+/// Waits for something that a drive's keeper does; `None` when the keeper hangs in its disk, and then the drive has failed.
+/// One that is busy with other things is waited for.
+pub(super) async fn patiently<R: Rt, T>(drive: &Drive, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut turn = Sight::default();
+    loop {
+        match select(work, pin!(R::sleep(DRIVE_TICK))).await {
+            Either::Left((done, _)) => return Some(done),
+            Either::Right(((), rest)) => work = rest,
+        }
+        if turn.again(Some(drive.turns.value())) {
+            drive.fail(sentence("call of the file system"));
+            return None;
+        }
+    }
+}
+
+fn sentence(what: &str) -> String {
+    let seconds = DRIVE_HUNG_TICKS * DRIVE_TICK.as_secs() as u32;
+    format!("a {what} has not come back for {seconds} s; `dmesg` says more")
 }
 
 /// How often in a row the same thing was seen.

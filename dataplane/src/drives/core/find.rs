@@ -4,6 +4,7 @@ use holdfast_common::id::{BackendId, FragmentId, OpId};
 use tokio::sync::oneshot;
 
 use super::super::keeper::{Delete, Job};
+use super::super::watch::patiently;
 use super::super::{DriveError, Held};
 use super::CoreDrives;
 use super::read::look_up_failed;
@@ -46,7 +47,7 @@ impl<R: Rt> CoreDrives<R> {
         let mut failed: Vec<(BackendId, DriveError)> = Vec::new();
         for (slot, answered) in waiting {
             let done = match answered {
-                Ok(answered) => answered.await.unwrap_or(Err(DriveError::Failed)),
+                Ok(answered) => self.deleted(slot, answered).await,
                 Err(error) => Err(error),
             };
             match done {
@@ -68,7 +69,19 @@ impl<R: Rt> CoreDrives<R> {
     ) -> Result<oneshot::Receiver<Result<(), DriveError>>, DriveError> {
         let (done, answered) = oneshot::channel();
         let job = Job::Delete(Delete { fragment, rows, done });
-        self.engine.drives[slot].keeper.send_async(job).await.map_err(|_| DriveError::Failed)?;
+        let drive = &self.engine.drives[slot];
+        let sent = patiently::<R, _>(drive, drive.keeper.send_async(job)).await;
+        sent.ok_or(DriveError::Failed)?.map_err(|_| DriveError::Failed)?;
         Ok(answered)
+    }
+
+    /// The answer to [`CoreDrives::ask_delete`].
+    pub(super) async fn deleted(
+        &self,
+        slot: usize,
+        answered: oneshot::Receiver<Result<(), DriveError>>,
+    ) -> Result<(), DriveError> {
+        let answer = patiently::<R, _>(&self.engine.drives[slot], answered).await;
+        answer.ok_or(DriveError::Failed)?.unwrap_or(Err(DriveError::Failed))
     }
 }

@@ -166,17 +166,14 @@ fn a_failed_or_short_write_costs_its_own_pieces_only_and_three_in_a_row_the_driv
         let (told, drive) = (Arc::clone(&faults), place.drive(0));
         let segments = drive.join(SEGMENTS);
         on_faulty_core(&faults, move || async move {
-            // The keeper's own writes are not meant.
-            until(|| free_segments(&engine.drives[0]) >= 3).await;
             let drives = engine.core::<FaultyRt>();
             for n in 0..10 {
                 try_put(&drives, 0, 2 * n, 50_000).await.unwrap();
-                until(|| free_segments(&engine.drives[0]) >= 3).await;
-                told.add(&segments, Op::Write, 0, 1, what);
+                told.add(&segments, Op::Append, 0, 1, what);
                 assert!(matches!(try_put(&drives, 0, 2 * n + 1, 50_000).await, Err(DriveError::Io { .. })));
             }
             assert_eq!(drives.writable(), [backend(0)]);
-            told.always(&segments, Op::Write, what);
+            told.always(&segments, Op::Append, what);
             for n in 0..DRIVE_ERRORS_MAX {
                 assert!(try_put(&drives, 0, 100 + n, 50_000).await.is_err());
             }
@@ -402,7 +399,7 @@ fn hangs(op: Op) {
         told.clear();
         FaultyRt::sleep(Duration::from_secs(3)).await;
         assert_eq!(drives.writable(), [backend(1)]);
-        for n in (1..200).filter(|_| op == Op::Write) {
+        for n in (1..200).filter(|_| op == Op::Append) {
             assert!(whole(&drives, n, 0).await == Err(DriveError::NotFound), "piece {n}");
         }
         drives.close().await;
@@ -421,7 +418,7 @@ fn hangs(op: Op) {
 
 #[test]
 fn a_write_that_hangs_takes_its_drive_out_and_holds_nobody_up() {
-    hangs(Op::Write);
+    hangs(Op::Append);
 }
 
 #[test]
@@ -431,7 +428,7 @@ fn a_flush_that_hangs_takes_its_drive_out_and_holds_nobody_up() {
 
 #[test]
 fn a_slow_drive_is_left_alone_stays_readable_and_comes_back_when_it_is_well() {
-    let (place, faults) = (Place::new(4), Faults::hasty(20));
+    let (place, faults) = (Place::new(4), Faults::hasty(10));
     let engine = open(&place, &faults);
     let (told, segments) = (Arc::clone(&faults), place.drive(0).join(SEGMENTS));
     on_faulty_core(&faults, move || async move {
@@ -453,10 +450,52 @@ fn a_slow_drive_is_left_alone_stays_readable_and_comes_back_when_it_is_well() {
         assert_reads(&drives, 0..n, 5000).await;
         try_put(&drives, 0, 1000, 5000).await.expect("who has no other drive may still write to it");
         told.clear();
-        until(|| drives.writable().len() == 4).await;
+        let mut later = 2000;
+        while drives.writable().len() < 4 {
+            // Its siblings stay at work: the machine that tests run on may itself be slow.
+            futures_util::future::join_all([1, 2, 3].map(|to| try_put(&drives, to, later, 5000))).await;
+            later += 1;
+        }
         try_put(&drives, 0, 1001, 5000).await.unwrap();
         assert_reads(&drives, (0..n).chain([1000, 1001]), 5000).await;
         drives.close().await;
         engine.stop();
     });
+}
+
+#[test]
+fn deletes_on_a_drive_that_hangs_are_answered_and_it_does_not_hold_up_the_end() {
+    let (place, faults) = (Place::new(2), Faults::hasty(100));
+    let engine = open(&place, &faults);
+    let (told, segments) = (Arc::clone(&faults), place.drive(0).join(SEGMENTS));
+    on_faulty_core(&faults, move || async move {
+        until(|| engine.drives.iter().all(|drive| free_segments(drive) >= 3)).await;
+        let drives = engine.core::<FaultyRt>();
+        for n in 0..10 {
+            try_put(&drives, n as usize % 2, n, 5000).await.unwrap();
+        }
+        told.always(&segments, Op::Write, What::Hang);
+        told.always(&segments, Op::Flush, What::Hang);
+        let deletes = (0..10).map(|n| drives.delete(backend(n as usize % 2), fragment(n), 1));
+        let ended = futures_util::future::join_all(deletes).await;
+        for (n, ended) in ended.into_iter().enumerate() {
+            assert_eq!(ended, if n % 2 == 0 { Err(DriveError::Failed) } else { Ok(()) }, "piece {n}");
+        }
+        assert_eq!(drives.delete_blob(fragment(0).blob).await, [(backend(0), DriveError::Failed)]);
+        assert_eq!(drives.writable(), [backend(1)]);
+        drives.close().await;
+        engine.stop();
+        told.clear();
+    });
+}
+
+#[test]
+fn a_copy_of_a_drive_is_not_taken_for_a_second_one() {
+    let place = Place::new(2);
+    let superblock = "holdfast-drive.json";
+    std::fs::copy(place.drive(0).join(superblock), place.drive(1).join(superblock)).unwrap();
+    let Opened { engine, refused } = Engine::open(&place.config()).unwrap();
+    assert!(matches!(&refused[..], [OpenError::Copy { path, .. }] if *path == place.drive(1)), "{refused:?}");
+    assert_eq!(engine.statuses().len(), 1);
+    engine.stop();
 }

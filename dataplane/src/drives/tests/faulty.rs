@@ -22,6 +22,8 @@ pub(super) enum Op {
     Create,
     Read,
     Write,
+    /// A core's write.
+    Append,
     Flush,
 }
 
@@ -371,7 +373,11 @@ impl DiskFile for FaultyFile {
     }
 
     async fn write_at(&self, mut buf: AlignedBuf, offset: u64) -> (io::Result<()>, AlignedBuf) {
-        match self.faults.on_core(Op::Write, &self.path).await {
+        let told = match self.faults.on_core(Op::Append, &self.path).await {
+            Ok(None) => self.faults.on_core(Op::Write, &self.path).await,
+            told => told,
+        };
+        match told {
             Ok(None) => self.inner.write_at(buf, offset).await,
             Ok(Some(_)) => {
                 buf.truncate(buf.len() / 2 / 4096 * 4096);
