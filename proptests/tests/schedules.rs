@@ -14,8 +14,6 @@ mod freshness;
 mod cached;
 #[path = "schedules/drives.rs"]
 mod drives;
-#[path = "schedules/flushes.rs"]
-mod flushes;
 #[path = "schedules/index.rs"]
 mod index;
 #[path = "schedules/rt.rs"]

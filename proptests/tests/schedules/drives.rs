@@ -1,9 +1,11 @@
 //! The data plane's flush tickets, and as much of what is around them as they name.
 
 #[path = "../../../dataplane/src/drives/flush.rs"]
-pub(crate) mod flush;
+mod flush;
+#[path = "flushes.rs"]
+mod flushes;
 #[path = "../../../dataplane/src/drives/stats.rs"]
-pub(crate) mod stats;
+mod stats;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DriveError {
