@@ -40,6 +40,11 @@ VICTIMS = [
     (("dataplane",), 4), (("controlplane",), 4), (("postgres",), 4), (("backend",), 3), (("dev",), 3),
     (("dataplane", "controlplane"), 2), (("dataplane", "postgres"), 2), (("controlplane", "postgres"), 2), (ROLES, 4),
 ]
+# What runs in the background does so within a round.
+BUSY = {
+    "HOLDFAST_DATAPLANE_REAP_PERIOD_SECONDS": "2", "HOLDFAST_DATAPLANE_SCRUB_PERIOD_SECONDS": "10",
+    "HOLDFAST_CONTROLPLANE_DELETE_DELAY_MS": "1000",
+}
 RECOVERY_SECONDS = 120
 ROUND_SECONDS = 300
 
@@ -52,6 +57,7 @@ class Soak:
         self.power = Power(bin_dir, work, seed, ["--lies"] if lies else []) if power_loss or lies else None
         self.said = ""
         self.system = System(bin_dir, pathlib.Path(work) / "data", options=options)
+        self.system.settings |= BUSY
         self.load, self.kills, self.rounds, self.victims = Load(), collections.Counter(), 0, ()
 
     def run(self, enough, say):
@@ -237,6 +243,7 @@ def main():
     def enough():
         return time.monotonic() > until if arguments.minutes else sum(soak.kills.values()) >= arguments.kills
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     print(f"seed {seed}, {work}", flush=True)
     try:
         soak.run(enough, lambda line: print(line, flush=True))

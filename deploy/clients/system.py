@@ -24,6 +24,7 @@ class System:
         self.holdfast = pathlib.Path(bin_dir) / "holdfast"
         self.data_dir = pathlib.Path(data_dir)
         self.options = list(options)
+        self.settings = {}  # environment variables that configure its servers
         self.ports = (free_port(), free_port())
         self.ca = None
         self.process = None
@@ -55,7 +56,8 @@ class System:
         ]
         self.log = open(self.data_dir.with_suffix(".dev.log"), "ab")
         began = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        environment = {**os.environ, **self.settings}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment)
         line = ""
         while not line.startswith("ready "):
             line = self.process.stdout.readline()

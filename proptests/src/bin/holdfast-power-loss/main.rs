@@ -24,7 +24,7 @@ mod names;
 mod tests;
 
 use std::io::{BufRead as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use disk::Disk;
@@ -71,17 +71,20 @@ fn main() -> Outcome<()> {
             say(&mounted.cut(&mut Draw::new(&options.seed))?.to_string())?;
         }
     }
+    unmount(&options.mount)?;
     drop(session);
-    // A process that was killed a moment ago may still hold it.
+    Ok(())
+}
+
+/// A process that was killed a moment ago may still hold it, so this asks for ten seconds.
+fn unmount(mount: &Path) -> Outcome<()> {
     for _ in 0..200 {
-        let left = std::fs::read_to_string("/proc/self/mounts")?;
-        let place = options.mount.canonicalize().unwrap_or_else(|_| options.mount.clone());
-        if !left.lines().any(|line| line.split(' ').nth(1) == place.to_str()) {
+        if std::process::Command::new("umount").arg(mount).stderr(std::process::Stdio::null()).status()?.success() {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Err(format!("{} is still mounted: who has a file open on it?", options.mount.display()).into())
+    Err(format!("{} is still mounted: who has a file open on it?", mount.display()).into())
 }
 
 fn say(line: &str) -> std::io::Result<()> {
