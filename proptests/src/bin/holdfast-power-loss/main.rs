@@ -79,7 +79,12 @@ fn main() -> Outcome<()> {
 /// A process that was killed a moment ago may still hold it, so this asks for ten seconds.
 fn unmount(mount: &Path) -> Outcome<()> {
     for _ in 0..200 {
-        if std::process::Command::new("umount").arg(mount).stderr(std::process::Stdio::null()).status()?.success() {
+        if std::process::Command::new("umount")
+            .arg(mount)
+            .stderr(std::process::Stdio::null())
+            .status()?
+            .success()
+        {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(50));
