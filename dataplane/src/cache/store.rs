@@ -135,6 +135,13 @@ impl Recovered {
 }
 
 impl CacheWriter {
+    /// For a node without a cache: everything is forgotten at once.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        let (queue, _) = flume::bounded(0);
+        Self { queue, recovered: Arc::default(), fills_dropped: Arc::default() }
+    }
+
     #[must_use]
     pub fn recovered(&self) -> &Recovered {
         &self.recovered

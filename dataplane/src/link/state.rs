@@ -142,7 +142,8 @@ impl NodeState {
         self.freshness.raise(key_hash(bucket_id, key), seq);
     }
 
-    pub(crate) fn lease_extend(&self, until_ms: u64) {
+    /// Answers from the caches are allowed until then (CLOCK_BOOTTIME, ms); never shortens a lease.
+    pub fn lease_extend(&self, until_ms: u64) {
         self.freshness.lease_extend(until_ms);
     }
 
@@ -189,7 +190,7 @@ impl NodeState {
     }
 
     /// Replaces the view by a changed copy; visible to every core's next request when this returns.
-    pub(crate) fn change(&self, edit: impl FnOnce(&mut View)) {
+    pub fn change(&self, edit: impl FnOnce(&mut View)) {
         let mut held = self.view.write();
         let mut next = View::clone(&held);
         edit(&mut next);
@@ -261,7 +262,7 @@ impl View {
     }
 
     /// Replaces everything: a new session starts from the authority's word alone.
-    pub(crate) fn reset(&mut self, snapshot: wire::ConfigSnapshot) {
+    pub fn reset(&mut self, snapshot: wire::ConfigSnapshot) {
         self.keys = Arc::default();
         self.buckets = Arc::default();
         self.backends = Arc::default();

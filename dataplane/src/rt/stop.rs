@@ -13,7 +13,8 @@ pub struct Stop(Rc<State>);
 struct State {
     set: Cell<bool>,
     next: Cell<u64>,
-    waiting: RefCell<std::collections::HashMap<u64, Waker>>,
+    /// In the order in which they came, so that a simulation wakes them alike each time.
+    waiting: RefCell<std::collections::BTreeMap<u64, Waker>>,
 }
 
 impl Stop {
