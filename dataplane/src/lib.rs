@@ -12,6 +12,7 @@ pub mod index;
 pub mod limits;
 pub mod link;
 pub mod metrics;
+pub mod mutant;
 pub mod node;
 pub mod ops;
 pub mod ops_listener;

@@ -1,3 +1,3 @@
-
+//! Models, properties and simulation: they see everything, and nothing sees them.
 
 pub mod sim;

@@ -47,7 +47,10 @@ impl<E: Env> Agent<E> {
         if !view.ready || view.history_lost {
             return Ok(period);
         }
-        let (bound, _) = self.state.ops.oldest(E::Rt::unix_ms());
+        let (mut bound, _) = self.state.ops.oldest(E::Rt::unix_ms());
+        if crate::mutant!("reap-open-ops") {
+            bound = OpId::new(E::Rt::unix_ms() + 1, [0; 10]);
+        }
         let fleet = self.fleet();
         if fleet.here.is_empty() {
             return Ok(period);
@@ -87,7 +90,10 @@ impl<E: Env> Agent<E> {
             return Err(Trouble::Protocol);
         }
         let told = |wanted: Verdict| {
-            let pairs = ops.iter().zip(settled.verdicts());
+            let pairs = ops.iter().zip(settled.verdicts().map(|verdict| match verdict {
+                Verdict::Committed if crate::mutant!("reap-without-asking") => Verdict::Abandoned,
+                verdict => verdict,
+            }));
             pairs.filter(move |(_, verdict)| *verdict == wanted).map(|(op, _)| *op)
         };
         self.progress.kept.add(told(Verdict::Keep).count() as u64);

@@ -149,5 +149,8 @@ fn padded(piece: Chunk, len: usize) -> Chunk {
     let mut buf = AlignedBuf::with_capacity(len);
     buf.extend_from_slice(&piece);
     buf.pad_to(len);
+    if crate::mutant!("wrong-stripe-length") {
+        buf[piece.len()..].fill(0xff);
+    }
     Chunk::from(buf)
 }

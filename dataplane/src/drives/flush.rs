@@ -144,7 +144,10 @@ impl Lead {
                 state.flying.len()
             };
             let began = R::now();
-            let result = file.fdatasync().map(|done| done.map_err(|error| io("flush", &error))).await;
+            let mut result = file.fdatasync().map(|done| done.map_err(|error| io("flush", &error))).await;
+            if crate::mutant!("retry-failed-flush") && result.is_err() {
+                result = file.fdatasync().map(|done| done.map_err(|error| io("flush", &error))).await;
+            }
             self.ticket.count(callers, R::now() - began, &result);
             let flying = std::mem::take(&mut self.ticket.state.lock().flying);
             for answer in flying {

@@ -217,7 +217,9 @@ impl Keeper {
             None => (self.create()?, false),
         };
         let generation = self.next_generation;
-        self.next_generation = generation.checked_add(1).ok_or(DriveError::Failed)?;
+        if !crate::mutant!("generation-not-bumped") {
+            self.next_generation = generation.checked_add(1).ok_or(DriveError::Failed)?;
+        }
         let begin = || -> io::Result<()> {
             let file = self.drive.segment_file(number)?;
             segment::write_header(&*file, &self.life(number, generation, role, zeroed))

@@ -151,7 +151,8 @@ impl Scan<'_> {
 
     fn deletes(&mut self, header: &SegmentHeader) -> io::Result<()> {
         let (entries, _) = self.entries(header)?;
-        for entry in entries.iter().filter(|entry| entry.kind == Kind::Delete) {
+        let counts = !crate::mutant!("recovery-ignores-deletes");
+        for entry in entries.iter().filter(|entry| counts && entry.kind == Kind::Delete) {
             self.tally.deletes += 1;
             let rows = self.gone.entry(entry.fragment).or_default();
             *rows = entry.row.max(*rows);

@@ -62,7 +62,11 @@ pub fn create(host: &dyn Host, root: &Path, number: u32, bytes: u64) -> io::Resu
         Err(error) if error.kind() == io::ErrorKind::Unsupported => file.set_len(bytes),
         other => other,
     };
-    if let Err(error) = reserved.and_then(|()| host.sync_dir(&root.join(SEGMENTS))) {
+    let sync_dir = || match crate::mutant!("new-segment-not-in-directory") {
+        true => Ok(()),
+        false => host.sync_dir(&root.join(SEGMENTS)),
+    };
+    if let Err(error) = reserved.and_then(|()| sync_dir()) {
         // Half a segment holds nothing, and its blocks are wanted back.
         let _ = host.remove_file(&path);
         return Err(error);
@@ -81,6 +85,9 @@ pub fn zero_chunk(file: &dyn HostFile, at: u64, bytes: u64) -> io::Result<Option
 /// Writes the header durably: with it a life begins, or a segment waits in the pool.
 pub fn write_header(file: &dyn HostFile, header: &SegmentHeader) -> io::Result<()> {
     file.write_all_at(&header.encode(), 0)?;
+    if crate::mutant!("header-not-flushed") {
+        return Ok(());
+    }
     file.sync_all()
 }
 
@@ -98,7 +105,16 @@ pub fn direct_works(host: &dyn Host, root: &Path) -> bool {
 
 /// Ends a life: records first, then the table that lists them. With `cut` the file ends right behind the table, which
 /// gives back the space of a segment that was left early.
-pub fn seal(file: &dyn HostFile, place: Place, entries: Vec<Entry>, used: u64, cut: bool) -> io::Result<()> {
+pub fn seal(
+    file: &dyn HostFile,
+    place: Place,
+    mut entries: Vec<Entry>,
+    used: u64,
+    cut: bool,
+) -> io::Result<()> {
+    if crate::mutant!("seal-table-missing-last") {
+        entries.pop();
+    }
     file.sync_data()?;
     let bytes = file.size()?;
     let table_len = table_bytes(entries.len()) as u64;

@@ -126,7 +126,7 @@ impl<R: Rt> Writer<R> {
         if self.drive.failed() {
             return Err(DriveError::Failed);
         }
-        let open = self.open.borrow().clone();
+        let open = self.open.borrow().clone().filter(|_| !crate::mutant!("skip-flush"));
         if let Some(open) = open {
             self.watch();
             let began = R::now();
@@ -353,7 +353,8 @@ impl<R: Rt> Writer<R> {
         let options = OpenOptions { direct: drive.direct, write: true, ..OpenOptions::default() };
         let file = R::File::open(&segment::path_of(drive.path(), taken.number), options).await;
         let file = Rc::new(file.map_err(|error| io_error("open a segment", &error))?);
-        let covered = taken.zeroed && drive.direct && drive.device.any_file_covers;
+        let zeroed = taken.zeroed || crate::mutant!("flush-covers-unzeroed");
+        let covered = zeroed && drive.direct && drive.device.any_file_covers;
         let ticket = if covered { Arc::clone(&drive.device.ticket) } else { drive.device.file_ticket() };
         Ok(Rc::new(OpenSegment {
             taken,

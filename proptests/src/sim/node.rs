@@ -169,6 +169,7 @@ impl Place {
                 node_id: NODE_ID.into(),
                 reap_period: Duration::from_secs(10),
                 scrub_period: Duration::from_secs(60),
+                scrub_file: None,
                 drive_grace: Duration::from_secs(15),
                 bytes_per_second: 100 << 20,
             },

@@ -1,0 +1,69 @@
+//! The simulation has teeth: each bug that the data plane can be built with is found within a bounded number of seeds,
+//! and without one nothing is.
+//!
+//! `cargo test -p holdfast-proptests --features mutants --test mutants`: only the data plane and this crate are built again.
+#![cfg(feature = "mutants")]
+#![allow(clippy::print_stdout)]
+
+use std::time::{Duration, Instant};
+
+use holdfast_dataplane::mutant;
+use holdfast_proptests::sim::explore::{Bound, log_if_asked, machine};
+use holdfast_proptests::sim::program::{Taste, generate};
+use holdfast_proptests::sim::run::{Failure, Setting, run};
+
+/// Seeds until a bug counts as missed.
+const SEEDS_MAX: u64 = 400;
+
+/// Every kind of trouble in turn, so that one hunt fits all bugs.
+fn attempt(seed: u64) -> Result<(), Failure> {
+    let taste = Taste { steps: 50, large: seed % 4 == 0, crashes: seed % 5 != 0, faults: seed % 2 == 0 };
+    let setting = Setting {
+        seed,
+        machine: machine(seed),
+        bad_disk: (seed % 4) as usize,
+        reclaim: true,
+        ..Setting::default()
+    };
+    run(&generate(seed, taste), setting).map(drop)
+}
+
+/// The first seed that finds something.
+fn hunt(name: Option<&'static str>, seeds: u64) -> Option<(u64, Failure)> {
+    mutant::choose(name);
+    let found = (0..seeds).find_map(|seed| attempt(seed).err().map(|failure| (seed, failure)));
+    mutant::choose(None);
+    found
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    log_if_asked();
+    std::panic::set_hook(Box::new(|_| {}));
+    let only = std::env::var("HOLDFAST_SIM_MUTANT").ok();
+    let mut missed = Vec::new();
+    for name in mutant::ALL.into_iter().filter(|name| only.as_deref().is_none_or(|only| only == *name)) {
+        let began = Instant::now();
+        match hunt(Some(name), SEEDS_MAX) {
+            Some((seed, failure)) => {
+                println!("{name}: seed {seed}, {:?}: {}", began.elapsed(), failure.what);
+            }
+            None => {
+                println!("{name}: MISSED in {:?}", began.elapsed());
+                missed.push(name);
+            }
+        }
+    }
+    assert!(missed.is_empty(), "not caught in {SEEDS_MAX} seeds: {missed:?}");
+}
+
+#[test]
+fn without_a_mutant_nothing_is_found() {
+    let bound = Bound { seeds: 40, time: Duration::from_secs(30) };
+    let bound = Bound::from_environment(bound.seeds, bound.time.as_secs());
+    let began = Instant::now();
+    let seeds = (0..bound.seeds).take_while(|_| began.elapsed() < bound.time);
+    for seed in seeds {
+        attempt(seed).unwrap_or_else(|failure| panic!("seed {seed}: {failure:?}"));
+    }
+}
