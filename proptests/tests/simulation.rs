@@ -3,7 +3,9 @@
 //! Bounded here; HOLDFAST_SIM_SECONDS and HOLDFAST_SIM_SEEDS ask for more, HOLDFAST_SIM_SEED for one seed again.
 #![allow(clippy::print_stdout)]
 
-use holdfast_proptests::sim::explore::{Bound, Explored, Found, every_crash, log_if_asked, machine, sequences};
+use holdfast_proptests::sim::explore::{
+    Bound, Explored, Found, every_crash, log_if_asked, machine, sequences,
+};
 use holdfast_proptests::sim::program::{Taste, generate};
 use holdfast_proptests::sim::run::{Setting, run};
 

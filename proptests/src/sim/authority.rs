@@ -208,7 +208,8 @@ pub struct SimLink {
 impl SimLink {
     async fn travel() {
         let world = World::current();
-        let micros = world.chance(|rng| if rng.chance(1, 30) { rng.within(1_000..30_000) } else { rng.within(50..500) });
+        let micros = world
+            .chance(|rng| if rng.chance(1, 30) { rng.within(1_000..30_000) } else { rng.within(50..500) });
         world.sleep(Duration::from_micros(micros)).await;
     }
 }

@@ -118,8 +118,7 @@ fn head(request: &Request<'_>) -> Vec<u8> {
     let hash = hex::encode(digest::digest(&digest::SHA256, canonical.as_bytes()));
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{hash}");
     let key = derive_day_key(SECRET_KEY.as_bytes(), day, REGION);
-    let signature =
-        hex::encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key[..]), text.as_bytes()));
+    let signature = hex::encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key[..]), text.as_bytes()));
     let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
     let sent: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!(

@@ -74,14 +74,19 @@ impl std::fmt::Display for Found {
         for step in &self.program {
             write!(steps, "\n    Step::{step:?},")?;
         }
-        write!(f, "{}\n  at step {}\n  {:?}\n  program:{steps}", self.failure.what, self.failure.step, self.setting)
+        write!(
+            f,
+            "{}\n  at step {}\n  {:?}\n  program:{steps}",
+            self.failure.what, self.failure.step, self.setting
+        )
     }
 }
 
 /// HOLDFAST_SIM_LOG=debug (or any filter of `tracing`) shows what a run does, on standard error.
 pub fn log_if_asked() {
     if let Ok(filter) = std::env::var("HOLDFAST_SIM_LOG") {
-        let log = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_writer(std::io::stderr);
+        let log =
+            tracing_subscriber::fmt().with_env_filter(filter).without_time().with_writer(std::io::stderr);
         // Another test may have been first.
         let _ = log.try_init();
     }
@@ -98,7 +103,11 @@ pub fn machine(seed: u64) -> Machine {
 ///
 /// # Errors
 /// The first failure, shrunk.
-pub fn sequences(bound: Bound, taste: Taste, setting: impl Fn(u64) -> Setting) -> Result<Explored, Box<Found>> {
+pub fn sequences(
+    bound: Bound,
+    taste: Taste,
+    setting: impl Fn(u64) -> Setting,
+) -> Result<Explored, Box<Found>> {
     let (began, mut explored) = (Instant::now(), Explored::default());
     let first = Bound::first();
     for seed in first..first.saturating_add(bound.seeds) {
@@ -117,7 +126,11 @@ pub fn sequences(bound: Bound, taste: Taste, setting: impl Fn(u64) -> Setting) -
 ///
 /// # Errors
 /// The first failure, shrunk.
-pub fn every_crash(bound: Bound, taste: Taste, setting: impl Fn(u64) -> Setting) -> Result<Explored, Box<Found>> {
+pub fn every_crash(
+    bound: Bound,
+    taste: Taste,
+    setting: impl Fn(u64) -> Setting,
+) -> Result<Explored, Box<Found>> {
     let (began, mut explored) = (Instant::now(), Explored::default());
     let first = Bound::first();
     for seed in first..first.saturating_add(bound.seeds) {

@@ -17,7 +17,8 @@ impl SimFile {
     /// Tens of microseconds, now and then some milliseconds, and what the disk's stall adds.
     async fn latency(disk: &str) {
         let world = World::current();
-        let micros = world.chance(|rng| if rng.chance(1, 20) { rng.within(2_000..20_000) } else { rng.within(20..400) });
+        let micros = world
+            .chance(|rng| if rng.chance(1, 20) { rng.within(2_000..20_000) } else { rng.within(20..400) });
         let stall = world.disks.stall(disk);
         world.sleep(Duration::from_micros(micros) + stall).await;
     }

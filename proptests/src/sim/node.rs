@@ -112,7 +112,8 @@ impl Place {
     /// Formats the drives and registers them.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
-        let place = Self { machine, authority: Authority::default(), index: MemoryStore::default(), lives: 0 };
+        let place =
+            Self { machine, authority: Authority::default(), index: MemoryStore::default(), lives: 0 };
         for number in 0..machine.drives {
             place.add_drive(number, 0);
         }
@@ -155,7 +156,8 @@ impl Place {
         if world.disks.is_off() {
             return Err(Crashed);
         }
-        let opened = opened.unwrap_or_else(|error| panic!("seed {}: the engine does not open: {error}", world.seed));
+        let opened =
+            opened.unwrap_or_else(|error| panic!("seed {}: the engine does not open: {error}", world.seed));
         for refused in &opened.refused {
             tracing::warn!(%refused, "starting without a drive");
         }

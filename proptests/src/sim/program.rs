@@ -6,24 +6,48 @@ use super::rng::Rng;
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Put { key: u8, len: u32 },
-    Delete { key: u8 },
-    Copy { from: u8, to: u8 },
-    Multipart { key: u8, parts: Vec<u32>, abort: bool },
-    Get { key: u8, from: u32, len: u32 },
+    Put {
+        key: u8,
+        len: u32,
+    },
+    Delete {
+        key: u8,
+    },
+    Copy {
+        from: u8,
+        to: u8,
+    },
+    Multipart {
+        key: u8,
+        parts: Vec<u32>,
+        abort: bool,
+    },
+    Get {
+        key: u8,
+        from: u32,
+        len: u32,
+    },
     List,
     /// Puts of different keys at the same time.
     Together(Vec<(u8, u32)>),
     /// Reads of a key while it is overwritten.
-    Race { key: u8, len: u32 },
+    Race {
+        key: u8,
+        len: u32,
+    },
     /// Virtual time passes: keepers, agent, compaction.
-    Idle { ms: u32 },
+    Idle {
+        ms: u32,
+    },
     /// A clean stop and a start.
     Restart,
     /// The node goes down with nothing under way.
     Crash(Outage),
     /// The node goes down so many I/O points from here.
-    CrashAfter { points: u32, outage: Outage },
+    CrashAfter {
+        points: u32,
+        outage: Outage,
+    },
     /// The sequence's bad disk gets worse.
     Fault(Fault),
     /// It is well again.

@@ -126,7 +126,10 @@ impl<'w> Run<'w> {
     }
 
     /// Does something that a planned crash may interrupt; then the node comes back, and everything is looked at.
-    fn surely(&mut self, act: impl Fn(&mut Self) -> Result<Result<(), String>, Crashed>) -> Result<(), String> {
+    fn surely(
+        &mut self,
+        act: impl Fn(&mut Self) -> Result<Result<(), String>, Crashed>,
+    ) -> Result<(), String> {
         match act(self) {
             Ok(outcome) => outcome,
             Err(Crashed) => self.recover(),

@@ -146,11 +146,15 @@ impl State {
     }
 
     fn reference(&mut self, record: &wire::ObjectRecord) {
-        self.count(record.manifest.iter().flat_map(|manifest| &manifest.parts).filter_map(|p| p.blob.as_ref()));
+        self.count(
+            record.manifest.iter().flat_map(|manifest| &manifest.parts).filter_map(|p| p.blob.as_ref()),
+        );
     }
 
     fn release(&mut self, record: &wire::ObjectRecord) {
-        self.uncount(record.manifest.iter().flat_map(|manifest| &manifest.parts).filter_map(|p| p.blob.as_ref()));
+        self.uncount(
+            record.manifest.iter().flat_map(|manifest| &manifest.parts).filter_map(|p| p.blob.as_ref()),
+        );
     }
 
     fn count<'a>(&mut self, blobs: impl Iterator<Item = &'a wire::Blob>) {
@@ -199,9 +203,5 @@ fn record(op: OpId, seq: u64, key: &Bytes) -> wire::ObjectRecord {
 
 fn refused(mutation: &wire::Mutation, reason: Refusal) -> wire::MutationResult {
     let refused = wire::Refused { reason: reason.into(), detail: String::new(), retryable: false };
-    wire::MutationResult {
-        op_id: mutation.op_id.clone(),
-        seq: 0,
-        outcome: Some(Outcome::Refused(refused)),
-    }
+    wire::MutationResult { op_id: mutation.op_id.clone(), seq: 0, outcome: Some(Outcome::Refused(refused)) }
 }

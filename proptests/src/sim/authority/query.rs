@@ -15,9 +15,10 @@ impl State {
             Query::List(list) => Answer::List(self.list(&list)),
             Query::Parts(parts) => Answer::Parts(self.parts(&parts)),
             Query::Placement(placement) => Answer::Placement(self.intern(placement.backends)),
-            Query::Uploads(_) | Query::ManifestPage(_) => {
-                Answer::Refused(wire::Refused { reason: Refusal::InvalidRequest.into(), ..Default::default() })
-            }
+            Query::Uploads(_) | Query::ManifestPage(_) => Answer::Refused(wire::Refused {
+                reason: Refusal::InvalidRequest.into(),
+                ..Default::default()
+            }),
         };
         wire::Answer { query_id: 0, as_of, answer: Some(answer) }
     }
@@ -28,9 +29,11 @@ impl State {
         let from = list.after.clone().max(list.prefix.clone());
         let page = self.heads.range(from..).filter(|(key, _)| **key > list.after || list.after.is_empty());
         let mut page = page.take_while(|(key, _)| key.starts_with(&list.prefix));
-        let entries: Vec<wire::ListEntry> = page.by_ref().take(max).map(|(key, record)| entry(key, record)).collect();
+        let entries: Vec<wire::ListEntry> =
+            page.by_ref().take(max).map(|(key, record)| entry(key, record)).collect();
         let truncated = page.next().is_some();
-        let next_after = entries.last().filter(|_| truncated).map(|last| last.key.clone()).unwrap_or_default();
+        let next_after =
+            entries.last().filter(|_| truncated).map(|last| last.key.clone()).unwrap_or_default();
         wire::ListAnswer { entries, truncated, next_after }
     }
 

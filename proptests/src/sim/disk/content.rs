@@ -17,7 +17,8 @@ pub(super) struct Content {
 
 impl Content {
     pub(super) fn read(&self, out: &mut [u8], at: u64) -> usize {
-        let count = usize::try_from(self.len.saturating_sub(at)).map_or(out.len(), |left| left.min(out.len()));
+        let count =
+            usize::try_from(self.len.saturating_sub(at)).map_or(out.len(), |left| left.min(out.len()));
         for (page, within, span) in spans(at, count) {
             let to = &mut out[span];
             match self.pages.get(&page) {
@@ -50,7 +51,9 @@ impl Content {
             let keep = len.div_ceil(PAGE as u64);
             self.pages.split_off(&keep);
             let tail = (len % PAGE as u64) as usize;
-            if tail > 0 && let Some(bytes) = self.pages.get_mut(&(len / PAGE as u64)) {
+            if tail > 0
+                && let Some(bytes) = self.pages.get_mut(&(len / PAGE as u64))
+            {
                 Rc::make_mut(bytes)[tail..].fill(0);
             }
         }
@@ -208,7 +211,9 @@ impl File {
 
     /// What a flush of another file takes along is durable now.
     pub(super) fn settle_covered(&mut self) {
-        for change in self.pending.extract_if(.., |change| matches!(change, Pending::Write { covered: true, .. })) {
+        for change in
+            self.pending.extract_if(.., |change| matches!(change, Pending::Write { covered: true, .. }))
+        {
             change.apply(&mut self.durable);
         }
     }

@@ -17,7 +17,10 @@ fn byte(world: &World, name: &str, at: u64) -> Option<u8> {
 }
 
 /// What is found under each seed after `act` and a power loss.
-fn outcomes(act: impl Fn(&World), look: impl Fn(&World) -> Option<u8>) -> std::collections::BTreeSet<Option<u8>> {
+fn outcomes(
+    act: impl Fn(&World),
+    look: impl Fn(&World) -> Option<u8>,
+) -> std::collections::BTreeSet<Option<u8>> {
     let one = |seed| {
         let world = World::enter(seed);
         world.disks.add("d", MAKE);

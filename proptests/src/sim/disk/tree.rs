@@ -89,7 +89,8 @@ impl Disk {
     /// Files that no name leads to, now or after any crash, are forgotten.
     pub(super) fn drop_unnamed(&mut self) {
         let Self { files, names, durable_names, .. } = self;
-        let named = |inode: u64| names.values().chain(durable_names.values()).any(|node| node.inode() == inode);
+        let named =
+            |inode: u64| names.values().chain(durable_names.values()).any(|node| node.inode() == inode);
         files.retain(|inode, _| named(*inode));
     }
 
@@ -123,7 +124,9 @@ impl Disks {
                 }
                 None => return Err(io::ErrorKind::NotFound.into()),
             };
-            if open.truncate && let Some(file) = disk.files.get_mut(&inode) {
+            if open.truncate
+                && let Some(file) = disk.files.get_mut(&inode)
+            {
                 file.push(Pending::Size(0));
             }
             Ok((inode, split(path)?.0))
@@ -204,12 +207,7 @@ impl Disks {
         self.disk(path, |disk, name| {
             let node = disk.names.get(name).filter(|_| !disk.faults.gone).ok_or(io::ErrorKind::NotFound)?;
             let len = disk.files.get(&node.inode()).map_or(0, |file| file.now.len);
-            Ok(Found {
-                is_dir: matches!(node, Node::Dir(_)),
-                device: disk.device,
-                inode: node.inode(),
-                len,
-            })
+            Ok(Found { is_dir: matches!(node, Node::Dir(_)), device: disk.device, inode: node.inode(), len })
         })
     }
 

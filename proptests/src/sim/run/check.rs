@@ -26,8 +26,12 @@ impl Run<'_> {
             Some(answer) if answer.status == 404 => Ok(Some(None)),
             // A body that ends early is an error that the client sees.
             Some(answer) if answer.status == 200 && !answer.whole && self.troubled => Ok(None),
-            Some(answer) if answer.status == 200 && !answer.whole => Err(format!("{what}: the body ended early")),
-            answer => Ok(self.done(what, answer.as_ref())?.then(|| answer.map(|answer| Rc::new(answer.body)))),
+            Some(answer) if answer.status == 200 && !answer.whole => {
+                Err(format!("{what}: the body ended early"))
+            }
+            answer => {
+                Ok(self.done(what, answer.as_ref())?.then(|| answer.map(|answer| Rc::new(answer.body))))
+            }
         }
     }
 
@@ -54,15 +58,25 @@ impl Run<'_> {
         let end = (from as usize + len as usize).min(whole.len());
         let range = format!("bytes={from}-{}", u64::from(from) + u64::from(len) - 1);
         let headers = [("range", &*range)];
-        let answer = self.ask(Request { method: "GET", path: &path(key), headers: &headers, ..Request::default() })?;
+        let answer =
+            self.ask(Request { method: "GET", path: &path(key), headers: &headers, ..Request::default() })?;
         Ok(match answer {
             Some(answer) if answer.status == 206 && answer.body == whole[from as usize..end] => Ok(()),
-            other => Err(format!("{key}: {range} of {} answered {:?}", whole.len(), other.map(|a| (a.status, a.body.len())))),
+            other => Err(format!(
+                "{key}: {range} of {} answered {:?}",
+                whole.len(),
+                other.map(|a| (a.status, a.body.len()))
+            )),
         })
     }
 
     pub(super) fn check_list(&mut self) -> Done {
-        let answer = self.ask(Request { method: "GET", path: &format!("/{BUCKET}"), query: "list-type=2", ..Request::default() })?;
+        let answer = self.ask(Request {
+            method: "GET",
+            path: &format!("/{BUCKET}"),
+            query: "list-type=2",
+            ..Request::default()
+        })?;
         match self.done("LIST", answer.as_ref()) {
             Ok(true) => {}
             other => return Ok(other.map(drop)),

@@ -144,7 +144,8 @@ impl Run<'_> {
         }
         self.model.begin(to, source.clone());
         let headers = [("x-amz-copy-source", &*format!("{BUCKET}/{from}"))];
-        let answer = self.ask(Request { method: "PUT", path: &path(to), headers: &headers, ..Request::default() })?;
+        let answer =
+            self.ask(Request { method: "PUT", path: &path(to), headers: &headers, ..Request::default() })?;
         match self.done("COPY", answer.as_ref()) {
             Ok(true) => self.model.settle(to, source),
             Ok(false) => {}
@@ -154,7 +155,8 @@ impl Run<'_> {
     }
 
     fn multipart(&mut self, key: &str, parts: &[Rc<Vec<u8>>], abort: bool) -> Done {
-        let answer = self.ask(Request { method: "POST", path: &path(key), query: "uploads=", ..Request::default() })?;
+        let answer =
+            self.ask(Request { method: "POST", path: &path(key), query: "uploads=", ..Request::default() })?;
         match self.done("CreateMultipartUpload", answer.as_ref()) {
             Ok(true) => {}
             other => return Ok(other.map(drop)),
@@ -163,24 +165,42 @@ impl Run<'_> {
         let mut listed = String::new();
         for (number, bytes) in (1..).zip(parts) {
             let query = format!("partNumber={number}&uploadId={upload}");
-            let answer =
-                self.ask(Request { method: "PUT", path: &path(key), query: &query, body: bytes, ..Request::default() })?;
+            let answer = self.ask(Request {
+                method: "PUT",
+                path: &path(key),
+                query: &query,
+                body: bytes,
+                ..Request::default()
+            })?;
             match self.done("UploadPart", answer.as_ref()) {
                 Ok(true) => {}
                 other => return Ok(other.map(drop)),
             }
-            let etag = answer.as_ref().and_then(|answer| answer.header("etag")).unwrap_or_default().to_owned();
+            let etag =
+                answer.as_ref().and_then(|answer| answer.header("etag")).unwrap_or_default().to_owned();
             listed += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
         }
         let query = format!("uploadId={upload}");
         if abort {
-            let answer = self.ask(Request { method: "DELETE", path: &path(key), query: &query, ..Request::default() })?;
-            return Ok(self.done("AbortMultipartUpload", answer.as_ref()).map(drop)).and_then(|_| self.look(key));
+            let answer = self.ask(Request {
+                method: "DELETE",
+                path: &path(key),
+                query: &query,
+                ..Request::default()
+            })?;
+            return Ok(self.done("AbortMultipartUpload", answer.as_ref()).map(drop))
+                .and_then(|_| self.look(key));
         }
         let whole: Value = Some(Rc::new(parts.iter().flat_map(|part| part.iter().copied()).collect()));
         self.model.begin(key, vec![whole.clone()]);
         let body = format!("<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>");
-        let request = Request { method: "POST", path: &path(key), query: &query, body: body.as_bytes(), ..Request::default() };
+        let request = Request {
+            method: "POST",
+            path: &path(key),
+            query: &query,
+            body: body.as_bytes(),
+            ..Request::default()
+        };
         let answer = self.ask(request)?;
         match self.done("CompleteMultipartUpload", answer.as_ref()) {
             Ok(true) => self.model.settle(key, vec![whole]),
@@ -250,7 +270,10 @@ impl Run<'_> {
                 self.damaged = true;
                 let (files, places) = (self.world.disks.files(&name), 40);
                 for _ in 0..places {
-                    let Some((file, len)) = files.get(self.world.chance(|rng| rng.index(files.len().max(1)))) else { break };
+                    let Some((file, len)) = files.get(self.world.chance(|rng| rng.index(files.len().max(1))))
+                    else {
+                        break;
+                    };
                     // Most of what is written stands at the front.
                     let at = self.world.chance(|rng| rng.below((*len).clamp(1, 1 << 20)));
                     self.world.disks.rot(&name, file, at);
