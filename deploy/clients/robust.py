@@ -66,8 +66,13 @@ def identity(pid):
 
 def family(system):
     """Every process of a run with its start time: the four roles and what they started."""
+    return descendants(system.ready["pids"].values())
+
+
+def descendants(pids):
+    """These processes and what they started, each with its start time."""
     parents = {int(p.name): identity(p.name) for p in pathlib.Path("/proc").iterdir() if p.name.isdigit()}
-    members = set(system.ready["pids"].values())
+    members = set(pids)
     while True:
         more = {pid for pid, found in parents.items() if found and found[1] in members} - members
         if not more:

@@ -32,7 +32,7 @@ import botocore.exceptions  # noqa: E402
 
 from clients import boto, fresh  # noqa: E402
 from power import Power  # noqa: E402
-from robust import ROLES, family, identity, none_left, own, within  # noqa: E402
+from robust import ROLES, descendants, family, identity, none_left, own, within  # noqa: E402
 from soak_load import BUCKET, Load, Unanswered, asked, once  # noqa: E402
 from system import System  # noqa: E402
 
@@ -123,6 +123,7 @@ class Soak:
         self.load.verify(self.system, settled=False, kept=0.1, draw=self.draw)
 
     def cut_power(self, members):
+        """Everything stops, and whatever was not made durable may be gone."""
         self.said = f"; {self.power.cut()}"
         for pid in members:
             with contextlib.suppress(ProcessLookupError):
@@ -137,13 +138,16 @@ class Soak:
             self.load.stop()
         assert code != 0, f"dev ended with 0 although {self.victims} were killed"
         if self.power:
+            self.power_again(members)
+        if self.draw.random() < 0.1:
             self.gone(members)
-            self.power.off()
-            self.power.on()
-        elif self.draw.random() < 0.1:
-            self.gone(members)
-            shutil.rmtree(self.system.data_dir / "node" / self.draw.choice(["index", "cache"]))
+            shutil.rmtree(self.system.data_dir / "node" / self.draw.choice(["index", "cache"]), ignore_errors=True)
             self.kills["rebuilt"] += 1
+
+    def power_again(self, members):
+        self.gone(members)
+        self.power.off()
+        self.power.on()
 
     def gone(self, members):
         """Waits until none of them lives: nothing of them must write to what is about to be changed under them."""
@@ -153,14 +157,25 @@ class Soak:
             time.sleep(0.02)
 
     def begin_again(self):
-        """A start; one in six is killed on its way."""
-        while not self.power and self.draw.random() < 1 / 6:
-            timer = threading.Timer(self.draw.uniform(0, 2), lambda: self.system.process.kill())
+        """A start; one in six ends on its way as the run before did."""
+        while self.draw.random() < 1 / 6:
+            members = {}
+
+            def strike():
+                if self.power:
+                    members.update(descendants([self.system.process.pid]))
+                    self.cut_power(members)
+                else:
+                    self.system.process.kill()
+
+            timer = threading.Timer(self.draw.uniform(0, 4 if self.power else 2), strike)
             timer.start()
             with contextlib.suppress(RuntimeError):
                 self.system.start(RECOVERY_SECONDS)
             timer.join()
-            self.system.process.wait(10)
+            self.system.process.wait(60)
+            if self.power:
+                self.power_again(members)
             self.kills["start"] += 1
         self.system.start(RECOVERY_SECONDS)
 
@@ -194,9 +209,26 @@ def every_answer_survives_kills(bin_dir, work):
 
 @within(300)
 def every_answer_survives_power_cuts(bin_dir, work):
-    if not pathlib.Path("/dev/fuse").exists() or os.geteuid() != 0:
-        return print("      not run: it needs root and /dev/fuse")
-    bounded(Soak(bin_dir, fresh(work, "power"), 3, power_loss=True), kills=3)
+    if power_can_be_cut():
+        bounded(Soak(bin_dir, fresh(work, "power"), 14, power_loss=True), kills=3)
+
+
+@within(120)
+def a_disk_that_lies_is_noticed(bin_dir, work):
+    """The check of the check: with an fsync that does nothing it must fail. (Seed 5 loses all there is to lose.)"""
+    if power_can_be_cut():
+        try:
+            bounded(Soak(bin_dir, fresh(work, "lies"), 5, lies=True), kills=1)
+        except Exception as noticed:
+            return print(f"      noticed: {str(noticed)[:100]}")
+        raise AssertionError("a disk that loses what it called durable went unnoticed")
+
+
+def power_can_be_cut():
+    if pathlib.Path("/dev/fuse").exists() and os.geteuid() == 0:
+        return True
+    print("      not run: it needs root and /dev/fuse")
+    return False
 
 
 def bounded(soak, kills):
@@ -222,7 +254,9 @@ def stop_under_load_loses_nothing(bin_dir, work):
         load.verify(system.start(), settled=True)
 
 
-ALL = [every_answer_survives_kills, every_answer_survives_power_cuts, stop_under_load_loses_nothing]
+ALL = [
+    every_answer_survives_kills, every_answer_survives_power_cuts, a_disk_that_lies_is_noticed, stop_under_load_loses_nothing,
+]
 
 
 def main():
