@@ -11,12 +11,15 @@ pub mod host;
 pub mod segment;
 pub mod stats;
 
+mod budget;
+mod compact;
 mod core;
 mod delete_log;
 mod engine;
 mod health;
 mod keeper;
 mod pace;
+mod pins;
 mod recovery;
 mod watch;
 mod writer;

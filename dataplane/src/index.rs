@@ -242,6 +242,54 @@ impl DriveIndex {
         self.wait(|answer| Job::Swap { slot, moves, answer })
     }
 
+    /// Where a piece stands, for a thread that may block.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn stands(&self, slot: usize, key: &Key) -> Result<Option<Location>, IndexError> {
+        match self.overlay.find(slot, key) {
+            Found::At(location) => Ok(Some(location)),
+            Found::Gone => Ok(None),
+            Found::Unknown => self.store.get(slot, key),
+        }
+    }
+
+    /// All entries of one life, in order of their keys; reads the whole index of the drive. Blocks.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn entries_of(&self, slot: usize, life: Life) -> Result<Vec<(Key, Location)>, IndexError> {
+        let mut found = Vec::new();
+        self.store.scan(slot, &Key::FIRST, &mut |key, location| {
+            if location.life() == life {
+                found.push((key, location));
+            }
+            true
+        })?;
+        Ok(found)
+    }
+
+    /// What lives in one life, as far as that is counted.
+    #[must_use]
+    pub fn living_in(&self, slot: usize, life: Life) -> Living {
+        self.tallies[slot].lock().living(life)
+    }
+
+    /// Whether certainly nothing lives in a sealed life.
+    #[must_use]
+    pub fn is_empty(&self, slot: usize, life: Life) -> bool {
+        let tally = self.tallies[slot].lock();
+        tally.uncounted_from().is_none() && tally.living(life).pieces == 0
+    }
+
+    /// As [`DriveIndex::checkpoint_now`], without waiting: the answer comes later.
+    #[must_use]
+    pub fn begin_checkpoint(&self) -> flume::Receiver<Result<(), IndexError>> {
+        let (done, answer) = flume::bounded(1);
+        self.send(Job::Checkpoint(Some(done)));
+        answer
+    }
+
     /// Waits until everything sent before is in the store, and makes it durable.
     ///
     /// # Errors

@@ -195,6 +195,8 @@ pub const SEGMENTS_KEPT: usize = 1;
 pub const ZERO_CHUNK_BYTES: usize = 1 << 20;
 /// Requests to a drive's keeper thread: takes, seals, deletes. Cores wait beyond it.
 pub const KEEPER_QUEUE_MAX: usize = 4096;
+/// How long a keeper that is never without jobs puts off its background work: a step of it takes a few milliseconds.
+pub const KEEPER_IDLE_BY: Duration = Duration::from_millis(100);
 /// How often a keeper looks whether its drive is still there and has room.
 pub const KEEPER_REST: Duration = Duration::from_secs(1);
 /// How long it leaves making room alone after that failed.
@@ -249,6 +251,26 @@ pub const VERIFY_WINDOW_BYTES: u64 = 1 << 20;
 /// Entries of the index it looks at in one go, and what each counts for against its bytes.
 pub const VERIFY_ENTRIES: usize = 4096;
 pub const VERIFY_ENTRY_COST_BYTES: u64 = 64;
+/// Rotten pieces found in passing that wait for a verification to tell them.
+pub const VERIFY_FINDINGS_MAX: usize = 1024;
+
+/// Garbage in percent of what sealed segments take at which compaction begins. With the few percent that may come up
+/// while it runs, a quarter is the bound of space amplification; each percent less costs writes (1 / share of garbage).
+pub const COMPACT_GARBAGE_PERCENT: u64 = 20;
+/// The same on a drive that is within a tenth of its capacity of being full.
+pub const COMPACT_GARBAGE_PERCENT_TIGHT: u64 = 5;
+/// What compaction reads and writes in a second on a drive that is not used, or whose space is wanted; less than one hard
+/// disk does.
+pub const COMPACT_BYTES_PER_SECOND: i64 = 160 << 20;
+/// The same on a drive in use: a fifth of a hard disk.
+pub const COMPACT_BYTES_PER_SECOND_BUSY: i64 = 32 << 20;
+/// What it reads in one step, during which a core may wait for a segment.
+pub const COMPACT_STEP_BYTES: u64 = 1 << 20;
+/// How often it looks whether there is too much garbage.
+pub const COMPACT_LOOK: Duration = Duration::from_secs(1);
+/// The longest it waits for its budget in one go.
+pub const COMPACT_PAUSE_MAX: Duration = Duration::from_millis(200);
+
 /// What recovery reads at a time.
 pub const SCAN_WINDOW_BYTES: usize = 8 << 20;
 

@@ -263,14 +263,16 @@ fn link_config(
         node_name: identity.node_name.clone(),
         region: config.region.clone(),
         drives: Box::new(move || {
-            engine.drives().iter().map(|drive| drive_report(drive, &progress)).collect()
+            engine.drives().iter().map(|drive| drive_report(&engine, drive, &progress)).collect()
         }),
     }
 }
 
-fn drive_report(drive: &Drive, progress: &Progress) -> wire::Drive {
+fn drive_report(engine: &Engine, drive: &Drive, progress: &Progress) -> wire::Drive {
     let status = drive.status();
     let mut work = status.backend.map(|backend| progress.drive(backend)).unwrap_or_default();
+    let living = engine.living(drive);
+    (work.pieces, work.live_bytes, work.segment_bytes) = (living.pieces, living.bytes, drive.used_bytes());
     work.errors = drive.stats.errors.value();
     work.rotten += drive.stats.rotten.value();
     wire::Drive {

@@ -13,6 +13,7 @@ use holdfast_common::id::{BackendId, FragmentId, OpId};
 
 use self::read::{Files, look_up_failed};
 use super::engine::Engine;
+use super::pins::Pins;
 use super::writer::Writer;
 use super::{
     DriveError, DriveStatus, Drives, Held, Piece, PieceFacts, PieceRead, Receipt, Verified, VerifyCursor,
@@ -26,6 +27,8 @@ pub struct CoreDrives<R: Rt> {
     /// By slot.
     writers: Vec<Rc<Writer<R>>>,
     files: RefCell<Files<R>>,
+    /// By slot: what this core reads.
+    pins: Vec<Arc<Pins>>,
 }
 
 impl<R: Rt> CoreDrives<R> {
@@ -33,7 +36,8 @@ impl<R: Rt> CoreDrives<R> {
         let writers =
             engine.drives.iter().map(|drive| Writer::new(Arc::clone(drive), Arc::clone(&engine.index)));
         let writers = writers.collect();
-        Rc::new(Self { engine, writers, files: RefCell::new(Files::new()) })
+        let pins = engine.drives.iter().map(|drive| drive.pins.join()).collect();
+        Rc::new(Self { engine, writers, files: RefCell::new(Files::new()), pins })
     }
 
     /// Waits for what is queued and seals this core's segments. Nothing may be appended afterwards.

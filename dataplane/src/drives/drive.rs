@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdfast_common::id::{BackendId, DriveId};
-use holdfast_protocol::record::Place;
+use holdfast_common::id::{BackendId, DriveId, FragmentId};
+use holdfast_protocol::record::{Place, SegmentRole};
 use parking_lot::Mutex;
 
 use super::flush::Device;
@@ -16,8 +16,11 @@ use super::health::Health;
 use super::host::{Host, HostFile, Space};
 use super::keeper::Job;
 use super::pace::Paces;
+use super::pins::AllPins;
 use super::stats::{Count, DriveStats};
-use super::{DriveStatus, segment};
+use super::{DriveError, DriveStatus, segment};
+use crate::index::Life;
+use crate::limits::VERIFY_FINDINGS_MAX;
 
 /// A drive that is open. What hangs on its directory (lock, keeper) ends with it.
 #[derive(Debug)]
@@ -34,6 +37,9 @@ pub struct Drive {
     pub(super) keeper: flume::Sender<Job>,
     /// What each segment file is now.
     pub(super) segments: Mutex<HashMap<u32, Segment>>,
+    pub(super) pins: AllPins,
+    /// Rotten pieces that were found in passing.
+    pub(super) findings: Mutex<Vec<(FragmentId, u32, DriveError)>>,
     /// 0: not numbered yet; else the backend's id + 1.
     backend: AtomicU64,
     pub(super) health: Health,
@@ -49,6 +55,17 @@ pub struct Drive {
 pub struct Segment {
     pub generation: u32,
     pub phase: Phase,
+    pub role: SegmentRole,
+    /// Of its file.
+    pub bytes: u64,
+}
+
+impl Segment {
+    /// Whether it holds records that count.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Sealed)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +99,8 @@ impl Drive {
             host,
             keeper,
             segments: Mutex::default(),
+            pins: AllPins::default(),
+            findings: Mutex::default(),
             backend: AtomicU64::new(0),
             health: Health::default(),
             paces: setup.paces,
@@ -129,16 +148,56 @@ impl Drive {
         Place { drive: self.id(), segment, generation, offset }
     }
 
-    pub(super) fn set_segment(&self, number: u32, generation: u32, phase: Phase) {
-        self.segments.lock().insert(number, Segment { generation, phase });
+    pub(super) fn set_segment(
+        &self,
+        number: u32,
+        generation: u32,
+        phase: Phase,
+        role: SegmentRole,
+        bytes: u64,
+    ) {
+        self.segments.lock().insert(number, Segment { generation, phase, role, bytes });
+    }
+
+    /// One whose header cannot be read.
+    pub(super) fn set_unknown(&self, number: u32) {
+        self.set_segment(number, 0, Phase::Unknown, SegmentRole::Pieces, self.segment_bytes);
+    }
+
+    /// What a sealed life of pieces takes; `None` when it is not there as one.
+    pub(super) fn sealed_bytes(&self, (number, generation): Life) -> Option<u64> {
+        let found = self.segments.lock().get(&number).copied()?;
+        let ours = found.generation == generation && found.phase == Phase::Sealed;
+        (ours && found.role == SegmentRole::Pieces).then_some(found.bytes)
+    }
+
+    /// What all segments take that hold something.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        let segments = self.segments.lock();
+        segments.values().filter(|segment| segment.holds()).map(|segment| segment.bytes).sum()
+    }
+
+    /// Whether a read of this life is under way on any core.
+    pub(super) fn pinned(&self, life: Life) -> bool {
+        self.pins.have(life)
+    }
+
+    /// Notes a piece found rotten in passing, for the next verification to tell.
+    pub(super) fn found_rotten(&self, fragment: FragmentId, row: u32, error: DriveError) {
+        tracing::warn!(drive = %self.id(), ?fragment, row, %error, "a piece is rotten");
+        self.stats.rotten.add(1);
+        let mut findings = self.findings.lock();
+        // More are found again by the verification itself.
+        if findings.len() < VERIFY_FINDINGS_MAX {
+            findings.push((fragment, row, error));
+        }
     }
 
     /// Whether this life of a segment is there, open or sealed.
     pub(super) fn is_there(&self, (number, generation): (u32, u32)) -> bool {
         let found = self.segments.lock().get(&number).copied();
-        found.is_some_and(|found| {
-            found.generation == generation && matches!(found.phase, Phase::Open | Phase::Sealed)
-        })
+        found.is_some_and(|found| found.generation == generation && found.holds())
     }
 
     /// Capacity and free bytes of its file system as they were a moment ago: cores do not ask a disk that may hang.

@@ -17,7 +17,7 @@ use super::host::{Host, RealHost};
 use super::keeper::{Found, Job, Keeper};
 use super::pace::Paces;
 use super::{DriveStatus, recovery, segment};
-use crate::index::{DriveIndex, MemoryStore};
+use crate::index::{DriveIndex, Living, MemoryStore};
 use crate::limits::{
     KEEPER_QUEUE_MAX, KEEPER_STOP_WAIT, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_BYTES_SMALL,
     SEGMENT_LARGE_FROM_BYTES,
@@ -216,6 +216,18 @@ impl Engine {
     #[must_use]
     pub fn statuses(&self) -> Vec<DriveStatus> {
         self.drives.iter().map(|drive| drive.status()).collect()
+    }
+
+    /// What lives on a drive; after a crash, what was counted so far.
+    #[must_use]
+    pub fn living(&self, drive: &Drive) -> Living {
+        self.index.living(drive.slot)
+    }
+
+    /// What should live in segments that were not there at the start.
+    #[must_use]
+    pub fn lost(&self, drive: &Drive) -> Living {
+        self.index.lost(drive.slot)
     }
 
     /// Every drive, for metrics.

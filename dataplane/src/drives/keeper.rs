@@ -15,15 +15,16 @@ use holdfast_common::id::FragmentId;
 use holdfast_protocol::record::{Entry, SegmentHeader, SegmentRole, SegmentState};
 use tokio::sync::oneshot;
 
+use super::compact::Compactor;
 use super::delete_log::DeleteLog;
 use super::drive::{Drive, Phase};
 use super::flush::io as io_error;
 use super::host::HostFile;
 use super::{DriveError, DriveState, segment};
-use crate::index::DriveIndex;
+use crate::index::{DriveIndex, Life};
 use crate::limits::{
-    DELETES_GATHER, DELETES_PER_BATCH_MAX, KEEPER_REST, KEEPER_RETRY, SEGMENTS_KEPT, SEGMENTS_READY,
-    SLOW_TRY_BYTES, SLOW_TRY_EVERY,
+    DELETES_GATHER, DELETES_PER_BATCH_MAX, KEEPER_IDLE_BY, KEEPER_REST, KEEPER_RETRY, SEGMENTS_KEPT,
+    SEGMENTS_READY, SLOW_TRY_BYTES, SLOW_TRY_EVERY,
 };
 use crate::rt::{AlignedBuf, OpenOptions, Rt};
 
@@ -99,6 +100,10 @@ pub(super) struct Keeper {
     /// Deletes of the next batch, which is written at `gather_until`.
     gathered: Vec<Delete>,
     gather_until: Instant,
+    compactor: Compactor,
+    /// When compaction goes on, and by when something is done for it even if jobs never end.
+    next_step: Instant,
+    idle_by: Instant,
 }
 
 /// A segment being written over with zeros.
@@ -127,6 +132,9 @@ impl Keeper {
             deletes: DeleteLog::default(),
             gathered: Vec::new(),
             gather_until: now,
+            compactor: Compactor::new(now),
+            next_step: now,
+            idle_by: now,
         }
     }
 
@@ -176,14 +184,18 @@ impl Keeper {
                 return Some(left);
             }
             self.write_deletes();
-        } else if quiet {
+        } else if quiet || self.now() >= self.idle_by {
             self.idle();
         }
         let busy = self.zeroing.is_some() || self.wants_spare();
-        Some(if busy { Duration::ZERO } else { KEEPER_REST })
+        Some(if busy {
+            Duration::ZERO
+        } else {
+            self.next_step.saturating_duration_since(self.now()).min(KEEPER_REST)
+        })
     }
 
-    fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         self.drive.host().now()
     }
 
@@ -198,21 +210,34 @@ impl Keeper {
                 let _ = answer.send(taken);
             }
             Job::Seal(seal) => self.seal(seal),
-            Job::Recycle { segment, generation } => self.recycle(segment, generation),
+            Job::Recycle { segment, generation } => self.compactor.vacated((segment, generation)),
             Job::Delete(_) | Job::Stop => unreachable!("served by turn"),
         }
     }
 
-    /// Begins a life: from the pool, else on a segment made for it.
+    /// Begins a life for new pieces or for deletes.
     pub(super) fn take(&mut self, role: SegmentRole) -> Result<Taken, DriveError> {
         let pieces = role == SegmentRole::Pieces;
-        if !self.is_there() || (pieces && self.drive.failed()) {
+        if pieces && self.drive.failed() {
             return Err(DriveError::Failed);
         }
-        if pieces && self.is_full() {
+        if pieces && self.is_there() && self.is_full() {
             return Err(DriveError::Full);
         }
-        let (number, zeroed) = match self.from_pool(role) {
+        self.begin(role, !pieces)
+    }
+
+    /// Begins a life for copies of living pieces. They give back more room than they take, so a full drive has it too.
+    pub(super) fn take_for_copies(&mut self) -> Result<Taken, DriveError> {
+        self.begin(SegmentRole::Pieces, false)
+    }
+
+    /// Begins a life: from the pool, of which `last` may take the last one, else on a segment made for it.
+    fn begin(&mut self, role: SegmentRole, last: bool) -> Result<Taken, DriveError> {
+        if !self.is_there() {
+            return Err(DriveError::Failed);
+        }
+        let (number, zeroed) = match self.from_pool(last) {
             Some(found) => found,
             None => (self.create()?, false),
         };
@@ -225,14 +250,14 @@ impl Keeper {
             segment::write_header(&*file, &self.life(number, generation, role, zeroed))
         };
         begin().map_err(|error| io_error("begin a segment", &error))?;
-        self.drive.set_segment(number, generation, Phase::Open);
+        self.drive.set_segment(number, generation, Phase::Open, role, self.drive.segment_bytes);
         self.drive.stats.segments_taken.add(1);
         Ok(Taken { number, generation, zeroed })
     }
 
     /// A free segment and whether it is zeroed.
-    fn from_pool(&mut self, role: SegmentRole) -> Option<(u32, bool)> {
-        if role == SegmentRole::Pieces && self.pooled() <= SEGMENTS_KEPT {
+    fn from_pool(&mut self, last: bool) -> Option<(u32, bool)> {
+        if !last && self.pooled() <= SEGMENTS_KEPT {
             return None;
         }
         let ready = self.ready.pop_front().map(|number| (number, true));
@@ -281,8 +306,8 @@ impl Keeper {
             segment::seal(&*file, place, entries, used, cut)
         });
         match sealed {
-            Ok(()) => {
-                self.drive.set_segment(number, generation, Phase::Sealed);
+            Ok(bytes) => {
+                self.drive.set_segment(number, generation, Phase::Sealed, role, bytes);
                 if role == SegmentRole::Pieces {
                     self.index.sealed(self.drive.slot, number, generation);
                 }
@@ -297,12 +322,16 @@ impl Keeper {
 
     /// Gives the space of a segment without living records back. The highest number and generation stay, so that
     /// neither is ever handed out twice.
-    fn recycle(&mut self, number: u32, generation: u32) {
+    /// False: not now.
+    pub(super) fn recycle(&mut self, (number, generation): Life) -> bool {
         let current = self.drive.segments.lock().get(&number).copied();
         let ours =
             current.is_some_and(|found| found.generation == generation && found.phase == Phase::Sealed);
-        if !ours || number + 1 == self.next_number || generation + 1 == self.next_generation {
-            return;
+        if !ours {
+            return true;
+        }
+        if number + 1 == self.next_number || generation + 1 == self.next_generation {
+            return false;
         }
         let reusable = || -> io::Result<Option<Box<dyn HostFile>>> {
             let file = self.drive.segment_file(number)?;
@@ -319,11 +348,13 @@ impl Keeper {
             Ok(()) => self.drive.stats.segments_recycled.add(1),
             Err(error) => self.drive.note_error(&io_error("recycle a segment", &error)),
         }
+        true
     }
 
     fn free(&mut self, file: &dyn HostFile, number: u32, generation: u32) -> io::Result<()> {
         self.write_free(file, number, generation, true)?;
-        self.drive.set_segment(number, generation, Phase::Free);
+        let bytes = self.drive.segment_bytes;
+        self.drive.set_segment(number, generation, Phase::Free, SegmentRole::Pieces, bytes);
         self.ready.push_back(number);
         Ok(())
     }
@@ -378,8 +409,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// A chunk of zeros at a time.
+    /// A chunk of zeros, or a step of compaction.
     fn idle(&mut self) {
+        self.idle_by = self.now() + KEEPER_IDLE_BY;
+        if self.zeroing.is_none() && !self.wants_spare() && self.now() >= self.next_step {
+            self.compact();
+            return;
+        }
         if let Err(error) = self.zero_on() {
             self.retry_at = self.now() + KEEPER_RETRY;
             if error != DriveError::Full {
@@ -446,7 +482,17 @@ impl Keeper {
         self.deletes = log;
     }
 
+    fn compact(&mut self) {
+        let now = self.now();
+        let mut compactor = std::mem::replace(&mut self.compactor, Compactor::new(now));
+        self.next_step = self.now() + compactor.step(self);
+        self.compactor = compactor;
+    }
+
     fn close(&mut self) {
+        let now = self.now();
+        let mut compactor = std::mem::replace(&mut self.compactor, Compactor::new(now));
+        compactor.close(self);
         if let Some(seal) = self.deletes.close() {
             self.seal(seal);
         }

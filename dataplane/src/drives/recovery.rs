@@ -68,7 +68,7 @@ pub(super) fn recover(drive: &Drive, index: &DriveIndex) -> Result<(Found, Tally
     }
     for header in pieces {
         if covered.contains(&(header.segment, header.generation)) {
-            drive.set_segment(header.segment, header.generation, Phase::Sealed);
+            scan.sealed(&header);
         } else {
             let done = scan.pieces(&header);
             scan.or_leave(header.segment, done).map_err(fail)?;
@@ -116,7 +116,7 @@ impl Scan<'_> {
             None if blank(&*file)? => self.free(&*file, number, 0, false)?,
             None => {
                 tracing::error!(drive = %self.drive.id(), segment = number, "a segment's header is unreadable; leaving it alone");
-                self.drive.set_segment(number, 0, Phase::Unknown);
+                self.drive.set_unknown(number);
             }
         }
         Ok(None)
@@ -134,7 +134,7 @@ impl Scan<'_> {
         };
         tracing::error!(drive = %self.drive.id(), segment = number, %error, "a segment cannot be read; leaving it alone");
         self.drive.stats.errors.add(1);
-        self.drive.set_segment(number, 0, Phase::Unknown);
+        self.drive.set_unknown(number);
         self.unreadable += 1;
         if self.unreadable < DRIVE_ERRORS_MAX { Ok(None) } else { Err(error) }
     }
@@ -142,11 +142,20 @@ impl Scan<'_> {
     /// Puts a segment without records into the pool; one of another size is of no use there.
     fn free(&mut self, file: &dyn HostFile, number: u32, generation: u32, zeroed: bool) -> io::Result<()> {
         if file.size()? == self.drive.segment_bytes {
-            self.drive.set_segment(number, generation, Phase::Free);
+            let bytes = self.drive.segment_bytes;
+            self.drive.set_segment(number, generation, Phase::Free, SegmentRole::Pieces, bytes);
             self.found.free.push((number, zeroed));
             return Ok(());
         }
         self.drive.host().remove_file(&segment::path_of(self.drive.path(), number))
+    }
+
+    /// Notes a life that is there.
+    fn sealed(&self, header: &SegmentHeader) {
+        let SegmentHeader { segment, generation, role, .. } = *header;
+        let bytes = self.drive.segment_file(segment).and_then(|file| file.size());
+        let bytes = bytes.unwrap_or(self.drive.segment_bytes);
+        self.drive.set_segment(segment, generation, Phase::Sealed, role, bytes);
     }
 
     fn deletes(&mut self, header: &SegmentHeader) -> io::Result<()> {
@@ -157,7 +166,7 @@ impl Scan<'_> {
             let rows = self.gone.entry(entry.fragment).or_default();
             *rows = entry.row.max(*rows);
         }
-        self.drive.set_segment(header.segment, header.generation, Phase::Sealed);
+        self.sealed(header);
         Ok(())
     }
 
@@ -175,7 +184,7 @@ impl Scan<'_> {
         for some in living.chunks(1024) {
             self.index.insert_blocking(self.drive.slot, some.to_vec());
         }
-        self.drive.set_segment(segment, generation, Phase::Sealed);
+        self.sealed(header);
         if all {
             self.index.sealed(self.drive.slot, segment, generation);
         }

@@ -104,14 +104,14 @@ pub fn direct_works(host: &dyn Host, root: &Path) -> bool {
 }
 
 /// Ends a life: records first, then the table that lists them. With `cut` the file ends right behind the table, which
-/// gives back the space of a segment that was left early.
+/// gives back the space of a segment that was left early. Says how large the file is now.
 pub fn seal(
     file: &dyn HostFile,
     place: Place,
     mut entries: Vec<Entry>,
     used: u64,
     cut: bool,
-) -> io::Result<()> {
+) -> io::Result<u64> {
     if crate::mutant!("seal-table-missing-last") {
         entries.pop();
     }
@@ -122,7 +122,8 @@ pub fn seal(
     let offset = u32::try_from(at).map_err(|_| io::Error::other("a segment of 4 GiB"))?;
     file.write_all_at(&Table { entries }.encode(place.at(offset)), at)?;
     file.set_len(at + table_len)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(at + table_len)
 }
 
 /// The table of a sealed segment; `None` when it was not sealed in this life, or its table rotted.

@@ -21,6 +21,12 @@ pub struct DriveStats {
     pub errors: Count,
     pub segments_taken: Count,
     pub segments_recycled: Count,
+    /// Segments that compaction emptied, and bytes of copies it wrote for that.
+    pub segments_compacted: Count,
+    pub bytes_moved: Count,
+    /// As compaction saw it last: what sealed segments of pieces take, and how much of that is garbage.
+    pub sealed_bytes: Gauge,
+    pub garbage_bytes: Gauge,
 }
 
 /// Counters of one device's flushes.
@@ -31,6 +37,20 @@ pub struct FlushStats {
     pub callers: Count,
     pub micros: Count,
     pub failures: Count,
+}
+
+/// A figure that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub fn set(&self, to: u64) {
+        self.0.store(to, Ordering::Relaxed);
+    }
+
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A counter.

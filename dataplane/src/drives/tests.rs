@@ -1,6 +1,7 @@
 //! The engine on real files, on both runtimes where it matters.
 
 mod bad;
+mod compacting;
 mod crash;
 mod failing;
 mod faulty;

@@ -115,10 +115,32 @@ fn write_drives(node: &Node, writer: &mut Writer) {
             ("holdfast_drive_rotten_total", "Pieces found rotten", stats.rotten.value()),
             ("holdfast_drive_deletes_total", "Pieces deleted", stats.deletes.value()),
             ("holdfast_drive_errors_total", "Errors of the device", stats.errors.value()),
+            ("holdfast_drive_segments_taken_total", "Segments begun", stats.segments_taken.value()),
+            (
+                "holdfast_drive_segments_recycled_total",
+                "Segments given back",
+                stats.segments_recycled.value(),
+            ),
+            (
+                "holdfast_drive_segments_compacted_total",
+                "Segments emptied by compaction",
+                stats.segments_compacted.value(),
+            ),
+            ("holdfast_drive_moved_bytes_total", "Bytes compaction wrote", stats.bytes_moved.value()),
         ] {
             writer.counter(name, help, &label, value);
         }
         writer.gauge("holdfast_drive_free_bytes", "Free space", &label, status.free_bytes);
+        let living = node.engine.living(drive);
+        for (name, help, value) in [
+            ("holdfast_drive_pieces", "Living pieces", living.pieces),
+            ("holdfast_drive_live_bytes", "Their records", living.bytes),
+            ("holdfast_drive_segment_bytes", "What segments in use take", drive.used_bytes()),
+            ("holdfast_drive_garbage_bytes", "What of sealed ones is garbage", stats.garbage_bytes.value()),
+            ("holdfast_drive_lost_pieces", "Pieces whose segment vanished", node.engine.lost(drive).pieces),
+        ] {
+            writer.gauge(name, help, &label, value);
+        }
         let active = status.state == crate::drives::DriveState::Active;
         writer.gauge("holdfast_drive_active", "1 while it takes new fragments", &label, u8::from(active));
         let device = &drive.device;

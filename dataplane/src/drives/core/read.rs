@@ -70,7 +70,9 @@ impl<R: Rt> CoreDrives<R> {
         for _ in 0..LOOKUPS_PER_READ {
             let found = self.engine.index.lookup(drive.slot, key).await.map_err(|e| look_up_failed(&e))?;
             let Some(location) = found else { return Err(DriveError::NotFound) };
+            let pin = self.pins[drive.slot].pin(location.life());
             let found = look(location).await;
+            drop(pin);
             drive.note_read(&found);
             match found {
                 Err(DriveError::Rotten(why)) => reason = Some(why),

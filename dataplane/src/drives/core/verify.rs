@@ -45,7 +45,7 @@ impl<R: Rt> CoreDrives<R> {
         if drive.failed() {
             return Err(DriveError::Failed);
         }
-        let mut done = Verified::default();
+        let mut done = Verified { bad: std::mem::take(&mut *drive.findings.lock()), ..Verified::default() };
         let mut next = Some(from);
         while let Some(at) = next.filter(|_| done.bytes < bytes_max) {
             next = match (at.lost, sealed_from(drive, at.segment)) {
@@ -58,7 +58,6 @@ impl<R: Rt> CoreDrives<R> {
         }
         done.next = next;
         done.bytes_left = next.map_or(0, |next| left_from(drive, next));
-        drive.stats.rotten.add(done.bad.len() as u64);
         Ok(done)
     }
 
@@ -224,8 +223,7 @@ fn left_from(drive: &Drive, from: VerifyCursor) -> u64 {
         return 0;
     }
     let segments = drive.segments.lock();
-    let sealed =
-        segments.iter().filter(|(at, segment)| **at >= from.segment && segment.phase == Phase::Sealed);
-    let bytes = sealed.count() as u64 * drive.segment_bytes;
+    let sealed = segments.iter().filter(|(at, one)| **at >= from.segment && one.phase == Phase::Sealed);
+    let bytes: u64 = sealed.map(|(_, one)| one.bytes).sum();
     bytes.saturating_sub(u64::from(from.offset))
 }

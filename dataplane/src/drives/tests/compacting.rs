@@ -1,0 +1,354 @@
+//! Compaction: space comes back, nothing living is lost, nothing deleted returns, wherever it is stopped.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::*;
+use crate::drives::host::{HostFile, Lock, Space, Stat};
+use crate::index::{Key, MemoryStore};
+use crate::rt::OpenOptions;
+
+type Handle = Rc<CoreDrives<EpollRt>>;
+
+/// A machine that stops, as a killed process does, after so many changes of its files.
+#[derive(Debug)]
+struct Stopping {
+    left: AtomicUsize,
+}
+
+impl Stopping {
+    fn after(changes: usize) -> Arc<Self> {
+        Arc::new(Self { left: AtomicUsize::new(changes) })
+    }
+
+    fn change(&self) -> io::Result<()> {
+        let spent = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        spent.map(|_| ()).map_err(|_| io::Error::other("stopped"))
+    }
+
+    fn stopped(&self) -> bool {
+        self.left.load(Ordering::Acquire) == 0
+    }
+}
+
+#[derive(Debug)]
+struct StoppingHost(Arc<Stopping>);
+
+#[derive(Debug)]
+struct StoppingFile(Box<dyn HostFile>, Arc<Stopping>);
+
+impl Host for StoppingHost {
+    fn open(&self, path: &Path, options: OpenOptions) -> io::Result<Box<dyn HostFile>> {
+        if options.create {
+            self.0.change()?;
+        }
+        Ok(Box::new(StoppingFile(RealHost.open(path, options)?, Arc::clone(&self.0))))
+    }
+
+    fn names(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        RealHost.names(dir)
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        RealHost.create_dir_all(dir)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.0.change()?;
+        RealHost.remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealHost.rename(from, to)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        RealHost.stat(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        RealHost.space(path)
+    }
+
+    fn any_file_covers(&self, path: &Path) -> bool {
+        RealHost.any_file_covers(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.change()?;
+        RealHost.sync_dir(dir)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Lock> {
+        RealHost.lock(path)
+    }
+
+    fn now(&self) -> Instant {
+        RealHost.now()
+    }
+
+    fn unix_ms(&self) -> u64 {
+        RealHost.unix_ms()
+    }
+}
+
+impl HostFile for StoppingFile {
+    fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.1.change()?;
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.1.change()?;
+        self.0.set_len(bytes)
+    }
+
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        self.1.change()?;
+        self.0.reserve(bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.1.change()?;
+        self.0.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.1.change()?;
+        self.0.sync_all()
+    }
+}
+
+const COUNT: u32 = 110;
+
+fn len(n: u32) -> usize {
+    if n % 5 == 0 { 3000 } else { 200_000 }
+}
+
+fn stays(n: u32) -> bool {
+    n % 3 == 0
+}
+
+/// Opens the drives of `place` with an index in memory, runs `check` and stops, or crashes.
+fn with_engine<F: Future<Output = ()>>(
+    place: &Arc<Place>,
+    host: Arc<dyn Host>,
+    store: &MemoryStore,
+    crash: bool,
+    check: impl FnOnce(Arc<Engine>, Handle) -> F + Send + 'static,
+) {
+    let (place, store) = (Arc::clone(place), store.clone());
+    on_core::<EpollRt, _>(move || async move {
+        let Opened { engine, refused } = Engine::open_in_memory(&place.config(), &host, &store).unwrap();
+        assert!(refused.is_empty(), "{refused:?}");
+        (0..place.drives).for_each(|n| engine.bind(id(n), backend(n)));
+        engine.run_on::<EpollRt>();
+        let drives = engine.core::<EpollRt>();
+        check(Arc::clone(&engine), Rc::clone(&drives)).await;
+        if !crash {
+            drives.close().await;
+            engine.stop_on().await;
+        }
+    });
+}
+
+fn real() -> Arc<dyn Host> {
+    Arc::new(RealHost)
+}
+
+/// A drive on which two thirds of some sealed segments are garbage, stopped cleanly, with the index of that moment.
+fn wasted() -> (Arc<Place>, MemoryStore) {
+    let (place, store) = (Arc::new(Place::new(1)), MemoryStore::default());
+    with_engine(&place, real(), &store, false, |engine, drives| async move {
+        // The pool first, so that it is not what a compaction waits for.
+        until(|| free_segments(&engine.drives[0]) >= 3).await;
+        for n in 0..COUNT {
+            let receipt = drives.append(backend(0), piece(n, 0, len(n))).await.unwrap();
+            drives.flush(backend(0), receipt).await.unwrap();
+        }
+        // Deleted at the very end: the next start is the one that compacts.
+        let gone = (0..COUNT).filter(|n| !stays(*n)).map(|n| drives.delete(backend(0), fragment(n), 1));
+        for deleted in futures_util::future::join_all(gone).await {
+            deleted.unwrap();
+        }
+    });
+    (place, store)
+}
+
+/// Lets the engine work until it is so, for ten seconds at most.
+async fn until(mut what: impl FnMut() -> bool) -> bool {
+    for _ in 0..1000 {
+        if what() {
+            return true;
+        }
+        EpollRt::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+/// A copy of the drive as it stands, and of the index as a crash leaves it.
+fn copy(place: &Place, store: &MemoryStore, kept: impl Fn(usize) -> usize) -> (Arc<Place>, MemoryStore) {
+    let copy = Place::new(1);
+    for path in place.segments(0) {
+        let name = path.file_name().unwrap();
+        std::fs::copy(&path, copy.drive(0).join("segments").join(name)).unwrap();
+    }
+    (Arc::new(copy), store.crashed(|_, all| kept(all)))
+}
+
+fn compacted(engine: &Engine) -> bool {
+    let drive = &engine.drives[0];
+    let live = engine.living(drive).bytes;
+    let sealed: u64 = engine
+        .index
+        .lives(0)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|(life, _)| drive.sealed_bytes(*life))
+        .sum();
+    drive.stats.segments_compacted.value() > 0 && sealed < live + drive.segment_bytes + (1 << 19)
+}
+
+/// Everything that stays is there, whole, and nothing else.
+async fn check_all(drives: &Handle, gone: impl Fn(u32) -> bool) {
+    for n in 0..COUNT {
+        let found = whole(drives, n, 0).await;
+        if gone(n) {
+            assert_eq!(found, Err(DriveError::NotFound), "{n}");
+        } else {
+            assert!(found == Ok(bytes(n, len(n))), "{n}: {:?}", found.err());
+        }
+    }
+}
+
+#[test]
+fn garbage_gives_its_space_back_and_what_lives_moves() {
+    let (place, store) = wasted();
+    with_engine(&place, real(), &store, false, |engine, drives| async move {
+        let before = engine.drives[0].used_bytes();
+        assert!(until(|| compacted(&engine)).await, "{:?}", engine.drives[0].stats);
+        let drive = &engine.drives[0];
+        assert!(drive.used_bytes() < before, "{} of {before}", drive.used_bytes());
+        check_all(&drives, |n| !stays(n)).await;
+        let facts = drives.facts(backend(0), fragment(3), 0).await.unwrap();
+        assert_eq!((facts.coding, facts.class_id, facts.blob_size), (piece(3, 0, 1).coding, 1, 77));
+        assert_eq!(engine.living(drive).pieces, u64::from((0..COUNT).filter(|n| stays(*n)).count() as u32));
+        let verified = drives.verify(backend(0), VerifyCursor::default(), u64::MAX).await.unwrap();
+        assert!(verified.bad.is_empty() && verified.next.is_none());
+    });
+    // With the index, and from the drive alone.
+    for store in [store, MemoryStore::default()] {
+        with_engine(&place, real(), &store, false, |_, drives| async move {
+            check_all(&drives, |n| !stays(n)).await;
+        });
+    }
+}
+
+#[test]
+fn a_crash_after_any_step_costs_nothing() {
+    let (wasted, index) = wasted();
+    for changes in 0.. {
+        let (place, store) = copy(&wasted, &index, |all| all);
+        let stopping = Stopping::after(changes);
+        let (host, done) = (Arc::new(StoppingHost(Arc::clone(&stopping))), Arc::new(AtomicUsize::new(0)));
+        let finished = Arc::clone(&done);
+        with_engine(&place, host, &store, true, move |engine, _| async move {
+            until(|| stopping.stopped() || compacted(&engine)).await;
+            finished.store(usize::from(!stopping.stopped()), Ordering::Release);
+        });
+        for (how, index) in [("with its index", true), ("without", false)] {
+            // Of what the index wrote since its checkpoint any part may be left.
+            let (place, store) = copy(&place, &store, |all| [0, all / 2, all][changes % 3]);
+            let store = if index { store } else { MemoryStore::default() };
+            with_engine(&place, real(), &store, false, move |_, drives| async move {
+                eprintln!("stopped after {changes} changes, started {how}");
+                check_all(&drives, |n| !stays(n)).await;
+            });
+        }
+        if done.load(Ordering::Acquire) == 1 {
+            assert!(changes > 20, "a compaction changes more than {changes} things");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_delete_wins_over_a_move() {
+    let (place, store) = wasted();
+    let deleted = |n: u32| !stays(n) || n % 2 == 0;
+    with_engine(&place, real(), &store, true, move |engine, drives| async move {
+        let drive = &engine.drives[0];
+        until(|| drive.stats.bytes_moved.value() > 0).await;
+        for n in (0..COUNT).filter(|n| stays(*n) && deleted(*n)) {
+            drives.delete(backend(0), fragment(n), 1).await.unwrap();
+        }
+        until(|| compacted(&engine)).await;
+        check_all(&drives, deleted).await;
+    });
+    for index in [true, false] {
+        let (place, store) = copy(&place, &store, |_| 0);
+        let store = if index { store } else { MemoryStore::default() };
+        with_engine(&place, real(), &store, false, move |_, drives| async move {
+            check_all(&drives, deleted).await;
+        });
+    }
+}
+
+#[test]
+fn what_rotted_is_not_copied_and_told() {
+    let (place, store) = wasted();
+    with_engine(&place, real(), &store, false, |engine, drives| async move {
+        let rotten: BTreeSet<u32> = [3, 33, 60].into();
+        let mut segments = BTreeSet::new();
+        for n in &rotten {
+            let at = engine.index.lookup(0, Key::new(fragment(*n), 0)).await.unwrap().unwrap();
+            let path = segment::path_of(engine.drives[0].path(), at.segment);
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            HostFile::write_all_at(&file, &[0xaa; 50], u64::from(at.offset + at.header_len) + 1000).unwrap();
+            segments.insert(at.segment);
+        }
+        until(|| engine.drives[0].stats.rotten.value() >= 3).await;
+        EpollRt::sleep(Duration::from_millis(500)).await;
+        for n in (0..COUNT).filter(|n| stays(*n)) {
+            match whole(&drives, n, 0).await {
+                Ok(found) => assert!(found == bytes(n, len(n)) && !rotten.contains(&n), "{n}"),
+                Err(error) => {
+                    assert!(matches!(error, DriveError::Rotten(_)) && rotten.contains(&n), "{n} {error}")
+                }
+            }
+        }
+        let verified = drives.verify(backend(0), VerifyCursor::default(), u64::MAX).await.unwrap();
+        let told: BTreeSet<_> = verified.bad.iter().map(|(fragment, ..)| *fragment).collect();
+        assert_eq!(told, rotten.iter().map(|n| fragment(*n)).collect());
+        for number in segments {
+            assert!(engine.drives[0].segments.lock()[&number].holds(), "it keeps its place");
+        }
+    });
+}
+
+#[test]
+fn a_segment_is_not_given_back_under_a_read() {
+    let (place, store) = wasted();
+    with_engine(&place, real(), &store, false, |engine, _| async move {
+        let drive = &engine.drives[0];
+        let lives: Vec<_> = drive.segments.lock().iter().map(|(number, s)| (*number, s.generation)).collect();
+        let pins = drive.pins.join();
+        let held: Vec<_> = lives.iter().map(|life| pins.pin(*life)).collect();
+        until(|| drive.stats.segments_compacted.value() > 2).await;
+        EpollRt::sleep(Duration::from_millis(300)).await;
+        assert_eq!(drive.stats.segments_recycled.value(), 0);
+        drop(held);
+        assert!(until(|| drive.stats.segments_recycled.value() > 2).await);
+    });
+}
