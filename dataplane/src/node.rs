@@ -70,7 +70,7 @@ impl Node {
         bind_drives(&state, &engine, &identity);
         let (stop, stopped) = oneshot::channel();
         let progress = Arc::new(Progress::default());
-        let link_config = link_config(config, &identity, &engine, &progress);
+        let link_config = link_config(config, &identity, &engine, &state, &progress);
         let (link, _thread) = link::start(link_config, state.clone(), stopped)
             .map_err(|error| format!("the control link's thread does not start: {error}; see `ulimit -u`"))?;
         let coder = holdfast_protocol::erasure::choose(cpu_features());
@@ -254,27 +254,33 @@ fn link_config(
     config: &Config,
     identity: &Identity,
     engine: &Arc<Engine>,
+    state: &Arc<NodeState>,
     progress: &Arc<Progress>,
 ) -> LinkConfig {
-    let (engine, progress) = (engine.clone(), progress.clone());
+    let (engine, state, progress) = (engine.clone(), state.clone(), progress.clone());
     LinkConfig {
         control: config.control_url.clone(),
         node_id: identity.node_id.to_string(),
         node_name: identity.node_name.clone(),
         region: config.region.clone(),
         drives: Box::new(move || {
-            engine.drives().iter().map(|drive| drive_report(&engine, drive, &progress)).collect()
+            let view = state.view();
+            let drives = engine.drives().iter();
+            drives.map(|drive| drive_report(&engine, drive, &view, &progress)).collect()
         }),
     }
 }
 
-fn drive_report(engine: &Engine, drive: &Drive, progress: &Progress) -> wire::Drive {
+fn drive_report(engine: &Engine, drive: &Drive, view: &View, progress: &Progress) -> wire::Drive {
     let status = drive.status();
-    let mut work = status.backend.map(|backend| progress.drive(backend)).unwrap_or_default();
+    let draining =
+        |backend: BackendId| view.backends.get(&backend.0).is_some_and(|backend| backend.state == "draining");
+    let work = status.backend.map(|backend| progress.drive(backend, draining(backend)));
+    let mut work = work.unwrap_or_default();
     let living = engine.living(drive);
     (work.pieces, work.live_bytes, work.segment_bytes) = (living.pieces, living.bytes, drive.used_bytes());
     work.errors = drive.stats.errors.value();
-    work.rotten += drive.stats.rotten.value();
+    work.rotten = drive.stats.rotten.value();
     wire::Drive {
         drive_id: bytes::Bytes::copy_from_slice(&status.drive.0),
         label: status.label,

@@ -42,7 +42,7 @@ impl<E: Env> Agent<E> {
 
     async fn audit_pass(&self, fleet: &Fleet) -> Result<(), Trouble> {
         let mut walk = Walk::new(&self.drives, &fleet.here, None);
-        let mut deficits = Vec::new();
+        let (mut deficits, mut blobs, mut thin) = (Vec::new(), 0u64, 0u64);
         while let Some((op, held)) = walk.next().await? {
             // Beyond it a blob may be on its way still, or come to nothing.
             if self.reaper.asked_to().is_none_or(|bound| op >= bound) {
@@ -50,14 +50,18 @@ impl<E: Env> Agent<E> {
             }
             self.go_on()?;
             if !self.is_claimed(op) {
-                deficits.extend(self.audit_blob(fleet, (op, held)).await?);
+                let found = self.audit_blob(fleet, (op, held)).await?;
+                (blobs, thin) = (blobs + 1, thin + u64::from(found.is_some()));
+                deficits.extend(found);
             }
             if deficits.len() == AGENT_DEFICITS_BATCH {
                 self.tell(std::mem::take(&mut deficits)).await?;
                 self.look_at_notes().await?;
             }
         }
-        self.tell(deficits).await
+        self.tell(deficits).await?;
+        tracing::info!(blobs, thin, "every blob's fragments were counted");
+        Ok(())
     }
 
     async fn audit_blob(&self, fleet: &Fleet, (op, held): Found) -> Result<Option<wire::Deficit>, Trouble> {
@@ -71,7 +75,7 @@ impl<E: Env> Agent<E> {
         };
         let missing = stock.missing();
         if missing == 0 {
-            self.tidy(fleet, &stock).await?;
+            self.tidy(fleet, stock).await?;
             return Ok(None);
         }
         let reason = "no drive of its node holds all of it".to_owned();

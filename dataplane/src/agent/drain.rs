@@ -26,7 +26,11 @@ struct Pass {
 impl<E: Env> Agent<E> {
     /// One pass over each draining drive. Says when the next is due.
     pub(super) async fn drain(&self) -> Result<Duration, Trouble> {
-        for backend in self.fleet().draining {
+        let fleet = self.fleet();
+        for backend in fleet.here.iter().filter(|backend| !fleet.draining.contains(backend)) {
+            self.progress.drain_over(*backend);
+        }
+        for backend in fleet.draining {
             self.drain_drive(backend).await?;
         }
         Ok(AGENT_POLL)
@@ -36,6 +40,7 @@ impl<E: Env> Agent<E> {
         let (left_pieces, left_bytes) = self.count(backend).await?;
         let mut pass = Pass { began: E::Rt::now(), left_pieces, left_bytes, stuck_pieces: 0, moved_bytes: 0 };
         self.show(backend, &pass);
+        self.progress.drain_counted(backend);
         let mut after: Option<FragmentId> = None;
         loop {
             let page = self.drives.survey(backend, after, AGENT_SURVEY_PAGE).await?;

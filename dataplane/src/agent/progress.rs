@@ -32,17 +32,44 @@ pub struct Progress {
     /// Fragments found missing or rotten.
     pub deficits: Count,
     pub scrubbed_bytes: Count,
-    drives: Mutex<HashMap<BackendId, wire::DriveWork>>,
+    drives: Mutex<HashMap<BackendId, DriveProgress>>,
+}
+
+/// One drive's part.
+#[derive(Clone, Debug, Default)]
+struct DriveProgress {
+    work: wire::DriveWork,
+    /// Since it is draining, what it holds was counted.
+    drain_counted: bool,
 }
 
 impl Progress {
-    /// What this agent knows of a drive's work: scrub and drain.
+    /// What this agent knows of a drive's work: scrub and drain. A draining drive is not said to be empty before it was
+    /// counted.
     #[must_use]
-    pub fn drive(&self, backend: BackendId) -> wire::DriveWork {
-        self.drives.lock().get(&backend).cloned().unwrap_or_default()
+    pub fn drive(&self, backend: BackendId, draining: bool) -> wire::DriveWork {
+        let DriveProgress { mut work, drain_counted } =
+            self.drives.lock().get(&backend).cloned().unwrap_or_default();
+        if draining && !drain_counted {
+            work.drain_left_pieces = work.drain_left_pieces.max(1);
+        }
+        work
     }
 
     pub(super) fn edit(&self, backend: BackendId, edit: impl FnOnce(&mut wire::DriveWork)) {
-        edit(self.drives.lock().entry(backend).or_default());
+        edit(&mut self.drives.lock().entry(backend).or_default().work);
+    }
+
+    pub(super) fn drain_counted(&self, backend: BackendId) {
+        self.drives.lock().entry(backend).or_default().drain_counted = true;
+    }
+
+    /// It is not draining: what was said of an earlier drain no longer holds.
+    pub(super) fn drain_over(&self, backend: BackendId) {
+        let mut drives = self.drives.lock();
+        let drive = drives.entry(backend).or_default();
+        let (left, stuck) = (&mut drive.work.drain_left_pieces, &mut drive.work.drain_stuck_pieces);
+        (*left, *stuck, drive.work.drain_left_bytes, drive.work.bytes_per_second) = (0, 0, 0, 0);
+        drive.drain_counted = false;
     }
 }

@@ -20,7 +20,7 @@ use super::walk::{Walk, successor};
 use super::{Agent, Trouble};
 use crate::drives::Drives as _;
 use crate::env::Env;
-use crate::limits::{AGENT_DELETES_AT_ONCE, AGENT_SETTLE_BATCH, AGENT_UNDELETED_MAX};
+use crate::limits::{AGENT_DELETES_AT_ONCE, AGENT_POLL, AGENT_SETTLE_BATCH, AGENT_UNDELETED_MAX};
 use crate::rt::Rt as _;
 
 #[derive(Default)]
@@ -43,8 +43,11 @@ impl<E: Env> Agent<E> {
     pub(super) async fn reap(&self) -> Result<Duration, Trouble> {
         let period = self.settings.reap_period;
         let view = self.state.view();
-        // With history lost, a blob without a row may be one whose row was lost.
-        if !view.ready || view.history_lost {
+        if !view.ready {
+            return Ok(period.min(AGENT_POLL));
+        }
+        // A blob without a row may be one whose row was lost.
+        if view.history_lost {
             return Ok(period);
         }
         let (mut bound, _) = self.state.ops.oldest(E::Rt::unix_ms());
@@ -53,7 +56,7 @@ impl<E: Env> Agent<E> {
         }
         let fleet = self.fleet();
         if fleet.here.is_empty() {
-            return Ok(period);
+            return Ok(period.min(AGENT_POLL));
         }
         let again: Vec<OpId> = self.reaper.undeleted.borrow().iter().copied().collect();
         self.delete_abandoned(again).await;
@@ -113,7 +116,7 @@ impl<E: Env> Agent<E> {
             if errors.is_empty() {
                 self.progress.reaped.add(1);
                 self.reaper.undeleted.borrow_mut().remove(&op);
-                tracing::info!(blob = %op, "fragments of what was never committed are deleted");
+                tracing::debug!(blob = %op, "fragments of what was never committed are deleted");
             } else {
                 tracing::warn!(blob = %op, ?errors, "fragments of what was never committed stay for now");
                 self.reaper.undeleted.borrow_mut().insert(op);

@@ -86,7 +86,7 @@ impl<E: Env> Agent<E> {
         self.progress.repaired.add(rewritten.proven.count_ones().into());
         self.progress.repaired_bytes.add(rewritten.bytes);
         if left == 0 {
-            tracing::info!(blob = %op, fragments = rewritten.proven.count_ones(), "a blob is whole again");
+            tracing::debug!(blob = %op, fragments = rewritten.proven.count_ones(), "a blob is whole again");
             return Ok((Outcome::Done, 0, String::new()));
         }
         let outcome = if rewritten.lost { Outcome::Lost } else { Outcome::Later };

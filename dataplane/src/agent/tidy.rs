@@ -12,27 +12,30 @@ use crate::drives::{DriveError, Drives as _, Held};
 use crate::env::Env;
 
 impl<E: Env> Agent<E> {
-    /// One step towards one copy of each fragment, each on a drive of its own; the next audit sees the rest.
-    pub(super) async fn tidy(&self, fleet: &Fleet, stock: &Stock) -> Result<(), Trouble> {
-        let crowded =
-            |index: u8| stock.copies(index).iter().any(|(backend, _)| stock.has_sibling(*backend, index));
-        let twice = stock.indexes().find(|index| stock.copies(*index).len() > 1);
-        let crowded = stock.indexes().find(|index| crowded(*index));
-        if twice.is_none() && crowded.is_none() {
+    /// Brings a blob to one copy of each fragment, each on a drive of its own, as far as there are drives.
+    pub(super) async fn tidy(&self, fleet: &Fleet, mut stock: Stock) -> Result<(), Trouble> {
+        let lies_well = |stock: &Stock, index: u8| {
+            let copies = stock.copies(index);
+            copies.len() == 1 && !stock.has_sibling(copies[0].0, index)
+        };
+        if stock.indexes().all(|index| lies_well(&stock, index)) {
             return Ok(());
         }
         let Some(_claim) = self.claim(stock.op) else { return Ok(()) };
-        if let Some(index) = twice {
-            return self.drop_copies(stock, index).await;
+        for index in stock.indexes() {
+            self.go_on()?;
+            if stock.copies(index).len() > 1 {
+                self.drop_copies(&stock, index).await?;
+                stock.held = self.drives.find(stock.op).await?;
+            }
+            let crowded = stock.copies(index).iter().any(|(backend, _)| stock.has_sibling(*backend, index));
+            if let Some(target) = self.roomy(fleet, &stock, index, &[]).filter(|_| crowded) {
+                let moved = self.rewrite(&stock, &[(index, target)]).await?;
+                self.progress.moved.add(moved.proven.count_ones().into());
+                self.progress.moved_bytes.add(moved.bytes);
+                stock.held = self.drives.find(stock.op).await?;
+            }
         }
-        let Some((index, target)) =
-            crowded.and_then(|index| Some((index, self.roomy(fleet, stock, index, &[])?)))
-        else {
-            return Ok(());
-        };
-        let moved = self.rewrite(stock, &[(index, target)]).await?;
-        self.progress.moved.add(moved.proven.count_ones().into());
-        self.progress.moved_bytes.add(moved.bytes);
         Ok(())
     }
 
@@ -47,7 +50,7 @@ impl<E: Env> Agent<E> {
         }
         for (backend, held) in copies.into_iter().filter(|copy| *copy != (home, kept)) {
             self.go_on()?;
-            tracing::info!(blob = %stock.op, index, %backend, "a copy too many of a fragment goes");
+            tracing::debug!(blob = %stock.op, index, %backend, "a copy too many of a fragment goes");
             self.forget(backend, held.fragment, held.last_row + 1).await;
         }
         Ok(())
