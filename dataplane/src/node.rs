@@ -119,7 +119,11 @@ impl Node {
     }
 
     /// Background work, on the core whose drives these are.
-    fn start_agent<R: Rt>(&self, drives: &Rc<Rc<CoreDrives<R>>>, coders: &Rc<Coders>) -> Rc<Agent<Real<R>>> {
+    fn start_agent<R: Rt>(
+        &self,
+        drives: &Rc<<Real<R> as Env>::Drives>,
+        coders: &Rc<Coders>,
+    ) -> Rc<Agent<Real<R>>> {
         let (state, progress) = (self.state.clone(), self.progress.clone());
         let (drives, coders) = (drives.clone(), coders.clone());
         let agent = Agent::new(self.agent.clone(), state, drives, coders, self.link.clone(), progress);

@@ -17,6 +17,9 @@ use crate::rt::Chunk;
 use crate::server::response::NextChunk;
 use crate::server::{BodyStream, StreamError};
 
+/// A blob and its reader.
+type Reading<E> = (wire::Blob, BlobReader<<E as Env>::Drives, <E as Env>::Rt>);
+
 pub(super) struct ObjectStream<E: Env> {
     core: Rc<Core<E>>,
     grant: Rc<Grant<GetObject>>,
@@ -27,7 +30,7 @@ pub(super) struct ObjectStream<E: Env> {
     parts: VecDeque<wire::Part>,
     /// Pages of the manifest not yet asked for.
     pages: Range<u32>,
-    reader: Option<(wire::Blob, BlobReader<E::Drives, E::Rt>)>,
+    reader: Option<Reading<E>>,
     /// No blob is deleted while it is read.
     pins: PinSet,
     /// The answer's share of the core's memory, for as long as it is being sent.
