@@ -108,7 +108,8 @@ pub struct DriveStatus {
 pub struct DrainRequest {
     /// Take a drain back: the drive gets new fragments again.
     pub cancel: bool,
-    /// Even where too few drives remain to hold each fragment of a blob apart.
+    /// Even where too few drives remain to hold each fragment of a blob apart: what has nowhere to go stays until a drive
+    /// is added.
     pub force: bool,
 }
 
@@ -281,7 +282,7 @@ fn already_replaced(row: &BackendRow) -> String {
     )
 }
 
-/// Each fragment of a blob needs a drive of its own, so as many must remain as the widest blob is spread over.
+/// A drain never puts two fragments of a blob on one drive, so as many must remain as the widest blob is spread over.
 fn room_without(known: &Known, row: &BackendRow, width: usize, force: bool) -> Result<(), AdminError> {
     let remains = |other: &&BackendRow| {
         other.id != row.id
@@ -299,7 +300,7 @@ fn room_without(known: &Known, row: &BackendRow, width: usize, force: bool) -> R
     if remain < width && !force {
         return Err(AdminError::Conflict(format!(
             "blobs on backend {} ({}) are spread over {width} drives and {remain} would remain: add a drive first, or say \
-             --force to let one drive hold several fragments of a blob",
+             --force to begin all the same: what has nowhere to go stays until there is one",
             row.id, row.label
         )));
     }
@@ -326,19 +327,23 @@ fn scrub(work: &wire::DriveWork, now_ms: u64) -> ScrubInfo {
 }
 
 fn drain(work: &wire::DriveWork) -> DrainInfo {
-    let all_stuck = work.drain_left_pieces > 0 && work.drain_stuck_pieces >= work.drain_left_pieces;
-    let estimated_seconds = match work.drain_left_bytes {
+    // Before the node's first look everything is left.
+    let (left_pieces, left_bytes) = match work.drain_left_bytes {
+        0 => (work.drain_left_pieces.max(work.pieces), work.live_bytes),
+        left_bytes => (work.drain_left_pieces, left_bytes),
+    };
+    let stuck_pieces = work.drain_stuck_pieces;
+    let moving = work.bytes_per_second > 0 && stuck_pieces < left_pieces;
+    let estimated_seconds = match left_pieces {
         0 => Some(0),
-        _ if all_stuck => None,
-        left => left.div_ceil(work.bytes_per_second.max(1)).into(),
+        _ => moving.then(|| left_bytes.div_ceil(work.bytes_per_second)),
     };
     DrainInfo {
-        left_pieces: work.drain_left_pieces,
-        left_bytes: work.drain_left_bytes,
-        stuck_pieces: work.drain_stuck_pieces,
+        left_pieces,
+        left_bytes,
+        stuck_pieces,
         bytes_per_second: work.bytes_per_second,
-        estimated_seconds: estimated_seconds
-            .filter(|_| work.bytes_per_second > 0 || work.drain_left_bytes == 0),
+        estimated_seconds,
     }
 }
 
@@ -365,5 +370,7 @@ mod tests {
         let nothing = DriveWork::default();
         assert_eq!((scrub(&nothing, 5).estimated_end_ms, drain(&nothing).estimated_seconds), (None, Some(0)));
         assert_eq!(drain(&DriveWork { bytes_per_second: 0, ..work }).estimated_seconds, None);
+        let not_looked_at = drain(&DriveWork { pieces: 7, live_bytes: 70, ..nothing });
+        assert_eq!((not_looked_at.left_pieces, not_looked_at.estimated_seconds), (7, None));
     }
 }

@@ -19,7 +19,8 @@ pub(super) enum DriveCommand {
         /// Take a drain back.
         #[arg(long, conflicts_with = "force")]
         cancel: bool,
-        /// Even where too few drives remain to hold each fragment of a blob apart.
+        /// Even where too few drives remain to hold each fragment of a blob apart: what has nowhere to go stays until a
+        /// drive is added.
         #[arg(long)]
         force: bool,
     },
@@ -87,6 +88,7 @@ fn drives(answer: &Value) -> String {
         "state",
         "used_bytes",
         "free_bytes",
+        "live_bytes",
         "pieces",
         "rotten",
         "scrub",
