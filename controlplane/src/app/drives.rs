@@ -232,7 +232,8 @@ impl Authority {
         let report = self.inner.reports.of(row.drive_id);
         let reported_ms = report.as_ref().map(|(_, at)| *at);
         let drive = report.map(|(drive, _)| drive).unwrap_or_default();
-        let said = Some(drive.state).filter(|said| !said.is_empty());
+        // In more words, unless it has been silent about the drive since.
+        let said = Some(drive.state).filter(|said| said.starts_with(&row.state));
         let work = drive.work.unwrap_or_default();
         DriveInfo {
             backend_id: row.id,

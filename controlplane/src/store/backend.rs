@@ -137,6 +137,16 @@ pub async fn upsert_drive(client: &Client, said: &DriveSaid) -> Result<BackendRo
     Ok(read(&row))
 }
 
+/// A node has said all its drives, and these of ours are not among them. Returns those that were there before. Callers
+/// hold the configuration lock.
+pub async fn missing(client: &Client, node_id: Uuid, said: &[Uuid]) -> Result<Vec<BackendRow>, StoreError> {
+    let text = format!(
+        "UPDATE backend SET state = 'missing', revision = revision + 1
+         WHERE node_id = $1 AND drive_id <> ALL($2) AND state <> 'missing' RETURNING {COLUMNS}"
+    );
+    Ok(client.query(&text, &[&node_id, &said]).await?.iter().map(read).collect())
+}
+
 /// Notes what an administrator has decided; `None` takes it back. Callers hold the configuration lock.
 pub async fn intend(client: &Client, id: u32, intent: Option<Intent>) -> Result<BackendRow, StoreError> {
     let text = format!(

@@ -39,7 +39,7 @@ fn told(node: &Node, backend: u32) -> Option<String> {
     states.last()
 }
 
-/// The first drive's report with this in it; waits until it is known.
+/// A report of all drives, the first like this; waits until it is known.
 async fn say(running: &Running, node: &Node, hello: &Hello, state: &str, work: DriveWork) {
     let mut drive = hello.drives[0].clone();
     drive.state = state.into();
@@ -47,7 +47,8 @@ async fn say(running: &Running, node: &Node, hello: &Hello, state: &str, work: D
     drive.free_bytes -= work.errors;
     let free_bytes = drive.free_bytes;
     drive.work = Some(work);
-    node.say_drives(vec![drive]);
+    let rest = hello.drives[1..].iter().cloned();
+    node.say_drives(std::iter::once(drive).chain(rest).collect());
     for _ in 0..400 {
         let drives = running.authority.list_drives().await.expect("drives");
         if drives.iter().any(|drive| drive.free_bytes == free_bytes && drive.errors == work.errors) {
@@ -96,7 +97,13 @@ async fn a_drive_is_drained_until_nothing_is_on_it() {
     db.client().await.batch_execute("UPDATE backend SET intent_at = '-infinity'").await.expect("time passes");
     say(&running, &node, &hello, "active", DriveWork { errors: 4, ..Default::default() }).await;
     assert_eq!(state(&running, first).await, "drained");
-    assert_eq!(told(&node, first).as_deref(), Some("drained"));
+    for _ in 0..400 {
+        if told(&node, first).as_deref() == Some("drained") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(told(&node, first).as_deref(), Some("drained"), "nodes are told without being asked");
     // A write that was under way arrives: it is drained again.
     say(&running, &node, &hello, "active", DriveWork { errors: 5, pieces: 1, ..Default::default() }).await;
     assert_eq!(state(&running, first).await, "draining");
@@ -130,6 +137,20 @@ async fn a_drive_is_declared_gone_only_when_it_is() {
     say(&running, &node, &hello, "active", DriveWork { errors: 2, ..Default::default() }).await;
     assert_eq!(state(&running, backends[0]).await, "replaced");
     assert!(sentence(authority.drain_drive(&name, CANCEL).await).contains("was replaced"));
+    // One that its node no longer finds, once back and once gone for good.
+    let mut fewer = hello.clone();
+    fewer.drives.pop().expect("a drive");
+    node.say_drives(fewer.drives.clone());
+    db.until_count("backend WHERE state = 'missing'", 1).await;
+    assert_eq!(state(&running, backends[3]).await, "missing");
+    node.say_drives(hello.drives.clone());
+    db.until_count("backend WHERE state = 'missing'", 0).await;
+    node.say_drives(fewer.drives);
+    db.until_count("backend WHERE state = 'missing'", 1).await;
+    assert_eq!(
+        authority.replace_drive(&backends[3].to_string(), gone).await.expect("replaced").drive.state,
+        "replaced"
+    );
     // Another, with force.
     let second = backends[1].to_string();
     assert!(authority.replace_drive(&second, gone).await.is_err());

@@ -48,6 +48,13 @@ impl Authority {
                 changed.push(config::of_backend(&row));
             }
         }
+        // A node says all its drives each time: what it did not find at its start is gone, or not mounted.
+        let said: Vec<Uuid> =
+            drives.iter().filter_map(|drive| Uuid::from_slice(&drive.drive_id).ok()).collect();
+        for row in backend::missing(client, node_id, &said).await? {
+            tracing::warn!(backend = row.id, label = row.label, node = %node_id, "a drive is missing");
+            changed.push(config::of_backend(&row));
+        }
         if !changed.is_empty() {
             self.publish_backends(changed);
         }
