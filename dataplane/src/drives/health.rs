@@ -6,17 +6,20 @@
 //! writes long ago. Failed flushes are never forgotten. A drive that failed stays readable, and comes back by a restart.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::drive::Drive;
 use super::{DriveError, DriveState};
-use crate::limits::DRIVE_ERRORS_MAX;
+use crate::limits::{DRIVE_ERRORS_MAX, KEEPER_RETRY};
 
 /// What a drive's operations came to.
 #[derive(Debug)]
 pub(super) struct Health {
     state: Mutex<DriveState>,
+    /// When the file system last said that it is full.
+    full_at: Mutex<Option<Instant>>,
     /// In a row, since the last that succeeded.
     failed_reads: AtomicU32,
     failed_writes: AtomicU32,
@@ -25,7 +28,7 @@ pub(super) struct Health {
 impl Default for Health {
     fn default() -> Self {
         let (failed_reads, failed_writes) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self { state: Mutex::new(DriveState::Active), failed_reads, failed_writes }
+        Self { state: Mutex::new(DriveState::Active), full_at: Mutex::default(), failed_reads, failed_writes }
     }
 }
 
@@ -59,6 +62,11 @@ impl Drive {
         tracing::warn!(drive = %self.id(), path = %self.path().display(), full, "a drive's room changed");
     }
 
+    /// Whether it said so a moment ago; its free bytes may tell another story (a quota, no more inodes).
+    pub(super) fn was_full(&self) -> bool {
+        self.health.full_at.lock().is_some_and(|at| self.host().now().duration_since(at) < KEEPER_RETRY)
+    }
+
     /// Slow or no longer slow; only a drive that is otherwise well can be.
     pub(super) fn set_slow(&self, slow: Option<String>) {
         let mut state = self.health.state.lock();
@@ -80,7 +88,10 @@ impl Drive {
     pub(super) fn note_error(&self, error: &DriveError) {
         self.warn(error);
         match error {
-            DriveError::Full => self.set_full(true),
+            DriveError::Full => {
+                *self.health.full_at.lock() = Some(self.host().now());
+                self.set_full(true);
+            }
             DriveError::ReadOnly => self.fail(
                 "its file system has become read-only; `dmesg` says why; restart once it can be written"
                     .into(),

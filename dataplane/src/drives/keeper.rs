@@ -237,7 +237,7 @@ impl Keeper {
         if !self.is_there() {
             return Err(DriveError::Failed);
         }
-        let (number, zeroed) = match self.from_pool(last) {
+        let (number, zeroed) = match self.take_pooled(last) {
             Some(found) => found,
             None => (self.create()?, false),
         };
@@ -256,7 +256,7 @@ impl Keeper {
     }
 
     /// A free segment and whether it is zeroed.
-    fn from_pool(&mut self, last: bool) -> Option<(u32, bool)> {
+    fn take_pooled(&mut self, last: bool) -> Option<(u32, bool)> {
         if !last && self.pooled() <= SEGMENTS_KEPT {
             return None;
         }
@@ -385,7 +385,7 @@ impl Keeper {
     /// Finds out by itself what would otherwise be found out by an append that fails.
     fn look(&mut self) {
         if !self.drive.failed() && self.is_there() {
-            self.drive.set_full(self.is_full());
+            self.drive.set_full(self.is_full() || self.drive.was_full());
         }
         if matches!(self.drive.state(), DriveState::Slow(_)) && self.now() >= self.try_at {
             self.try_at = self.now() + SLOW_TRY_EVERY;

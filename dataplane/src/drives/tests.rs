@@ -5,7 +5,9 @@ mod compacting;
 mod crash;
 mod failing;
 mod faulty;
+mod hanging;
 mod kernel;
+mod objects;
 mod search;
 
 use std::collections::HashSet;

@@ -4,15 +4,15 @@
 //! one aligned buffer and padded to a sector. One write at a time: 1 MiB writes come within 5 % of the device
 //! (MEASURED.md A2), and order between a piece and what follows it needs no thought.
 
+mod batch;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use holdfast_protocol::record::{
-    Entry, Kind, Record, SECTOR_BYTES, SegmentRole, encode, record_bytes, table_bytes,
-};
+use holdfast_protocol::record::{Entry, SegmentRole, table_bytes};
 use tokio::sync::oneshot;
 
 use super::drive::Drive;
@@ -21,7 +21,8 @@ use super::keeper::{Job, Seal, Taken};
 use super::{DriveError, Piece, Receipt, segment};
 use crate::index::{DriveIndex, Key, Location};
 use crate::limits::{APPEND_QUEUE_BYTES_MAX, APPEND_WAITERS_MAX, BATCH_BYTES, WRITE_STALL};
-use crate::rt::{AlignedBuf, DiskFile, OpenOptions, Rt};
+use crate::rt::{DiskFile, OpenOptions, Rt};
+use batch::{Batch, bytes_of};
 
 /// A core's end of one drive.
 pub(super) struct Writer<R: Rt> {
@@ -59,8 +60,6 @@ struct OpenSegment<R: Rt> {
     /// A write failed: nothing more goes in, but what was written before is still flushed through it.
     spoiled: Cell<bool>,
 }
-
-type Batch = Vec<Box<Piece>>;
 
 impl<R: Rt> Writer<R> {
     pub(super) fn new(drive: Arc<Drive>, index: Arc<DriveIndex>) -> Rc<Self> {
@@ -259,9 +258,10 @@ impl<R: Rt> Writer<R> {
         if self.drive.failed() {
             return Err(DriveError::Failed);
         }
-        let need = batch.iter().map(|piece| bytes_of(piece)).sum::<usize>().next_multiple_of(SECTOR_BYTES);
+        let need = batch::padded(batch);
         let open = self.segment_for(need, batch.len()).await?;
-        let (buf, entries) = self.encode(&open, batch, need);
+        let Taken { number, generation, .. } = open.taken;
+        let (buf, entries) = batch::records(batch, self.drive.place(number, generation, open.at.get()));
         let began = R::now();
         let (written, _) = open.file.write_at(buf, u64::from(open.at.get())).await;
         if let Err(error) = written {
@@ -275,7 +275,6 @@ impl<R: Rt> Writer<R> {
         }
         self.count(&open, batch, need, R::now() - began);
         open.at.set(open.at.get() + u32::try_from(need).expect("within a segment"));
-        let Taken { number, generation, .. } = open.taken;
         let located =
             entries.iter().map(|e| (Key::new(e.fragment, e.row), Location::new(number, generation, e)));
         let located = located.collect();
@@ -293,32 +292,6 @@ impl<R: Rt> Writer<R> {
         stats.write_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         stats.pieces_appended.add(batch.len() as u64);
         stats.payload_bytes_appended.add(batch.iter().map(|piece| piece.payload.len() as u64).sum());
-    }
-
-    /// The records of `batch` as one padded write. Payloads are copied here, once, next to the checksum that reads them
-    /// anyway.
-    fn encode(&self, open: &OpenSegment<R>, batch: &Batch, need: usize) -> (AlignedBuf, Vec<Entry>) {
-        let mut buf = AlignedBuf::with_capacity(need);
-        let Taken { number, generation, .. } = open.taken;
-        let start = self.drive.place(number, generation, open.at.get());
-        let (mut at, mut entries) = (0, Vec::with_capacity(batch.len()));
-        for piece in batch {
-            let offset = start.offset + u32::try_from(at).expect("within a segment");
-            let out = &mut buf.space()[at..];
-            let (header_len, total) = encode(out, start.at(offset), &record_of(piece), &[], &piece.payload);
-            entries.push(Entry {
-                fragment: piece.id,
-                kind: Kind::Piece,
-                row: piece.row,
-                offset,
-                header_len: u32::try_from(header_len).expect("bounded"),
-                payload_len: u32::try_from(piece.payload.len()).expect("bounded"),
-            });
-            at += total;
-        }
-        buf.set_len(at);
-        buf.pad_to(need);
-        (buf, entries)
     }
 
     /// The open segment if `need` bytes and `records` table entries fit and no flush failed in its time, else a new one.
@@ -380,21 +353,5 @@ impl<R: Rt> Writer<R> {
         let seal = Seal { number, generation, role: SegmentRole::Pieces, entries, used, cut };
         // A keeper that has stopped leaves it to the next start.
         let _ = self.drive.keeper.send_async(Job::Seal(seal)).await;
-    }
-}
-
-fn bytes_of(piece: &Piece) -> usize {
-    record_bytes(piece.payload.len(), 0).expect("a record without fields fits")
-}
-
-fn record_of(piece: &Piece) -> Record {
-    Record {
-        kind: Kind::Piece,
-        flags: 0,
-        fragment: piece.id,
-        row: piece.row,
-        coding: Some(piece.coding),
-        class_id: piece.class_id,
-        blob_size: piece.blob_size,
     }
 }
