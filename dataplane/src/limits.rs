@@ -234,7 +234,7 @@ pub const SLOW_WELL_AFTER: Duration = Duration::from_secs(60);
 pub const SLOW_RELAPSES_MAX: u32 = 6;
 const _: () = assert!(SLOW_SAMPLE_MAX.as_millis() / 16 < SLOW_FLOOR.as_millis());
 
-/// How long a stopping process waits for its keepers; one that hangs in its disk is left behind.
+/// Twice as long without a turn, and a keeper hangs in its disk: a stopping process leaves it behind.
 pub const KEEPER_STOP_WAIT: Duration = Duration::from_secs(5);
 /// Free bytes a drive keeps for deletes and for whoever shares its file system: a twentieth, at most this.
 pub const DRIVE_RESERVE_BYTES_MAX: u64 = 1 << 30;

@@ -247,13 +247,24 @@ impl Engine {
             let _ = drive.keeper.try_send(Job::Stop);
         }
         let Keepers { threads, ended, .. } = std::mem::take(&mut *self.keepers.lock());
-        let patience = ended.map(|ended| ended.recv_timeout(KEEPER_STOP_WAIT));
-        if matches!(patience, Some(Err(flume::RecvTimeoutError::Timeout))) {
-            tracing::error!("a drive hangs; stopping without it");
-        } else {
+        if ended.is_none_or(|ended| self.ends(&ended)) {
             threads.into_iter().for_each(|thread| drop(thread.join()));
+        } else {
+            tracing::error!("a drive hangs; stopping without it");
         }
         self.index.stop();
+    }
+
+    /// Waits for the keepers' threads; `false` when none of those left has moved for a while.
+    fn ends(&self, ended: &flume::Receiver<()>) -> bool {
+        let mut before = None;
+        while ended.recv_timeout(KEEPER_STOP_WAIT) == Err(flume::RecvTimeoutError::Timeout) {
+            let turns: u64 = self.drives.iter().map(|drive| drive.turns.value()).sum();
+            if before.replace(turns) == Some(turns) {
+                return false;
+            }
+        }
+        true
     }
 
     /// As [`Engine::stop`], for keepers that are tasks of this core.
