@@ -144,7 +144,7 @@ pub(super) async fn found_missing(
         let Some(blob) = blob else { continue };
         let missing = missing & redundancy::all(&blob);
         let Some(op_id) = OpId::from_wire(&blob.op_id).filter(|_| missing != 0) else { continue };
-        tracing::info!(blob = %op_id, node = %node_id, missing = format!("{missing:#b}"), reason, "fragments are missing");
+        tracing::debug!(blob = %op_id, node = %node_id, missing = format!("{missing:#b}"), reason, "fragments are missing");
         let row = merged.entry(op_id).or_insert((blob, 0));
         row.1 |= missing;
     }
@@ -152,6 +152,7 @@ pub(super) async fn found_missing(
         return Ok(());
     }
     let rows: Vec<(Blob, u64)> = merged.into_values().collect();
+    tracing::info!(node = %node_id, blobs = rows.len(), "a node has found fragments missing");
     let mut client = authority.inner.store.client().await?;
     let work = client.transaction().await?;
     job::found_missing(&work, node_id, &rows, now_ms()).await?;
