@@ -12,6 +12,7 @@ pub mod segment;
 pub mod stats;
 
 mod budget;
+mod collect;
 mod compact;
 mod core;
 mod delete_log;

@@ -302,7 +302,11 @@ impl DriveIndex {
     pub fn stop(&self) {
         self.send(Job::Stop);
         match &self.runner {
-            Runner::Inline(inline) => inline.pump(),
+            Runner::Inline(inline) => {
+                inline.pump();
+                // For its task, which may wait and would not notice.
+                self.send(Job::Stop);
+            }
             Runner::Thread(thread) => {
                 if let Some(thread) = thread.lock().take() {
                     let _ = thread.join();

@@ -271,6 +271,16 @@ pub const COMPACT_LOOK: Duration = Duration::from_secs(1);
 /// The longest it waits for its budget in one go.
 pub const COMPACT_PAUSE_MAX: Duration = Duration::from_millis(200);
 
+/// Deletes that one round of collection holds in memory, beyond those of one segment: 400,000 x ~50 B is 20 MB.
+pub const COLLECT_DELETES_MAX: usize = 400_000;
+/// Further small segments of deletes (each restart leaves one) that make a round worth its reads.
+pub const COLLECT_SEGMENTS_MAX: usize = 8;
+/// How often a round is put off while empty segments wait to be given back, and for how long each time.
+pub const COLLECT_PATIENCE: u32 = 50;
+pub const COLLECT_WAIT: Duration = Duration::from_millis(100);
+/// How often a keeper looks whether a round is worth it.
+pub const COLLECT_LOOK: Duration = Duration::from_secs(5);
+
 /// What recovery reads at a time.
 pub const SCAN_WINDOW_BYTES: usize = 8 << 20;
 

@@ -1,7 +1,8 @@
 //! Deletes of one drive, in segments of their own, durable before they are answered.
 //!
 //! They are apart from pieces so that a pieces' segment whose pieces are all gone holds nothing else, and they outlive
-//! it: a start that rebuilds the index reads every delete first. Freeing deletes that no longer matter is compaction's.
+//! it: a start that rebuilds the index reads every delete first. Deletes that no longer matter are dropped by
+//! [`super::collect`].
 
 use std::io;
 
@@ -33,12 +34,8 @@ struct Open {
 impl DeleteLog {
     /// Writes `batch` durably, then takes the fragments out of the index, then answers.
     pub(super) fn write(&mut self, keeper: &mut Keeper, batch: Vec<Delete>) {
-        let written = self.append(keeper, &batch);
-        if let Err(error) = &written {
-            keeper.drive.note_error(error);
-            // Whatever the segment holds now, nothing more goes into it.
-            self.open = None;
-        }
+        let names: Vec<_> = batch.iter().map(|delete| (delete.fragment, delete.rows)).collect();
+        let written = self.keep(keeper, &names);
         keeper.drive.stats.deletes.add(batch.len() as u64);
         for delete in batch {
             if written.is_ok() {
@@ -49,7 +46,22 @@ impl DeleteLog {
         }
     }
 
-    fn append(&mut self, keeper: &mut Keeper, batch: &[Delete]) -> Result<(), DriveError> {
+    /// Writes deletes (fragment, rows) durably.
+    pub(super) fn keep(
+        &mut self,
+        keeper: &mut Keeper,
+        batch: &[(FragmentId, u32)],
+    ) -> Result<(), DriveError> {
+        let written = self.append(keeper, batch);
+        if let Err(error) = &written {
+            keeper.drive.note_error(error);
+            // Whatever the segment holds now, nothing more goes into it.
+            self.open = None;
+        }
+        written
+    }
+
+    fn append(&mut self, keeper: &mut Keeper, batch: &[(FragmentId, u32)]) -> Result<(), DriveError> {
         if crate::mutant!("delete-not-logged") {
             return Ok(());
         }
@@ -93,19 +105,18 @@ impl Open {
         end as u64 <= drive.segment_bytes
     }
 
-    fn append(&mut self, drive: &Drive, batch: &[Delete], need: usize) -> io::Result<()> {
+    fn append(&mut self, drive: &Drive, batch: &[(FragmentId, u32)], need: usize) -> io::Result<()> {
         let mut out = vec![0; need];
         let mut at = 0;
-        for delete in batch {
+        for (fragment, rows) in batch {
             let offset = self.at + u32::try_from(at).expect("a batch is small");
             let place = drive.place(self.taken.number, self.taken.generation, offset);
-            let (header_len, total) =
-                encode(&mut out[at..], place, &record_of(delete.fragment, delete.rows), &[], &[]);
+            let (header_len, total) = encode(&mut out[at..], place, &record_of(*fragment, *rows), &[], &[]);
             debug_assert!(total.is_multiple_of(RECORD_ALIGN));
             self.entries.push(Entry {
-                fragment: delete.fragment,
+                fragment: *fragment,
                 kind: Kind::Delete,
-                row: delete.rows,
+                row: *rows,
                 offset,
                 header_len: u32::try_from(header_len).expect("bounded"),
                 payload_len: 0,

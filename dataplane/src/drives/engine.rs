@@ -72,6 +72,8 @@ struct Keepers {
     ended: Option<flume::Receiver<()>>,
     /// Each resolves when its task has ended.
     tasks: Vec<oneshot::Receiver<()>>,
+    /// The same for the index, which ends last.
+    index_task: Option<oneshot::Receiver<()>>,
 }
 
 impl Engine {
@@ -187,8 +189,15 @@ impl Engine {
     /// When the engine was opened to run on threads.
     pub fn run_on<R: Rt>(&self) {
         assert!(self.starter == Starter::Tasks, "its threads run already");
-        R::spawn(self.index.task::<R>());
         let mut keepers = self.keepers.lock();
+        let (ended, end) = oneshot::channel();
+        keepers.index_task = Some(end);
+        let index = self.index.task::<R>();
+        R::spawn(async move {
+            index.await;
+            // Whoever stops the engine may have gone.
+            let _ = ended.send(());
+        });
         for (keeper, inbox) in std::mem::take(&mut keepers.waiting) {
             let (ended, end) = oneshot::channel();
             keepers.tasks.push(end);
@@ -277,6 +286,10 @@ impl Engine {
             let _ = task.await;
         }
         self.index.stop();
+        let index = self.keepers.lock().index_task.take();
+        if let Some(index) = index {
+            let _ = index.await;
+        }
     }
 }
 

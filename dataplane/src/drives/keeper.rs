@@ -4,7 +4,7 @@
 //! filled, and writes deletes into segments of its own. A core never waits for the file system's metadata, only, once
 //! per segment, for an answer from here.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use holdfast_common::id::FragmentId;
 use holdfast_protocol::record::{Entry, SegmentHeader, SegmentRole, SegmentState};
 use tokio::sync::oneshot;
 
+use super::collect::Collector;
 use super::compact::Compactor;
 use super::delete_log::DeleteLog;
 use super::drive::{Drive, Phase};
@@ -101,6 +102,11 @@ pub(super) struct Keeper {
     gathered: Vec<Delete>,
     gather_until: Instant,
     compactor: Compactor,
+    collector: Collector,
+    /// Of logs of deletes that were sealed since the start: the first generation that began after that.
+    deletes_bounds: HashMap<Life, u32>,
+    first_generation: u32,
+    next_look: Instant,
     /// When compaction goes on, and by when something is done for it even if jobs never end.
     next_step: Instant,
     idle_by: Instant,
@@ -133,6 +139,10 @@ impl Keeper {
             gathered: Vec::new(),
             gather_until: now,
             compactor: Compactor::new(now),
+            collector: Collector::new(now),
+            deletes_bounds: HashMap::new(),
+            first_generation: found.next_generation,
+            next_look: now,
             next_step: now,
             idle_by: now,
         }
@@ -191,7 +201,7 @@ impl Keeper {
         Some(if busy {
             Duration::ZERO
         } else {
-            self.next_step.saturating_duration_since(self.now()).min(KEEPER_REST)
+            self.next_step.min(self.next_look).saturating_duration_since(self.now()).min(KEEPER_REST)
         })
     }
 
@@ -307,6 +317,9 @@ impl Keeper {
         });
         match sealed {
             Ok(bytes) => {
+                if role == SegmentRole::Deletes {
+                    self.deletes_bounds.insert((number, generation), self.next_generation);
+                }
                 self.drive.set_segment(number, generation, Phase::Sealed, role, bytes);
                 if role == SegmentRole::Pieces {
                     self.index.sealed(self.drive.slot, number, generation);
@@ -412,8 +425,13 @@ impl Keeper {
     /// A chunk of zeros, or a step of compaction.
     fn idle(&mut self) {
         self.idle_by = self.now() + KEEPER_IDLE_BY;
-        if self.zeroing.is_none() && !self.wants_spare() && self.now() >= self.next_step {
-            self.compact();
+        let now = self.now();
+        if self.zeroing.is_none() && !self.wants_spare() && now >= self.next_step.min(self.next_look) {
+            if self.next_look < self.next_step {
+                self.collect();
+            } else {
+                self.compact();
+            }
             return;
         }
         if let Err(error) = self.zero_on() {
@@ -487,6 +505,26 @@ impl Keeper {
         let mut compactor = std::mem::replace(&mut self.compactor, Compactor::new(now));
         self.next_step = self.now() + compactor.step(self);
         self.compactor = compactor;
+    }
+
+    fn collect(&mut self) {
+        let now = self.now();
+        let mut collector = std::mem::replace(&mut self.collector, Collector::new(now));
+        self.next_look = now + collector.step(self);
+        self.collector = collector;
+    }
+
+    /// Writes deletes again that are still needed.
+    pub(super) fn keep_deletes(&mut self, deletes: &[(FragmentId, u32)]) -> Result<(), DriveError> {
+        let mut log = std::mem::take(&mut self.deletes);
+        let kept = log.keep(self, deletes);
+        self.deletes = log;
+        kept
+    }
+
+    /// A segment whose life has this generation or a later one holds nothing of what a sealed log deletes.
+    pub(super) fn deletes_bound(&self, log: Life) -> u32 {
+        self.deletes_bounds.get(&log).copied().unwrap_or(self.first_generation)
     }
 
     fn close(&mut self) {

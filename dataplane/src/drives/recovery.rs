@@ -18,7 +18,7 @@ use super::format::OpenError;
 use super::host::HostFile;
 use super::keeper::Found;
 use super::segment;
-use crate::index::{DriveIndex, Key, Location};
+use crate::index::{DriveIndex, Key, Life, Location};
 use crate::limits::{DRIVE_ERRORS_MAX, SCAN_WINDOW_BYTES};
 
 /// What a recovery did.
@@ -79,6 +79,23 @@ pub(super) fn recover(drive: &Drive, index: &DriveIndex) -> Result<(Found, Tally
         index.remove(drive.slot, fragment, rows);
     }
     Ok((found, tally))
+}
+
+/// All records of a life, by its table, else by a walk.
+pub(super) fn records_of(drive: &Drive, (number, generation): Life) -> io::Result<Vec<Entry>> {
+    let file = drive.segment_file(number)?;
+    if let Ok(Some(table)) = segment::table_of(&*file, drive.place(number, generation, 0)) {
+        return Ok(table.entries);
+    }
+    let header = segment::header_of(&*file)?;
+    let header = header.filter(|header| header.segment == number && header.generation == generation);
+    let header = header.ok_or_else(|| io::Error::other("its header is unreadable"))?;
+    let mut walk = Walk::new(&*file)?;
+    let (entries, _) = walk.records(drive, &header)?;
+    if walk.newer || walk.holes > 0 {
+        return Err(io::Error::other("some of its records are unreadable"));
+    }
+    Ok(entries)
 }
 
 struct Scan<'a> {

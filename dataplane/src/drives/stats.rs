@@ -24,6 +24,8 @@ pub struct DriveStats {
     /// Segments that compaction emptied, and bytes of copies it wrote for that.
     pub segments_compacted: Count,
     pub bytes_moved: Count,
+    /// Deletes that no segment needed any more.
+    pub deletes_dropped: Count,
     /// As compaction saw it last: what sealed segments of pieces take, and how much of that is garbage.
     pub sealed_bytes: Gauge,
     pub garbage_bytes: Gauge,

@@ -126,6 +126,11 @@ fn write_drives(node: &Node, writer: &mut Writer) {
                 "Segments emptied by compaction",
                 stats.segments_compacted.value(),
             ),
+            (
+                "holdfast_drive_deletes_dropped_total",
+                "Deletes that no segment needed any more",
+                stats.deletes_dropped.value(),
+            ),
             ("holdfast_drive_moved_bytes_total", "Bytes compaction wrote", stats.bytes_moved.value()),
         ] {
             writer.counter(name, help, &label, value);

@@ -6,6 +6,8 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use holdfast_protocol::record::SegmentRole;
+
 use super::*;
 use crate::drives::host::{HostFile, Lock, Space, Stat};
 use crate::index::{Key, MemoryStore};
@@ -257,15 +259,27 @@ fn garbage_gives_its_space_back_and_what_lives_moves() {
 
 #[test]
 fn a_crash_after_any_step_costs_nothing() {
-    let (wasted, index) = wasted();
-    for changes in 0.. {
-        let (place, store) = copy(&wasted, &index, |all| all);
+    let changes = stop_everywhere(&wasted(), 3, compacted);
+    assert!(changes > 20, "a compaction changes more than {changes} things");
+}
+
+/// Stops the engine after one change of its files, after two, and so on until it is `finished`, and holds what the next
+/// start finds against what must be there. Says how many changes it took.
+/// Every `stride`th change, that is; with HOLDFAST_EVERY_STEP set, every one.
+fn stop_everywhere(
+    (begun, index): &(Arc<Place>, MemoryStore),
+    stride: usize,
+    finished: fn(&Engine) -> bool,
+) -> usize {
+    let stride = std::env::var_os("HOLDFAST_EVERY_STEP").map_or(stride, |_| 1);
+    for changes in (0..).step_by(stride) {
+        let (place, store) = copy(begun, index, |all| all);
         let stopping = Stopping::after(changes);
         let (host, done) = (Arc::new(StoppingHost(Arc::clone(&stopping))), Arc::new(AtomicUsize::new(0)));
-        let finished = Arc::clone(&done);
+        let told = Arc::clone(&done);
         with_engine(&place, host, &store, true, move |engine, _| async move {
-            until(|| stopping.stopped() || compacted(&engine)).await;
-            finished.store(usize::from(!stopping.stopped()), Ordering::Release);
+            until(|| stopping.stopped() || finished(&engine)).await;
+            told.store(usize::from(!stopping.stopped()), Ordering::Release);
         });
         for (how, index) in [("with its index", true), ("without", false)] {
             // Of what the index wrote since its checkpoint any part may be left.
@@ -277,10 +291,65 @@ fn a_crash_after_any_step_costs_nothing() {
             });
         }
         if done.load(Ordering::Acquire) == 1 {
-            assert!(changes > 20, "a compaction changes more than {changes} things");
-            return;
+            return changes;
         }
     }
+    unreachable!("it finishes")
+}
+
+/// Sealed segments of deletes.
+fn logs(engine: &Engine) -> usize {
+    let segments = engine.drives[0].segments.lock();
+    let logs =
+        segments.values().filter(|s| s.phase == drive::Phase::Sealed && s.role == SegmentRole::Deletes);
+    logs.count()
+}
+
+/// A drive without garbage but for old deletes, in many segments: of most nothing is left, of some there is.
+fn many_logs() -> (Arc<Place>, MemoryStore) {
+    let (place, store) = (Arc::new(Place::new(1)), MemoryStore::default());
+    for round in 0..=10u32 {
+        with_engine(&place, real(), &store, false, move |engine, drives| async move {
+            until(|| free_segments(&engine.drives[0]) >= 3).await;
+            if round == 0 {
+                // Apart, so that their segments end up empty, and among those that stay.
+                for n in (0..COUNT).filter(|n| !stays(*n)).chain((0..COUNT).filter(|n| stays(*n))) {
+                    let receipt = drives.append(backend(0), piece(n, 0, len(n))).await.unwrap();
+                    drives.flush(backend(0), receipt).await.unwrap();
+                }
+                return;
+            }
+            for n in (0..COUNT).filter(|n| !stays(*n) && n % 10 == round - 1) {
+                drives.delete(backend(0), fragment(n), 1).await.unwrap();
+            }
+        });
+    }
+    (place, store)
+}
+
+#[test]
+fn deletes_that_nothing_needs_are_dropped_and_the_others_kept() {
+    let (place, store) = many_logs();
+    with_engine(&place, real(), &store, false, |engine, drives| async move {
+        assert!(logs(&engine) >= 9, "{}", logs(&engine));
+        let drive = &engine.drives[0];
+        assert!(until(|| logs(&engine) <= 1).await, "{}", logs(&engine));
+        let gone = (0..COUNT).filter(|n| !stays(*n)).count() as u64;
+        let dropped = drive.stats.deletes_dropped.value();
+        assert!((gone / 2..gone).contains(&dropped), "{dropped} of {gone}");
+        check_all(&drives, |n| !stays(n)).await;
+    });
+    for store in [store, MemoryStore::default()] {
+        with_engine(&place, real(), &store, false, |_, drives| async move {
+            check_all(&drives, |n| !stays(n)).await;
+        });
+    }
+}
+
+#[test]
+fn a_crash_while_deletes_are_collected_brings_nothing_back() {
+    let changes = stop_everywhere(&many_logs(), 5, |engine| logs(engine) <= 1);
+    assert!(changes > 10, "a collection changes more than {changes} things");
 }
 
 #[test]
