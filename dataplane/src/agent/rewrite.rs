@@ -23,6 +23,8 @@ struct Copying {
     /// A checksum per row, to read back against.
     sums: Vec<u64>,
     bytes: u64,
+    /// The last row that the drive took.
+    last_row: Option<u32>,
     failed: Option<DriveError>,
 }
 
@@ -42,7 +44,7 @@ impl<E: Env> Agent<E> {
     /// Writes fragments `targets` of a blob that the caller has claimed.
     ///
     /// # Errors
-    /// Only when the agent is to stop; what was begun is deleted then.
+    /// Only when the agent is to stop; of what was begun one piece stays.
     pub(super) async fn rewrite(
         &self,
         stock: &Stock,
@@ -51,13 +53,16 @@ impl<E: Env> Agent<E> {
         let mut result = Rewritten::default();
         let mut copying = Vec::new();
         for (index, target) in targets {
-            match stock.next_attempt(*index) {
+            let mut random = [0u8; 1];
+            E::Rt::random(&mut random);
+            match stock.next_attempt(*index, random[0]) {
                 Some(attempt) => copying.push(Copying {
                     target: *target,
                     id: FragmentId { blob: stock.op, index: *index, attempt },
                     receipt: None,
                     sums: Vec::with_capacity(stock.rows as usize),
                     bytes: 0,
+                    last_row: None,
                     failed: None,
                 }),
                 None => result.trouble = Some(format!("fragment {index}: its attempts are used up")),
@@ -72,7 +77,10 @@ impl<E: Env> Agent<E> {
         for copy in &copying {
             let failed = copied.is_err() || copy.failed.is_some();
             if failed {
-                self.forget(copy.target, copy.id, stock.rows).await;
+                // All but one piece, which keeps the name from being given again.
+                if let Some(last) = copy.last_row.filter(|last| *last > 0) {
+                    self.forget(copy.target, copy.id, last).await;
+                }
             } else {
                 result.proven |= 1 << copy.id.index;
                 result.bytes += copy.bytes;
@@ -128,7 +136,10 @@ impl<E: Env> Agent<E> {
             payload,
         };
         match self.drives.append(copy.target, piece).await {
-            Ok(receipt) => copy.receipt = Some(copy.receipt.map_or(receipt, |first| first.min(receipt))),
+            Ok(receipt) => {
+                copy.receipt = Some(copy.receipt.map_or(receipt, |first| first.min(receipt)));
+                copy.last_row = Some(row);
+            }
             Err(error) => copy.failed = Some(error),
         }
     }

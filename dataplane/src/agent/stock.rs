@@ -109,10 +109,16 @@ impl Stock {
         self.held.iter().any(|(at, held)| *at == backend && held.fragment.index != index)
     }
 
-    /// An attempt that no index shows for this fragment; `None` when all are used up.
-    pub(super) fn next_attempt(&self, index: u8) -> Option<u8> {
+    /// A name that was never deleted anywhere, because a deleted one that is written again is gone after a restart. As
+    /// long as a copy is left, that is the attempt after the highest: no copy goes while it is the highest. Where none
+    /// is left (its drive was replaced) earlier ones are not known, and `random` keeps away from them. `None`: all are
+    /// used up.
+    pub(super) fn next_attempt(&self, index: u8, random: u8) -> Option<u8> {
         let shown = self.copies(index).iter().map(|(_, held)| held.fragment.attempt).max();
-        shown.unwrap_or(self.attempt).max(self.attempt).checked_add(1)
+        match shown {
+            Some(shown) => shown.max(self.attempt).checked_add(1),
+            None => self.attempt.checked_add(1 + random % 128),
+        }
     }
 
     /// As a deficit names it.

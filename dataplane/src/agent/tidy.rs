@@ -41,14 +41,14 @@ impl<E: Env> Agent<E> {
 
     async fn drop_copies(&self, stock: &Stock, index: u8) -> Result<(), Trouble> {
         let copies = stock.copies(index);
-        let best = |(backend, held): &&(BackendId, Held)| {
-            (stock.is_whole(held), !stock.has_sibling(*backend, index), held.fragment.attempt)
-        };
+        let best = |(_, held): &&(BackendId, Held)| (stock.is_whole(held), held.fragment.attempt);
         let Some((home, kept)) = copies.iter().max_by_key(best).copied() else { return Ok(()) };
         if !stock.is_whole(&kept) || self.read_whole(stock, home, kept.fragment).await.is_err() {
             return Ok(());
         }
-        for (backend, held) in copies.into_iter().filter(|copy| *copy != (home, kept)) {
+        // A later attempt that is not whole stays: its name must not be given again.
+        let older = |held: &Held| held.fragment.attempt < kept.fragment.attempt;
+        for (backend, held) in copies.into_iter().filter(|(_, held)| older(held)) {
             self.go_on()?;
             tracing::debug!(blob = %stock.op, index, %backend, "a copy too many of a fragment goes");
             self.forget(backend, held.fragment, held.last_row + 1).await;

@@ -43,6 +43,8 @@ struct Stored {
 #[derive(Default)]
 struct State {
     pieces: BTreeMap<(u32, FragmentId, u32), Stored>,
+    /// Names that were deleted, by drive: never written again.
+    deleted: std::collections::BTreeSet<(u32, FragmentId, u32)>,
     /// Drives that say how they are.
     states: BTreeMap<u32, DriveState>,
     durable: BTreeMap<(u32, FragmentId, u32), bool>,
@@ -76,7 +78,9 @@ impl FakeDrives {
 
     /// The drive is replaced by an empty one.
     pub(crate) fn wipe(&self, backend: u32) {
-        self.0.borrow_mut().pieces.retain(|(at, ..), _| *at != backend);
+        let mut state = self.0.borrow_mut();
+        state.pieces.retain(|(at, ..), _| *at != backend);
+        state.deleted.retain(|(at, ..)| *at != backend);
     }
 
     /// Every piece that `select` names is gone.
@@ -182,6 +186,7 @@ impl Drives for FakeDrives {
         }
         let key = (backend.0, piece.id, piece.row);
         assert!(!piece.payload.is_empty(), "an empty piece is not stored: {key:?}");
+        assert!(!state.deleted.contains(&key), "a deleted name is written again: {key:?}");
         let Piece { coding, class_id, blob_size, payload, .. } = piece;
         let payload_len = payload.len() as u32;
         let facts = PieceFacts { coding, class_id, blob_size, payload_len };
@@ -243,6 +248,8 @@ impl Drives for FakeDrives {
         let gone =
             |(at, piece, row): &(u32, FragmentId, u32)| (*at, *piece) == (backend.0, id) && *row < rows;
         let mut state = self.0.borrow_mut();
+        let names: Vec<_> = state.pieces.keys().filter(|key| gone(key)).copied().collect();
+        state.deleted.extend(names);
         state.pieces.retain(|key, _| !gone(key));
         state.durable.retain(|key, _| !gone(key));
         Ok(())
