@@ -7,6 +7,14 @@
 // What these files say to each other is not all said here.
 #![allow(dead_code, unreachable_pub)]
 
+/// The seeded bugs of the data plane; `HOLDFAST_SCHEDULES_MUTANT` turns one on, and must make a test fail.
+macro_rules! mutant {
+    ($name:literal) => {
+        std::env::var("HOLDFAST_SCHEDULES_MUTANT").is_ok_and(|on| on == $name)
+    };
+}
+pub(crate) use mutant;
+
 #[path = "../../dataplane/src/link/freshness.rs"]
 mod freshness;
 
