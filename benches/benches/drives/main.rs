@@ -1,9 +1,10 @@
 //! The storage engine on real drives: what its thresholds were chosen by, and what a start costs.
 //!
-//! `cargo bench -p holdfast-benches --bench drives -- copies|segments|startup [--dir DIR] [--pieces N]`; without a name all of
+//! `cargo bench -p holdfast-benches --bench drives -- copies|segments|slots|reads|startup [--dir DIR] [--pieces N]`; without a name all of
 //! them, small. Drives are directories under `--dir` (the working directory's file system unless said), every write is flushed
 //! before it counts, and what is compared takes turns within one run.
 
+mod slots;
 mod sweep;
 
 use std::path::PathBuf;
@@ -39,6 +40,10 @@ enum What {
     Copies,
     /// Segment sizes: append rate and how long a start takes.
     Segments,
+    /// Large pieces through segments beside bare writes into slots of one file.
+    Slots,
+    /// Reads through the page cache and past it.
+    Reads,
     /// A start with many fragments: after a clean stop, after a kill, and without the index.
     Startup,
 }
@@ -55,6 +60,12 @@ fn main() {
     }
     if wanted(What::Segments) {
         sweep::segments(dir.path(), rounds, objects);
+    }
+    if wanted(What::Slots) {
+        slots::slots(dir.path(), rounds, objects);
+    }
+    if wanted(What::Reads) {
+        slots::reads(dir.path(), rounds, objects);
     }
     if wanted(What::Startup) {
         sweep::startup(dir.path(), pieces);

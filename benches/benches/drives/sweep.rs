@@ -19,7 +19,7 @@ use holdfast_protocol::record::{PieceCoding, PieceScheme};
 const CLUSTER: [u8; 16] = [7; 16];
 const CLIENTS: usize = 16;
 
-type Core = Rc<Rc<CoreDrives<UringRt>>>;
+pub(crate) type Core = Rc<Rc<CoreDrives<UringRt>>>;
 
 fn backend(n: usize) -> BackendId {
     BackendId(u32::try_from(n).expect("few drives") + 1)
@@ -41,7 +41,7 @@ fn config(home: &Path, drives: usize, segment_bytes: Option<u64>) -> EngineConfi
 }
 
 /// Formats drives in a new directory under `dir`.
-fn make(dir: &Path, name: &str, drives: usize, segment_bytes: Option<u64>) -> EngineConfig {
+pub(crate) fn make(dir: &Path, name: &str, drives: usize, segment_bytes: Option<u64>) -> EngineConfig {
     let home = dir.join(name);
     let config = config(&home, drives, segment_bytes);
     for (n, path) in config.drives.iter().enumerate() {
@@ -51,7 +51,7 @@ fn make(dir: &Path, name: &str, drives: usize, segment_bytes: Option<u64>) -> En
     config
 }
 
-fn open(config: &EngineConfig) -> Arc<Engine> {
+pub(crate) fn open(config: &EngineConfig) -> Arc<Engine> {
     let opened = Engine::open(config).expect("the drives open");
     assert!(opened.refused.is_empty(), "{:?}", opened.refused);
     for (n, drive) in opened.engine.drives().iter().enumerate() {
@@ -61,7 +61,10 @@ fn open(config: &EngineConfig) -> Arc<Engine> {
 }
 
 /// Runs `main` on a core over an open engine, and stops both as a node does.
-fn on_core<F: Future<Output = ()>>(engine: &Arc<Engine>, main: impl FnOnce(Core) -> F + Send + 'static) {
+pub(crate) fn on_core<F: Future<Output = ()>>(
+    engine: &Arc<Engine>,
+    main: impl FnOnce(Core) -> F + Send + 'static,
+) {
     let engine = Arc::clone(engine);
     let core = std::thread::spawn(move || {
         let run = async {
@@ -82,9 +85,9 @@ fn cpu() -> Duration {
 
 /// What a stretch of work took.
 #[derive(Clone, Copy, Default)]
-struct Took {
-    wall: Duration,
-    cpu: Duration,
+pub(crate) struct Took {
+    pub(crate) wall: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl std::ops::AddAssign for Took {
@@ -94,14 +97,14 @@ impl std::ops::AddAssign for Took {
     }
 }
 
-async fn timed(work: impl Future<Output = ()>) -> Took {
+pub(crate) async fn timed(work: impl Future<Output = ()>) -> Took {
     let (began, spent) = (Instant::now(), cpu());
     work.await;
     Took { wall: began.elapsed(), cpu: cpu() - spent }
 }
 
 /// Gives spare segments time to be zeroed, so that the first rounds are like the later ones.
-async fn settled() {
+pub(crate) async fn settled() {
     UringRt::sleep(Duration::from_secs(2)).await;
 }
 
@@ -232,7 +235,7 @@ fn piece(n: u32, payload: &[u8]) -> Piece {
 }
 
 /// Appends pieces `range`, a flush after each `batch` of them.
-async fn append(drives: &Core, range: std::ops::Range<u32>, payload: &[u8], batch: usize) {
+pub(crate) async fn append(drives: &Core, range: std::ops::Range<u32>, payload: &[u8], batch: usize) {
     let numbers: Vec<u32> = range.collect();
     for some in numbers.chunks(batch) {
         let appended = some.iter().map(|n| drives.append(backend(0), piece(*n, payload)));
