@@ -175,6 +175,8 @@ pub const SEGMENT_BYTES_SMALL: u64 = 16 << 20;
 pub const SEGMENT_LARGE_FROM_BYTES: u64 = 2 << 40;
 /// Smallest segment that a test may ask for: it holds the largest record, its header and a table.
 pub const SEGMENT_BYTES_MIN: u64 = 5 << 20;
+/// The same in simulations, whose pieces are those of real blobs (256 KiB): a whole batch, a header and a table.
+pub const SEGMENT_BYTES_SIMULATED: u64 = 5 << 18;
 
 /// Bytes that one write carries at most: the largest pooled buffer. A single larger record goes alone.
 pub const BATCH_BYTES: usize = POOL_CLASS_BYTES_MAX;

@@ -3,7 +3,7 @@
 //! `crate::mutant!("name")` is where a bug of that name would live: `false`, for nothing, without the feature.
 
 /// Every bug there is, in the order of DESIGN 4.4's promises that each breaks.
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 20] = [
     "skip-flush",
     "retry-failed-flush",
     "acknowledge-before-quorum",
@@ -21,6 +21,9 @@ pub const ALL: [&str; 17] = [
     "reap-open-ops",
     "repair-without-read-back",
     "delete-pinned-blobs",
+    "move-before-flush",
+    "recycle-before-checkpoint",
+    "stale-index-after-move",
 ];
 
 /// Whether the bug of that name is in this build and was chosen.

@@ -30,8 +30,9 @@ fn attempt(seed: u64) -> Result<(), Failure> {
 
 /// The first seed that finds something.
 fn hunt(name: Option<&'static str>, seeds: u64) -> Option<(u64, Failure)> {
+    let first = Bound::first();
     mutant::choose(name);
-    let found = (0..seeds).find_map(|seed| attempt(seed).err().map(|failure| (seed, failure)));
+    let found = (first..first + seeds).find_map(|seed| attempt(seed).err().map(|failure| (seed, failure)));
     mutant::choose(None);
     found
 }
@@ -39,8 +40,10 @@ fn hunt(name: Option<&'static str>, seeds: u64) -> Option<(u64, Failure)> {
 #[test]
 fn every_mutant_is_caught() {
     log_if_asked();
-    std::panic::set_hook(Box::new(|_| {}));
     let only = std::env::var("HOLDFAST_SIM_MUTANT").ok();
+    if only.is_none() {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     let mut missed = Vec::new();
     for name in mutant::ALL.into_iter().filter(|name| only.as_deref().is_none_or(|only| only == *name)) {
         let began = Instant::now();
@@ -59,11 +62,12 @@ fn every_mutant_is_caught() {
 
 #[test]
 fn without_a_mutant_nothing_is_found() {
+    log_if_asked();
     let bound = Bound { seeds: 40, time: Duration::from_secs(30) };
     let bound = Bound::from_environment(bound.seeds, bound.time.as_secs());
     let began = Instant::now();
-    let seeds = (0..bound.seeds).take_while(|_| began.elapsed() < bound.time);
-    for seed in seeds {
+    let seeds = (Bound::first()..).take(usize::try_from(bound.seeds).unwrap_or(usize::MAX));
+    for seed in seeds.take_while(|_| began.elapsed() < bound.time) {
         attempt(seed).unwrap_or_else(|failure| panic!("seed {seed}: {failure:?}"));
     }
 }

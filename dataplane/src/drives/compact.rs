@@ -107,7 +107,11 @@ impl Compactor {
         self.await_checkpoint(keeper);
         self.give_back(keeper);
         let now = keeper.now();
-        if keeper.drive.failed() || now < self.look_at {
+        if keeper.drive.failed() {
+            // For good, and `look_at` may be long past: zero would spin.
+            return COMPACT_LOOK;
+        }
+        if now < self.look_at {
             return self.look_at.saturating_duration_since(now).min(COMPACT_LOOK);
         }
         if let Some(wait) = self.budget.wait(now, &keeper.drive.stats) {
@@ -290,7 +294,8 @@ impl Compactor {
         }
         let drive = &keeper.drive;
         let out = self.out.as_ref().expect("copies went somewhere");
-        if let Err(error) = out.file.sync_data() {
+        let flushed = if crate::mutant!("move-before-flush") { Ok(()) } else { out.file.sync_data() };
+        if let Err(error) = flushed {
             drive.device.note_failure();
             let error = io_error("flush copies", &error);
             drive.note_flush_error(&error);
@@ -303,6 +308,10 @@ impl Compactor {
             });
         }
         let moves = std::mem::take(&mut self.moves);
+        if crate::mutant!("stale-index-after-move") {
+            moves.iter().for_each(|moved| self.vacated(moved.from.life()));
+            return Ok(());
+        }
         self.uncovered.extend(moves.iter().map(|moved| moved.from.life()));
         let swapped = keeper.index.swap(drive.slot, moves);
         swapped.map_err(|error| DriveError::Io { step: "move in the index", error: error.to_string() })?;
@@ -352,10 +361,11 @@ impl Compactor {
         for _ in 0..self.vacant.len() {
             let Some(life) = self.vacant.pop_front() else { return };
             let covering = self.checkpoint.as_ref().is_some_and(|(_, covers)| covers.contains(&life));
-            let needed = covering
-                || self.uncovered.contains(&life)
+            let uncovered = covering || self.uncovered.contains(&life);
+            let needed = (uncovered && !crate::mutant!("recycle-before-checkpoint"))
                 || keeper.drive.pinned(life)
-                || !keeper.index.is_empty(keeper.drive.slot, life);
+                || !(keeper.index.is_empty(keeper.drive.slot, life)
+                    || crate::mutant!("stale-index-after-move"));
             if needed || !keeper.recycle(life) {
                 self.vacant.push_back(life);
                 continue;

@@ -19,7 +19,7 @@ use super::pace::Paces;
 use super::{DriveStatus, recovery, segment};
 use crate::index::{DriveIndex, Living, MemoryStore};
 use crate::limits::{
-    KEEPER_QUEUE_MAX, KEEPER_STOP_WAIT, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_BYTES_SMALL,
+    KEEPER_QUEUE_MAX, KEEPER_STOP_WAIT, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_BYTES_SIMULATED, SEGMENT_BYTES_SMALL,
     SEGMENT_LARGE_FROM_BYTES,
 };
 use crate::rt::Rt;
@@ -330,7 +330,11 @@ fn drives_of(
             SEGMENT_LARGE_FROM_BYTES.. => SEGMENT_BYTES,
             _ => SEGMENT_BYTES_SMALL,
         };
-        let segment_bytes = segment_bytes.unwrap_or(by_capacity).max(SEGMENT_BYTES_MIN);
+        let least = match starter {
+            Starter::Threads => SEGMENT_BYTES_MIN,
+            Starter::Tasks => SEGMENT_BYTES_SIMULATED,
+        };
+        let segment_bytes = segment_bytes.unwrap_or(by_capacity).max(least);
         let setup = Setup {
             segment_bytes,
             direct: segment::direct_works(&**host, &root.path),

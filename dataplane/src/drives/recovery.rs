@@ -295,7 +295,7 @@ impl<'a> Walk<'a> {
     /// Moves the window to `at`, with at least `bytes` in it.
     fn fill(&mut self, at: u32, bytes: usize) -> io::Result<()> {
         let len = bytes.max(SCAN_WINDOW_BYTES).min((self.end - at) as usize);
-        self.window.resize(len, 0);
+        self.window = vec![0; len];
         self.window_at = at;
         match self.file.read_exact_at(&mut self.window, u64::from(at)) {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => self.fill_around_holes(),

@@ -28,7 +28,8 @@ impl Bound {
     }
 
     /// The first seed: HOLDFAST_SIM_SEED, to see one failure again.
-    fn first() -> u64 {
+    #[must_use]
+    pub fn first() -> u64 {
         std::env::var("HOLDFAST_SIM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 }

@@ -64,8 +64,8 @@ impl Default for Machine {
             parity: 2,
             shared_device: true,
             covers: true,
-            capacity: 256 << 20,
-            segment_bytes: 5 << 20,
+            capacity: 128 << 20,
+            segment_bytes: 5 << 18,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use holdfast_dataplane::rt::{AlignedBuf, Chunk, Conn, Listener, Stop};
 
 use super::executor::World;
@@ -19,7 +19,7 @@ use super::executor::World;
 /// One direction.
 #[derive(Default)]
 struct Pipe {
-    bytes: VecDeque<u8>,
+    bytes: BytesMut,
     ended: bool,
     reader: Option<Waker>,
 }
@@ -58,16 +58,16 @@ impl SimConn {
     /// Sends what fits at once: everything.
     pub fn put(&self, bytes: &[u8]) {
         let mut pipe = self.to.borrow_mut();
-        pipe.bytes.extend(bytes);
+        pipe.bytes.extend_from_slice(bytes);
         pipe.wake();
     }
 
     /// The next bytes, at most `max`; none at the end.
-    pub async fn take(&self, max: usize) -> Vec<u8> {
+    pub async fn take(&self, max: usize) -> BytesMut {
         poll_fn(|cx| self.from.borrow_mut().poll(cx)).await;
         let mut pipe = self.from.borrow_mut();
         let count = pipe.bytes.len().min(max);
-        pipe.bytes.drain(..count).collect()
+        pipe.bytes.split_to(count)
     }
 }
 

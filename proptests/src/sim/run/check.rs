@@ -8,6 +8,7 @@ use holdfast_dataplane::drives::Drives as _;
 
 use super::super::authority::BUCKET;
 use super::super::client::{Answer, Request};
+use super::super::disk::Outage;
 use super::super::executor::Crashed;
 use super::super::model::Value;
 use super::super::node::{backend_of, disk_name};
@@ -118,6 +119,10 @@ impl Run<'_> {
             self.surely(|run| run.delete(&key))?;
         }
         self.surely(|run| run.idle(QUIESCENCE))?;
+        self.space_is_back()?;
+        // What is deleted stays so, whatever the index forgets.
+        self.outage = Outage::Power;
+        self.recover()?;
         self.space_is_back()
     }
 
