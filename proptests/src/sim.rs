@@ -12,6 +12,7 @@ pub mod executor;
 pub mod explore;
 pub mod host;
 pub mod model;
+pub mod named;
 pub mod node;
 pub mod program;
 pub mod rng;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use holdfast_dataplane::mutant;
 use holdfast_proptests::sim::explore::{Bound, log_if_asked, machine};
+use holdfast_proptests::sim::disk::Outage;
+use holdfast_proptests::sim::named;
 use holdfast_proptests::sim::program::{Taste, generate};
 use holdfast_proptests::sim::run::{Failure, Setting, run};
 
@@ -17,7 +19,17 @@ const SEEDS_MAX: u64 = 400;
 
 /// Every kind of trouble in turn, so that one hunt fits all bugs.
 fn attempt(seed: u64) -> Result<(), Failure> {
-    let taste = Taste { steps: 50, large: seed % 4 == 0, crashes: seed % 5 != 0, faults: seed % 2 == 0 };
+    // Every other one is a program that goes for what chance takes long to find.
+    let points = u32::try_from(seed * 31 % 700).expect("small");
+    let outage = if seed % 4 == 0 { Outage::Process } else { Outage::Power };
+    let named = match seed % 10 {
+        1 => Some(named::five_hour_upload()),
+        3 => Some(named::slow_reader()),
+        5 | 9 => Some(named::compaction(points, outage)),
+        7 => Some(named::repair_on_a_liar()),
+        _ => None,
+    };
+    let taste = Taste { steps: 50, large: seed % 8 == 0, crashes: seed % 10 != 4, faults: seed % 4 == 0 };
     let setting = Setting {
         seed,
         machine: machine(seed),
@@ -25,7 +37,7 @@ fn attempt(seed: u64) -> Result<(), Failure> {
         reclaim: true,
         ..Setting::default()
     };
-    run(&generate(seed, taste), setting).map(drop)
+    run(&named.unwrap_or_else(|| generate(seed / 2, taste)), setting).map(drop)
 }
 
 /// The first seed that finds something.

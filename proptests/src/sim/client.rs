@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub query: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
+    /// In the middle of the body that is sent, or received, the client does something else for so long.
+    pub pause: Duration,
 }
 
 /// Sends a request on a connection of its own; `None` when it ended without an answer.
@@ -64,7 +66,7 @@ pub async fn send(listener: &SimListener, request: Request<'_>) -> Option<Answer
     let cut = World::current().chance(|rng| rng.index(request.body.len() + 1));
     conn.put(&request.body[..cut]);
     if cut < request.body.len() {
-        World::current().sleep(Duration::from_micros(50)).await;
+        World::current().sleep(Duration::from_micros(50) + request.pause).await;
         conn.put(&request.body[cut..]);
     }
     let mut got = Vec::new();
@@ -74,6 +76,9 @@ pub async fn send(listener: &SimListener, request: Request<'_>) -> Option<Answer
             let length = answer.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
             let length: usize = if request.method == "HEAD" { 0 } else { length };
             let mut body = got.split_off(at + 4);
+            if length > body.len() && !request.pause.is_zero() {
+                World::current().sleep(request.pause).await;
+            }
             while body.len() < length {
                 let more = conn.take(usize::MAX).await;
                 if more.is_empty() {

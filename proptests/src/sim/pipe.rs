@@ -22,12 +22,16 @@ struct Pipe {
     bytes: BytesMut,
     ended: bool,
     reader: Option<Waker>,
+    writer: Option<Waker>,
 }
+
+/// What a sender may be ahead of its reader, as socket buffers allow it.
+const AHEAD_BYTES_MAX: usize = 64 << 10;
 
 impl Pipe {
     fn wake(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
+        for waiting in [self.reader.take(), self.writer.take()].into_iter().flatten() {
+            waiting.wake();
         }
     }
 
@@ -37,6 +41,15 @@ impl Pipe {
             return Poll::Ready(());
         }
         self.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether the reader has caught up enough, or is gone.
+    fn poll_room(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.bytes.len() <= AHEAD_BYTES_MAX || self.ended {
+            return Poll::Ready(());
+        }
+        self.writer = Some(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -67,6 +80,9 @@ impl SimConn {
         poll_fn(|cx| self.from.borrow_mut().poll(cx)).await;
         let mut pipe = self.from.borrow_mut();
         let count = pipe.bytes.len().min(max);
+        if let Some(writer) = pipe.writer.take() {
+            writer.wake();
+        }
         pipe.bytes.split_to(count)
     }
 }
@@ -110,6 +126,7 @@ impl Conn for SimConn {
         if let Some(body) = body {
             self.put(&body);
         }
+        poll_fn(|cx| self.to.borrow_mut().poll_room(cx)).await;
         Ok(())
     }
 

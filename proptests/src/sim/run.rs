@@ -81,6 +81,8 @@ struct Run<'w> {
     /// Its bytes were damaged: no other disk may lose any.
     damaged: bool,
     writes: u64,
+    /// Claims of repair that were held against the drives.
+    claims_checked: usize,
 }
 
 impl<'w> Run<'w> {
@@ -99,6 +101,7 @@ impl<'w> Run<'w> {
             troubled: setting.unreliable != (0, 0),
             damaged: false,
             writes: setting.seed << 20,
+            claims_checked: 0,
         }
     }
 
@@ -111,7 +114,8 @@ impl<'w> Run<'w> {
         for (number, step) in program.iter().enumerate() {
             at.set(number);
             tracing::debug!(number, ?step, "step");
-            self.step(step).map_err(|what| Failure { step: number, what })?;
+            let done = self.step(step).and_then(|()| self.surely(Self::check_claims));
+            done.map_err(|what| Failure { step: number, what })?;
         }
         at.set(program.len());
         self.report.points = self.world.disks.points() - first;

@@ -4,7 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use holdfast_dataplane::drives::Drives as _;
+use holdfast_common::id::OpId;
+use holdfast_common::wire;
+use holdfast_dataplane::drives::{CoreDrives, DriveError, Drives as _};
+use holdfast_protocol::erasure::{Coding, Layout};
 
 use super::super::authority::BUCKET;
 use super::super::client::{Answer, Request};
@@ -12,6 +15,7 @@ use super::super::disk::Outage;
 use super::super::executor::Crashed;
 use super::super::model::Value;
 use super::super::node::{backend_of, disk_name};
+use super::super::runtime::SimRt;
 use super::Run;
 use super::steps::path;
 
@@ -106,6 +110,31 @@ impl Run<'_> {
         self.check_list()
     }
 
+    /// What was reported repaired since the last look must be on the drives, every fragment of it.
+    pub(super) fn check_claims(&mut self) -> Done {
+        let claims = self.place.authority.tally().repaired;
+        let fresh = claims[self.claims_checked.min(claims.len())..].to_vec();
+        self.claims_checked = claims.len();
+        if self.damaged {
+            return Ok(Ok(()));
+        }
+        for (blob, missing) in self.place.authority.blobs() {
+            let op = OpId::from_wire(&blob.op_id).expect("well-formed");
+            if missing == 0 && fresh.contains(&op) {
+                let drives = Rc::clone(&self.node.as_ref().expect("it runs").cores[0].drives);
+                let whole = self.world.block_on(async move { every_fragment(&drives, op, &blob).await })?;
+                // Whose work it was may have found it out, and said so, in the meantime.
+                let still = self.place.authority.blobs().iter().any(|(known, missing)| {
+                    *missing == 0 && OpId::from_wire(&known.op_id) == Some(op)
+                });
+                if let (Err(what), true) = (whole, still) {
+                    return Ok(Err(format!("{op} was reported repaired, and {what}")));
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// Deletes everything, waits, and wants all space back.
     pub(super) fn reclaim(&mut self) -> Result<(), String> {
         self.world.disks.crash_at(None);
@@ -146,4 +175,27 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether each fragment of a blob can be read whole where an index says it is.
+async fn every_fragment(drives: &CoreDrives<SimRt>, op: OpId, blob: &wire::Blob) -> Result<(), String> {
+    let coding = Coding::from_wire(blob.coding.as_ref()).map_err(|error| error.to_string())?;
+    let layout = Layout::new(coding, blob.size);
+    let held = drives.find(op).await.map_err(|error| error.to_string())?;
+    for index in 0..u8::try_from(coding.fragments()).expect("few") {
+        for row in (0..layout.rows().unwrap_or(0)).filter(|row| layout.stored_len(*row, index) > 0) {
+            let mut found = Err(DriveError::NotFound);
+            for (backend, held) in held.iter().filter(|(_, held)| held.fragment.index == index) {
+                found = drives.read_here(*backend, held.fragment, row).await;
+                if found.is_ok() {
+                    break;
+                }
+            }
+            // A drive that errs now says nothing of what is on it.
+            if let Err(error @ (DriveError::NotFound | DriveError::Rotten(_))) = found {
+                return Err(format!("row {row} of fragment {index} is not there: {error}"));
+            }
+        }
+    }
+    Ok(())
 }

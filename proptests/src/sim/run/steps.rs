@@ -37,6 +37,13 @@ impl Run<'_> {
                 let bytes = self.fresh(*len);
                 self.surely(|run| run.race(&name(*key), &bytes))
             }
+            Step::SlowPut { key, len, ms } => {
+                let bytes = self.fresh(*len);
+                self.surely(|run| run.slow_put(&name(*key), &bytes, Duration::from_millis((*ms).into())))
+            }
+            Step::SlowGet { key, ms } => {
+                self.surely(|run| run.slow_get(&name(*key), Duration::from_millis((*ms).into())))
+            }
             Step::Idle { ms } => self.surely(|run| run.idle(Duration::from_millis((*ms).into()))),
             Step::Restart => self.surely(Self::restart),
             Step::Crash(outage) => {
@@ -232,6 +239,50 @@ impl Run<'_> {
         }
         match self.done("PUT", put.as_ref()) {
             Ok(true) => self.model.settle(key, vec![Some(Rc::clone(bytes))]),
+            Ok(false) => {}
+            Err(what) => return Ok(Err(what)),
+        }
+        self.look(key)
+    }
+
+    fn slow_put(&mut self, key: &str, bytes: &Rc<Vec<u8>>, pause: Duration) -> Done {
+        self.model.begin(key, vec![Some(Rc::clone(bytes))]);
+        let path = path(key);
+        let answer = self.ask(Request { method: "PUT", path: &path, body: bytes, pause, ..Request::default() })?;
+        match self.done("a slow PUT", answer.as_ref()) {
+            Ok(true) => self.model.settle(key, vec![Some(Rc::clone(bytes))]),
+            Ok(false) => {}
+            Err(what) => return Ok(Err(what)),
+        }
+        self.look(key)
+    }
+
+    /// The reader gets what it began to read, though it is deleted and its bytes are due to go meanwhile.
+    fn slow_get(&mut self, key: &str, pause: Duration) -> Done {
+        if let Err(what) = self.look(key)? {
+            return Ok(Err(what));
+        }
+        let Some(Some(before)) = self.model.possible(key).pop() else { return Ok(Ok(())) };
+        self.model.begin(key, vec![None]);
+        let path = path(key);
+        let get = Request { method: "GET", path: &path, pause, ..Request::default() };
+        let delete = Request { method: "DELETE", path: &path, ..Request::default() };
+        let (reader, deleter) = (self.listener(), self.listener());
+        let both = join(send(&reader, get), async {
+            // The reader first, mostly.
+            super::World::current().sleep(Duration::from_millis(50)).await;
+            send(&deleter, delete).await
+        });
+        let (got, deleted) = self.world.block_on(both)?;
+        self.report.answered += 2;
+        match self.seen("a slow GET", got) {
+            Ok(Some(Some(seen))) if seen == before => {}
+            Ok(None) | Ok(Some(None)) => {}
+            Ok(Some(Some(_))) => return Ok(Err(format!("{key}: a slow reader got other bytes"))),
+            Err(what) => return Ok(Err(what)),
+        }
+        match self.done("DELETE", deleted.as_ref()) {
+            Ok(true) => self.model.settle(key, vec![None]),
             Ok(false) => {}
             Err(what) => return Ok(Err(what)),
         }
