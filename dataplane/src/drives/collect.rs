@@ -77,7 +77,11 @@ impl Collector {
     pub(super) fn step(&mut self, keeper: &mut Keeper) -> Duration {
         self.give_back(keeper);
         let now = keeper.now();
-        if keeper.drive.failed() || now < self.look_at {
+        if keeper.drive.failed() {
+            // For good, and `look_at` may be long past: zero would spin.
+            return COLLECT_LOOK;
+        }
+        if now < self.look_at {
             return self.look_at.saturating_duration_since(now).min(COLLECT_LOOK);
         }
         if let Some(wait) = self.budget.wait(now, &keeper.drive.stats) {
