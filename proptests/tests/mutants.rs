@@ -8,8 +8,8 @@
 use std::time::{Duration, Instant};
 
 use holdfast_dataplane::mutant;
-use holdfast_proptests::sim::explore::{Bound, log_if_asked, machine};
 use holdfast_proptests::sim::disk::Outage;
+use holdfast_proptests::sim::explore::{Bound, log_if_asked, machine};
 use holdfast_proptests::sim::named;
 use holdfast_proptests::sim::program::{Taste, generate};
 use holdfast_proptests::sim::run::{Failure, Setting, run};

@@ -19,8 +19,8 @@ use super::pace::Paces;
 use super::{DriveStatus, recovery, segment};
 use crate::index::{DriveIndex, Living, MemoryStore};
 use crate::limits::{
-    KEEPER_QUEUE_MAX, KEEPER_STOP_WAIT, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_BYTES_SIMULATED, SEGMENT_BYTES_SMALL,
-    SEGMENT_LARGE_FROM_BYTES,
+    KEEPER_QUEUE_MAX, KEEPER_STOP_WAIT, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SEGMENT_BYTES_SIMULATED,
+    SEGMENT_BYTES_SMALL, SEGMENT_LARGE_FROM_BYTES,
 };
 use crate::rt::Rt;
 

@@ -21,9 +21,8 @@ pub fn slow_reader() -> Vec<Step> {
 /// Segments half full of garbage are emptied; the node goes down somewhere in it.
 #[must_use]
 pub fn compaction(points: u32, outage: Outage) -> Vec<Step> {
-    let mut program: Vec<Step> = (0..14)
-        .map(|round| Step::Together((0..8).map(|key| (round * 8 + key, 65_536)).collect()))
-        .collect();
+    let mut program: Vec<Step> =
+        (0..14).map(|round| Step::Together((0..8).map(|key| (round * 8 + key, 65_536)).collect())).collect();
     program.extend((0..112).filter(|key| key % 4 != 0).map(|key| Step::Delete { key }));
     program.push(Step::Idle { ms: 21_000 });
     program.push(Step::CrashAfter { points, outage });

@@ -36,9 +36,16 @@ pub enum Step {
         len: u32,
     },
     /// A put whose body takes long; others go on meanwhile.
-    SlowPut { key: u8, len: u32, ms: u32 },
+    SlowPut {
+        key: u8,
+        len: u32,
+        ms: u32,
+    },
     /// A slow reader of what is deleted meanwhile.
-    SlowGet { key: u8, ms: u32 },
+    SlowGet {
+        key: u8,
+        ms: u32,
+    },
     /// Virtual time passes: keepers, agent, compaction.
     Idle {
         ms: u32,
@@ -120,7 +127,11 @@ fn step(rng: &mut Rng, taste: Taste) -> Step {
             Step::Together(puts)
         }
         69 => Step::Race { key, len: size(rng, taste) },
-        70 => Step::SlowPut { key, len: *rng.pick(&[16_384, 700_001, 1_200_003]), ms: *rng.pick(&[2_000, 30_000, 5 * 3_600_000]) },
+        70 => Step::SlowPut {
+            key,
+            len: *rng.pick(&[16_384, 700_001, 1_200_003]),
+            ms: *rng.pick(&[2_000, 30_000, 5 * 3_600_000]),
+        },
         71 => Step::SlowGet { key, ms: *rng.pick(&[2_000, 60_000]) },
         72..80 => Step::Idle { ms: *rng.pick(&[5, 200, 3_000, 40_000]) },
         80..84 => Step::Restart,

@@ -124,9 +124,12 @@ impl Run<'_> {
                 let drives = Rc::clone(&self.node.as_ref().expect("it runs").cores[0].drives);
                 let whole = self.world.block_on(async move { every_fragment(&drives, op, &blob).await })?;
                 // Whose work it was may have found it out, and said so, in the meantime.
-                let still = self.place.authority.blobs().iter().any(|(known, missing)| {
-                    *missing == 0 && OpId::from_wire(&known.op_id) == Some(op)
-                });
+                let still = self
+                    .place
+                    .authority
+                    .blobs()
+                    .iter()
+                    .any(|(known, missing)| *missing == 0 && OpId::from_wire(&known.op_id) == Some(op));
                 if let (Err(what), true) = (whole, still) {
                     return Ok(Err(format!("{op} was reported repaired, and {what}")));
                 }

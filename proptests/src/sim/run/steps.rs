@@ -248,7 +248,8 @@ impl Run<'_> {
     fn slow_put(&mut self, key: &str, bytes: &Rc<Vec<u8>>, pause: Duration) -> Done {
         self.model.begin(key, vec![Some(Rc::clone(bytes))]);
         let path = path(key);
-        let answer = self.ask(Request { method: "PUT", path: &path, body: bytes, pause, ..Request::default() })?;
+        let answer =
+            self.ask(Request { method: "PUT", path: &path, body: bytes, pause, ..Request::default() })?;
         match self.done("a slow PUT", answer.as_ref()) {
             Ok(true) => self.model.settle(key, vec![Some(Rc::clone(bytes))]),
             Ok(false) => {}
