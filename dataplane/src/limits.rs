@@ -269,7 +269,7 @@ pub const COMPACT_BYTES_PER_SECOND_BUSY: i64 = 32 << 20;
 /// What it reads in one step, during which a core may wait for a segment.
 pub const COMPACT_STEP_BYTES: u64 = 1 << 20;
 /// How often it looks whether there is too much garbage.
-pub const COMPACT_LOOK: Duration = Duration::from_secs(1);
+pub const COMPACT_LOOK: Duration = Duration::from_millis(250);
 /// The longest it waits for its budget in one go.
 pub const COMPACT_PAUSE_MAX: Duration = Duration::from_millis(200);
 
