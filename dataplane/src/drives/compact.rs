@@ -43,12 +43,15 @@ pub(super) struct Compactor {
     /// Lives that pieces were moved out of since the last checkpoint.
     uncovered: HashSet<Life>,
     /// A checkpoint under way and the lives that it covers.
-    checkpoint: Option<(flume::Receiver<Result<(), IndexError>>, HashSet<Life>)>,
+    checkpoint: Option<(Covering, HashSet<Life>)>,
     /// Lives without living pieces, to be given back.
     vacant: VecDeque<Life>,
     /// Lives with rotten pieces, and how many lived there when they were found: not worth another attempt before some go.
     left_alone: HashMap<Life, u64>,
 }
+
+/// Says when a checkpoint is durable.
+type Covering = flume::Receiver<Result<(), IndexError>>;
 
 /// The segment being emptied.
 #[derive(Debug)]

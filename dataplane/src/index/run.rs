@@ -1,6 +1,5 @@
 //! Who runs the worker: a thread, or a task and everyone who may not wait for it.
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,13 +82,11 @@ impl Inline {
     }
 
     /// The next job, or `None` when none came for a while.
-    fn next<R: Rt>(&self) -> impl Future<Output = Option<Job>> {
-        async {
-            let (job, tick) = (pin!(self.inbox.recv_async()), pin!(R::sleep(INDEX_CHECKPOINT_EVERY)));
-            match select(job, tick).await {
-                Either::Left((job, _)) => Some(job.unwrap_or(Job::Stop)),
-                Either::Right(((), _)) => None,
-            }
+    async fn next<R: Rt>(&self) -> Option<Job> {
+        let (job, tick) = (pin!(self.inbox.recv_async()), pin!(R::sleep(INDEX_CHECKPOINT_EVERY)));
+        match select(job, tick).await {
+            Either::Left((job, _)) => Some(job.unwrap_or(Job::Stop)),
+            Either::Right(((), _)) => None,
         }
     }
 }

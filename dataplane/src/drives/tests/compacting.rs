@@ -145,11 +145,11 @@ impl HostFile for StoppingFile {
 const COUNT: u32 = 110;
 
 fn len(n: u32) -> usize {
-    if n % 5 == 0 { 3000 } else { 200_000 }
+    if n.is_multiple_of(5) { 3000 } else { 200_000 }
 }
 
 fn stays(n: u32) -> bool {
-    n % 3 == 0
+    n.is_multiple_of(3)
 }
 
 /// Opens the drives of `place` with an index in memory, runs `check` and stops, or crashes.
@@ -365,7 +365,7 @@ fn a_crash_while_deletes_are_collected_brings_nothing_back() {
 #[test]
 fn a_delete_wins_over_a_move() {
     let (place, store) = wasted();
-    let deleted = |n: u32| !stays(n) || n % 2 == 0;
+    let deleted = |n: u32| !stays(n) || n.is_multiple_of(2);
     with_engine(&place, real(), &store, true, move |engine, drives| async move {
         let drive = &engine.drives[0];
         until(|| drive.stats.bytes_moved.value() > 0).await;
@@ -480,7 +480,7 @@ fn churn(capacity: u64, percent: u64, times: u64) -> Churn {
             };
             names.push(next);
             (next, written) = (next + 1, written + size as u64);
-            if next % 32 != 0 {
+            if !next.is_multiple_of(32) {
                 continue;
             }
             drives.flush(backend(0), receipt).await.unwrap();
