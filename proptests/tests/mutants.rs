@@ -31,7 +31,7 @@ const ELUSIVE: [(&str, &str); 6] = [
 fn attempt(seed: u64) -> Result<(), Failure> {
     // Every other one is a program that goes for what chance takes long to find.
     let points = u32::try_from(seed * 31 % 700).expect("small");
-    let outage = if seed % 4 == 0 { Outage::Process } else { Outage::Power };
+    let outage = if seed.is_multiple_of(4) { Outage::Process } else { Outage::Power };
     let named = match seed % 10 {
         1 => Some(named::five_hour_upload()),
         3 => Some(named::slow_reader()),
@@ -39,7 +39,7 @@ fn attempt(seed: u64) -> Result<(), Failure> {
         7 => Some(named::repair_on_a_liar()),
         _ => None,
     };
-    let taste = Taste { steps: 50, large: seed % 8 == 0, crashes: seed % 10 != 4, faults: seed % 4 == 0 };
+    let taste = Taste { steps: 50, large: seed.is_multiple_of(8), crashes: seed % 10 != 4, faults: seed.is_multiple_of(4) };
     let setting = Setting {
         seed,
         machine: machine(seed),

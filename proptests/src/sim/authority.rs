@@ -75,7 +75,7 @@ struct Repair {
 
 /// What became of an op id.
 enum Recorded {
-    Done(wire::MutationResult),
+    Done(Box<wire::MutationResult>),
     Abandoned,
 }
 

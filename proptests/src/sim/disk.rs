@@ -175,7 +175,7 @@ impl Disks {
         }
         let token = self.number();
         self.file(handle, |disk, file| {
-            if handle.direct && (at % 512 != 0 || bytes.len() % 512 != 0) {
+            if handle.direct && (!at.is_multiple_of(512) || !bytes.len().is_multiple_of(512)) {
                 return Err(io::ErrorKind::InvalidInput.into());
             }
             let pure = file.is_overwrite(at, bytes.len());

@@ -145,7 +145,7 @@ pub fn every_crash(
             if began.elapsed() > bound.time {
                 return Ok(explored);
             }
-            let outage = if (point + seed) % 4 == 0 { Outage::Process } else { Outage::Power };
+            let outage = if (point + seed).is_multiple_of(4) { Outage::Process } else { Outage::Power };
             let setting = Setting { crash: Some((point, outage)), ..setting };
             let report = run(&program, setting).map_err(small(setting))?;
             explored.add(&report);

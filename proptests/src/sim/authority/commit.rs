@@ -16,7 +16,7 @@ impl State {
         match self.changelog.get(&op) {
             Some(Recorded::Done(result)) => {
                 assert!(mutation.retry, "{op} was sent twice and not as a retry");
-                return result.clone();
+                return wire::MutationResult::clone(result);
             }
             Some(Recorded::Abandoned) => return refused(mutation, Refusal::Abandoned),
             None => {}
@@ -31,7 +31,7 @@ impl State {
                     seq,
                     outcome: Some(Outcome::Committed(committed)),
                 };
-                self.changelog.insert(op, Recorded::Done(result.clone()));
+                self.changelog.insert(op, Recorded::Done(Box::new(result.clone())));
                 result
             }
             Err(refusal) => refused(mutation, refusal),
