@@ -19,11 +19,23 @@ const SEEDS_MAX: u64 = 400;
 
 /// Bugs that no run has caught for certain yet, each with what hides it: hunted by hand, not in every test run.
 const ELUSIVE: [(&str, &str); 6] = [
-    ("retry-failed-flush", "takes a flush that fails and a power loss before the scrub has repaired the fragment, twice"),
+    (
+        "retry-failed-flush",
+        "takes a flush that fails and a power loss before the scrub has repaired the fragment, twice",
+    ),
     ("flush-covers-unzeroed", "takes a power loss between one flush and the next on three drives at once"),
-    ("header-not-flushed", "caught once in 66 seeds; two more drives must lose their header in the same power loss"),
-    ("generation-not-bumped", "an old life's records are those of deleted fragments, and deletes win over them"),
-    ("recycle-before-checkpoint", "takes an index that comes back older than the recycling, on three drives at once"),
+    (
+        "header-not-flushed",
+        "caught once in 66 seeds; two more drives must lose their header in the same power loss",
+    ),
+    (
+        "generation-not-bumped",
+        "an old life's records are those of deleted fragments, and deletes win over them",
+    ),
+    (
+        "recycle-before-checkpoint",
+        "takes an index that comes back older than the recycling, on three drives at once",
+    ),
     ("delete-overtakes-append", "the sweep waits for its appends by itself, and what is left over is reaped"),
 ];
 
@@ -39,7 +51,12 @@ fn attempt(seed: u64) -> Result<(), Failure> {
         7 => Some(named::repair_on_a_liar()),
         _ => None,
     };
-    let taste = Taste { steps: 50, large: seed.is_multiple_of(8), crashes: seed % 10 != 4, faults: seed.is_multiple_of(4) };
+    let taste = Taste {
+        steps: 50,
+        large: seed.is_multiple_of(8),
+        crashes: seed % 10 != 4,
+        faults: seed.is_multiple_of(4),
+    };
     let setting = Setting {
         seed,
         machine: machine(seed),
