@@ -361,13 +361,13 @@ fn free_segments(drive: &drive::Drive) -> usize {
 }
 
 fn wait_for(mut what: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..3000 {
         if what() {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("it did not happen within ten seconds");
+    panic!("it did not happen within a minute");
 }
 
 /// Generations found in the headers of a drive's segments: none twice.
