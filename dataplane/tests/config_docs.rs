@@ -25,7 +25,7 @@ fn the_reference_is_what_the_program_prints() {
 fn the_reference_parses_to_the_defaults_and_names_every_key() {
     let text = std::fs::read_to_string(file("dataplane.reference.toml")).expect("the reference");
     let parsed = Config::parse(Path::new("reference"), &text, |_| None).expect("it parses");
-    assert_eq!(Config { base: PathBuf::new(), ..parsed }, Config::default());
+    assert_eq!(Config { base: PathBuf::new(), file: PathBuf::new(), ..parsed }, Config::default());
     assert!(reference().iter().all(|setting| text.contains(&setting.env)));
 }
 
