@@ -22,6 +22,7 @@ pub mod stop;
 mod clock;
 mod file;
 mod flight;
+mod inbox;
 pub(crate) mod socket;
 pub mod thread;
 
@@ -37,6 +38,7 @@ pub use buf::AlignedBuf;
 use bytes::Bytes;
 pub use chunk::Chunk;
 pub use clock::{boottime_ms, random, unix_ms};
+pub(crate) use inbox::receive_within;
 pub use pool::blocking;
 pub use probe::{Uring, probe};
 pub use stop::Stop;

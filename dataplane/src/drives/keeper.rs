@@ -6,11 +6,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, select};
 use holdfast_common::id::FragmentId;
 use holdfast_protocol::record::{Entry, SegmentHeader, SegmentRole, SegmentState};
 use tokio::sync::oneshot;
@@ -27,7 +25,7 @@ use crate::limits::{
     DELETES_GATHER, DELETES_PER_BATCH_MAX, KEEPER_IDLE_BY, KEEPER_REST, KEEPER_RETRY, SEGMENTS_KEPT,
     SEGMENTS_READY, SLOW_TRY_BYTES, SLOW_TRY_EVERY,
 };
-use crate::rt::{AlignedBuf, OpenOptions, Rt};
+use crate::rt::{AlignedBuf, OpenOptions, Rt, receive_within};
 
 /// What the keeper is asked.
 #[derive(Debug)]
@@ -546,8 +544,9 @@ async fn next_job<R: Rt>(jobs: &flume::Receiver<Job>, patience: Duration) -> Opt
         Err(flume::TryRecvError::Empty) if patience.is_zero() => return None,
         Err(flume::TryRecvError::Empty) => {}
     }
-    match select(pin!(jobs.recv_async()), pin!(R::sleep(patience))).await {
-        Either::Left((job, _)) => Some(job.unwrap_or(Job::Stop)),
-        Either::Right(_) => None,
+    match receive_within::<R, _>(jobs, patience).await {
+        Ok(job) => Some(job),
+        Err(flume::RecvTimeoutError::Timeout) => None,
+        Err(flume::RecvTimeoutError::Disconnected) => Some(Job::Stop),
     }
 }

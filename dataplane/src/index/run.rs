@@ -1,15 +1,13 @@
 //! Who runs the worker: a thread, or a task and everyone who may not wait for it.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 
 use super::worker::{Job, Worker};
 use crate::limits::INDEX_CHECKPOINT_EVERY;
-use crate::rt::Rt;
+use crate::rt::{Rt, receive_within};
 
 /// The thread: jobs as they come, counting while there are none, a checkpoint now and then.
 pub(super) fn thread(mut worker: Worker, inbox: &flume::Receiver<Job>) {
@@ -74,19 +72,13 @@ impl Inline {
                 R::yield_now().await;
                 continue;
             }
-            match self.next::<R>().await {
-                Some(job) => self.worker.lock().turn(Some(job), &self.inbox),
-                None => self.worker.lock().tick(),
+            match receive_within::<R, _>(&self.inbox, INDEX_CHECKPOINT_EVERY).await {
+                Ok(job) => self.worker.lock().turn(Some(job), &self.inbox),
+                Err(flume::RecvTimeoutError::Timeout) => self.worker.lock().tick(),
+                Err(flume::RecvTimeoutError::Disconnected) => {
+                    self.worker.lock().turn(Some(Job::Stop), &self.inbox);
+                }
             }
-        }
-    }
-
-    /// The next job, or `None` when none came for a while.
-    async fn next<R: Rt>(&self) -> Option<Job> {
-        let (job, tick) = (pin!(self.inbox.recv_async()), pin!(R::sleep(INDEX_CHECKPOINT_EVERY)));
-        match select(job, tick).await {
-            Either::Left((job, _)) => Some(job.unwrap_or(Job::Stop)),
-            Either::Right(((), _)) => None,
         }
     }
 }
