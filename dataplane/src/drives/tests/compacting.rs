@@ -424,11 +424,12 @@ fn a_segment_is_not_given_back_under_a_read() {
         let lives: Vec<_> = drive.segments.lock().iter().map(|(number, s)| (*number, s.generation)).collect();
         let pins = drive.pins.join();
         let held: Vec<_> = lives.iter().map(|life| pins.pin(*life)).collect();
-        until(|| drive.stats.segments_compacted.value() > 2).await;
+        // At least: how the pieces fell into segments decides whether a third is worth it.
+        assert!(until(|| drive.stats.segments_compacted.value() >= 2).await, "{:?}", drive.stats);
         EpollRt::sleep(Duration::from_millis(300)).await;
         assert_eq!(drive.stats.segments_recycled.value(), 0);
         drop(held);
-        assert!(until(|| drive.stats.segments_recycled.value() > 2).await);
+        assert!(until(|| drive.stats.segments_recycled.value() >= 2).await, "{:?}", drive.stats);
     });
 }
 
