@@ -9,9 +9,9 @@ use std::fs::read_to_string;
 
 /// A role and its processes' costs.
 #[derive(Clone, Default, Debug, PartialEq, Serialize)]
-pub(super) struct Spent {
-    pub(super) user_s: f64,
-    pub(super) system_s: f64,
+pub(crate) struct Spent {
+    pub(crate) user_s: f64,
+    pub(crate) system_s: f64,
 }
 
 impl Spent {
@@ -28,13 +28,13 @@ impl Spent {
 }
 
 #[derive(Clone, Default, Debug, PartialEq, Serialize)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// The highest sum of VmRSS that was sampled. Pages that PostgreSQL's processes share count once per process.
-    pub(super) rss_peak_bytes: u64,
+    pub(crate) rss_peak_bytes: u64,
     /// Sum of VmHWM: the highest ever of each process.
-    pub(super) hwm_bytes: u64,
+    pub(crate) hwm_bytes: u64,
     /// Sum of proportional set sizes at the end: shared pages count once. Absent without the right to ask.
-    pub(super) pss_bytes: u64,
+    pub(crate) pss_bytes: u64,
 }
 
 /// Units of the times in /proc/PID/stat: USER_HZ, 100 on every Linux platform.

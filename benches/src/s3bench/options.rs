@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::rows::Rows;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// PUT and GET of 4 KiB, 1 MiB and 64 MiB in one go, as one table
+    /// Rows of the matrix in one go, as one table
     Suite(SuiteOptions),
 }
 
@@ -109,16 +110,17 @@ pub struct RunOptions {
 pub struct SuiteOptions {
     #[command(flatten)]
     pub target: TargetOptions,
+    /// Which rows
+    #[arg(long, value_enum, default_value = "short")]
+    pub rows: Rows,
+    /// Instead the rows with these words in their name, for example `--only "put 1MiB,64MiB"`
+    #[arg(long, value_delimiter = ',', conflicts_with = "rows")]
+    pub only: Vec<String>,
     /// Measured time of each row; twice that for 64 MiB
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     pub duration: Duration,
     #[arg(long, default_value = "2s", value_parser = parse_duration)]
     pub warmup: Duration,
-    #[arg(long, value_enum, default_value = "signed")]
-    pub payload: Payload,
-    /// Rows whose name contains one of these, for example `put,64MiB`
-    #[arg(long, value_delimiter = ',')]
-    pub only: Vec<String>,
     /// Also write the JSON to this file
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -141,7 +143,7 @@ pub enum Op {
 }
 
 impl Op {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
             Self::Get => "get",
@@ -155,7 +157,7 @@ impl Op {
     }
 
     /// Works on keys that must be there before.
-    pub(super) fn needs_keys(self) -> bool {
+    pub(crate) fn needs_keys(self) -> bool {
         !matches!(self, Self::Put | Self::Multipart)
     }
 }
@@ -176,11 +178,29 @@ pub enum Payload {
     SignedTrailer,
 }
 
+impl Payload {
+    /// As the command line names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Unsigned => "unsigned",
+            Self::Streaming => "streaming",
+            Self::Trailer => "trailer",
+            Self::SignedTrailer => "signed-trailer",
+        }
+    }
+}
+
 /// Shares of a mixed run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mix(pub Vec<(Op, u32)>);
 
 impl Mix {
+    /// 45 GET, 15 PUT, 10 DELETE, 30 HEAD.
+    pub(crate) fn of_the_matrix() -> Self {
+        Self(vec![(Op::Get, 45), (Op::Put, 15), (Op::Delete, 10), (Op::Head, 30)])
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let mut shares = Vec::new();
         for item in text.split(',') {
@@ -197,7 +217,7 @@ impl Mix {
     }
 
     /// The operation for a random number.
-    pub(super) fn pick(&self, random: u64) -> Op {
+    pub(crate) fn pick(&self, random: u64) -> Op {
         let total: u64 = self.0.iter().map(|(_, share)| u64::from(*share)).sum();
         let mut left = random % total;
         for (op, share) in &self.0 {
@@ -256,6 +276,7 @@ mod tests {
     #[test]
     fn a_mix_gives_each_operation_its_share() {
         let mix = Mix::parse("get=45,put=15,delete=10,head=30").expect("a mix");
+        assert_eq!(mix, Mix::of_the_matrix());
         let puts = (0..1000).filter(|random| mix.pick(*random) == Op::Put).count();
         assert_eq!(puts, 150);
         assert!(Mix::parse("get=0").is_err() && Mix::parse("list=1").is_err() && Mix::parse("get").is_err());

@@ -13,59 +13,59 @@ use std::fmt::Write;
 
 /// One run. Rates are over the measured window; bytes are those of bodies.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Report {
-    pub(super) endpoint: String,
-    pub(super) op: Op,
-    pub(super) size_bytes: u64,
-    pub(super) concurrency: usize,
-    pub(super) payload: Payload,
+pub(crate) struct Report {
+    pub(crate) endpoint: String,
+    pub(crate) op: Op,
+    pub(crate) size_bytes: u64,
+    pub(crate) concurrency: usize,
+    pub(crate) payload: Payload,
     /// Of the open loop.
-    pub(super) rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// Due in the window, and no connection was free for it.
-    pub(super) never_sent: u64,
-    pub(super) seconds: f64,
+    pub(crate) never_sent: u64,
+    pub(crate) seconds: f64,
     #[serde(flatten)]
-    pub(super) all: Rates,
+    pub(crate) all: Rates,
     /// Of a mixed run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) by_operation: BTreeMap<Op, Rates>,
-    pub(super) errors: BTreeMap<String, u64>,
-    pub(super) verified: u64,
-    pub(super) server: Option<Server>,
-    pub(super) client_cpu_s: f64,
+    pub(crate) by_operation: BTreeMap<Op, Rates>,
+    pub(crate) errors: BTreeMap<String, u64>,
+    pub(crate) verified: u64,
+    pub(crate) server: Option<Server>,
+    pub(crate) client_cpu_s: f64,
     /// The client used up its threads: the figures are its own, not the server's.
-    pub(super) client_is_the_limit: bool,
-    pub(super) metrics: Values,
+    pub(crate) client_is_the_limit: bool,
+    pub(crate) metrics: Values,
     /// Why what was written is still there.
-    pub(super) leftovers: Option<String>,
+    pub(crate) leftovers: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Rates {
-    pub(super) operations: u64,
-    pub(super) operations_per_s: f64,
-    pub(super) bytes_per_s: f64,
-    pub(super) latency_us: Latency,
+pub(crate) struct Rates {
+    pub(crate) operations: u64,
+    pub(crate) operations_per_s: f64,
+    pub(crate) bytes_per_s: f64,
+    pub(crate) latency_us: Latency,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Latency {
-    pub(super) p50: u64,
-    pub(super) p90: u64,
-    pub(super) p99: u64,
-    pub(super) p99_9: u64,
-    pub(super) max: u64,
+pub(crate) struct Latency {
+    pub(crate) p50: u64,
+    pub(crate) p90: u64,
+    pub(crate) p99: u64,
+    pub(crate) p99_9: u64,
+    pub(crate) max: u64,
 }
 
 /// Costs of the server's processes over the window.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Server {
-    pub(super) cpu_s: f64,
-    pub(super) operations_per_cpu_s: f64,
-    pub(super) bytes_per_cpu_s: f64,
-    pub(super) cpu_by_role: BTreeMap<String, Spent>,
-    pub(super) rss_peak_bytes: u64,
-    pub(super) memory_by_role: BTreeMap<String, Memory>,
+pub(crate) struct Server {
+    pub(crate) cpu_s: f64,
+    pub(crate) operations_per_cpu_s: f64,
+    pub(crate) bytes_per_cpu_s: f64,
+    pub(crate) cpu_by_role: BTreeMap<String, Spent>,
+    pub(crate) rss_peak_bytes: u64,
+    pub(crate) memory_by_role: BTreeMap<String, Memory>,
 }
 
 impl Report {
@@ -102,29 +102,29 @@ impl Report {
     }
 
     /// Commits per batch that the data plane sent, from its own counters.
-    pub(super) fn commits_per_batch(&self) -> Option<f64> {
+    pub(crate) fn commits_per_batch(&self) -> Option<f64> {
         let sum = self.metrics.get(&format!("{COMMIT_BATCH_ITEMS}_sum"))?;
         Some(sum / self.metrics.get(&format!("{COMMIT_BATCH_ITEMS}_count"))?)
     }
 
     /// Device flushes per operation, all drives together.
-    pub(super) fn flushes_per_operation(&self) -> Option<f64> {
+    pub(crate) fn flushes_per_operation(&self) -> Option<f64> {
         let flushes = self.metrics.get(DRIVE_FLUSHES)?;
         (self.all.operations > 0).then(|| flushes / self.all.operations as f64)
     }
 
-    pub(super) fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a report is plain JSON") + "\n"
     }
 
-    pub(super) fn to_table(&self) -> String {
+    pub(crate) fn to_table(&self) -> String {
         let mut out = format!(
             "{} {}, {} connections, {:.1} s, payload {}, {}\n",
             self.op.name(),
             human_size(self.size_bytes),
             self.concurrency,
             self.seconds,
-            serde_json::to_value(self.payload).expect("a name").as_str().unwrap_or_default(),
+            self.payload.name(),
             self.endpoint
         );
         self.put_rates(&mut out);
@@ -277,7 +277,7 @@ fn mib(bytes: u64) -> u64 {
     bytes >> 20
 }
 
-pub(super) fn human_size(bytes: u64) -> String {
+pub(crate) fn human_size(bytes: u64) -> String {
     match bytes {
         _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         _ if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),

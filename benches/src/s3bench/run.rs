@@ -29,7 +29,11 @@ pub(super) struct Observation {
 }
 
 /// Does a whole run.
-pub(super) fn run(options: &RunOptions) -> Result<Report, Stop> {
+///
+/// # Errors
+/// Options that do not fit together, a target that cannot be reached, keys that could not be put before. Operations that
+/// fail during the run are counted in the report.
+pub(crate) fn run(options: &RunOptions) -> Result<Report, Stop> {
     check(options)?;
     let target = Target::of(&options.target)?;
     let shared = Arc::new(Shared::new(target, options.clone()));

@@ -1,32 +1,12 @@
-//! The figures that a release reports: PUT and GET of small, middling and large objects in one go.
+//! The figures that a release reports: rows of the matrix, one after the other, as one table.
 
 use super::failure::Stop;
-use super::options::{Mix, Op, RunOptions, SuiteOptions};
+use super::options::{Payload, SuiteOptions};
 use super::report::{Report, human_size};
+use super::rows::{ROWS, Row};
 use super::run;
 use serde::Serialize;
 use std::fmt::Write;
-use std::time::Duration;
-
-/// One row: operation, bytes, connections, keys that reads choose from.
-struct Row {
-    op: Op,
-    size: u64,
-    concurrency: usize,
-    keys: u64,
-}
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-
-const ROWS: [Row; 6] = [
-    Row { op: Op::Put, size: 4 * KIB, concurrency: 32, keys: 1 },
-    Row { op: Op::Get, size: 4 * KIB, concurrency: 32, keys: 2000 },
-    Row { op: Op::Put, size: MIB, concurrency: 8, keys: 1 },
-    Row { op: Op::Get, size: MIB, concurrency: 8, keys: 256 },
-    Row { op: Op::Put, size: 64 * MIB, concurrency: 4, keys: 1 },
-    Row { op: Op::Get, size: 64 * MIB, concurrency: 4, keys: 8 },
-];
 
 #[derive(Serialize)]
 struct Suite {
@@ -35,12 +15,17 @@ struct Suite {
 
 /// Runs the rows one after the other; the text is a table and then JSON, or JSON alone.
 pub(super) fn run(options: &SuiteOptions) -> Result<String, Stop> {
-    let chosen =
-        |row: &&Row| options.only.is_empty() || options.only.iter().any(|part| row.name().contains(part));
+    let chosen = |row: &&Row| match &options.only[..] {
+        [] => options.rows.includes(row),
+        only => only.iter().any(|filter| row.is_named(filter)),
+    };
     let mut rows = Vec::new();
     for row in ROWS.iter().filter(chosen) {
         eprintln!("s3bench: {}", row.name());
-        rows.push(run::run(&row.options(options))?);
+        rows.push(run::run(&row.options(&options.target, options.warmup, options.duration))?);
+    }
+    if rows.is_empty() {
+        return Err(Stop::Options(format!("no row is named so; there are: {}", names())));
     }
     let table = table(&rows);
     let json = serde_json::to_string_pretty(&Suite { rows }).expect("reports are plain JSON") + "\n";
@@ -56,37 +41,8 @@ pub(super) fn run(options: &SuiteOptions) -> Result<String, Stop> {
     })
 }
 
-impl Row {
-    /// As `--only` names it: `put 4KiB`.
-    fn name(&self) -> String {
-        format!("{} {}", self.op.name(), human_size(self.size).replace(' ', ""))
-    }
-
-    fn options(&self, suite: &SuiteOptions) -> RunOptions {
-        RunOptions {
-            target: suite.target.clone(),
-            op: self.op,
-            size: self.size,
-            concurrency: self.concurrency,
-            threads: 1,
-            // large objects end seldom: a window must hold enough of them
-            duration: suite.duration * if self.size >= 64 * MIB { 2 } else { 1 },
-            warmup: suite.warmup,
-            keys: self.keys,
-            no_preload: false,
-            overwrite: false,
-            keep: false,
-            payload: suite.payload,
-            range_size: 64 * KIB,
-            part_size: 8 * MIB,
-            mix: Mix(Vec::new()),
-            verify_every: 16,
-            rate: None,
-            timeout: Duration::from_secs(60),
-            prefix: "s3bench-suite".to_owned(),
-            json: false,
-        }
-    }
+fn names() -> String {
+    ROWS.iter().map(Row::name).collect::<Vec<_>>().join(", ")
 }
 
 fn table(rows: &[Report]) -> String {
@@ -100,7 +56,7 @@ fn table(rows: &[Report]) -> String {
             value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
         };
         let cells = [
-            format!("{} {}", report.op.name().to_uppercase(), human_size(report.size_bytes)),
+            title(report),
             report.concurrency.to_string(),
             format!("{:.1}", report.all.operations_per_s),
             format!("{:.1}", report.all.bytes_per_s / 1e6),
@@ -117,4 +73,12 @@ fn table(rows: &[Report]) -> String {
         writeln!(out, "| {} |", cells.join(" | ")).expect("a String takes all");
     }
     out
+}
+
+fn title(report: &Report) -> String {
+    let payload = match report.payload {
+        Payload::Signed => String::new(),
+        other => format!(" {}", other.name()),
+    };
+    format!("{} {}{payload}", report.op.name().to_uppercase(), human_size(report.size_bytes))
 }
