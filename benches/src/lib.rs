@@ -1,7 +1,8 @@
 //! What Holdfast promises in numbers, and the instruments that measure it: [`s3bench`], a load generator for any S3
-//! endpoint, and criterion benches of each stage (`benches/benches`). How to run them: `benches/README.md`.
+//! endpoint, [`compare`], which sets this system beside its peers, and criterion benches of each stage (`benches/benches`). How to run them: `benches/README.md`.
 
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod limits;
 pub mod s3bench;

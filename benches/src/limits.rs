@@ -55,3 +55,31 @@ pub const PRELOAD_CONNECTIONS_MIN: usize = 8;
 
 /// Memory that a preload may hold in server buffers: large objects are loaded by fewer connections.
 pub const PRELOAD_BYTES_IN_FLIGHT_MAX: u64 = 256 * 1024 * 1024;
+
+/// Keys that one round of `compare`'s DELETE uses up, in each system: putting them takes the slowest peer 15 s.
+pub const COMPARE_DELETE_KEYS: u64 = 6000;
+
+/// How long the keys are read before the first turn that reads them: most of 20,000 small ones are read once.
+pub const COMPARE_FIRST_READS: Duration = Duration::from_secs(2);
+
+/// How long a system is written to before the first turn that writes: SeaweedFS makes a bucket's volumes then, in about a second.
+pub const COMPARE_FIRST_WRITES: Duration = Duration::from_millis(300);
+
+/// How often a system that starts or stops is looked at.
+pub const UP_EVERY: Duration = Duration::from_millis(50);
+
+/// A system that does not serve after this long is not going to: initdb on a busy disk took 12 s.
+pub const UP_PATIENCE: Duration = Duration::from_secs(90);
+
+/// A process that was asked to stop is killed after this: SeaweedFS waits for heartbeats, PostgreSQL for its checkpoint.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Systems that wait for their turn are at rest below this many cores together. Holdfast, SeaweedFS and two Garages, all idle, use
+/// 0.02 to 0.04.
+pub const REST_CORES_MAX: f64 = 0.1;
+
+/// Over this much time their CPU is looked at: the tick of /proc is 10 ms, so less would see 0 or far too much.
+pub const REST_LOOK: Duration = Duration::from_millis(300);
+
+/// A turn begins after this even if the others are still busy with themselves; then the turn says so.
+pub const REST_PATIENCE: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ mod answer;
 mod clean;
 mod connection;
 mod content;
-mod cost;
+pub(crate) mod cost;
 pub(crate) mod failure;
 mod metrics;
 mod multipart;

@@ -15,7 +15,7 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    pub(super) fn total_s(&self) -> f64 {
+    pub(crate) fn total_s(&self) -> f64 {
         self.user_s + self.system_s
     }
 
@@ -41,7 +41,7 @@ pub(crate) struct Memory {
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds by role, at this moment. A process belongs to the nearest given process above it.
-pub(super) fn cpu(roots: &[(String, u32)]) -> BTreeMap<String, Spent> {
+pub(crate) fn cpu(roots: &[(String, u32)]) -> BTreeMap<String, Spent> {
     let mut spent = BTreeMap::new();
     for (role, members) in trees(roots) {
         let sum: &mut Spent = spent.entry(role).or_default();
