@@ -63,9 +63,8 @@ impl Children {
     pub(super) fn close(&self) {
         let mut known = self.lock();
         known.closed = true;
-        let children = std::mem::take(&mut known.children);
-        drop(known);
-        stop(children);
+        // under the lock: whoever else comes to the end meanwhile must not leave before they are gone
+        stop(std::mem::take(&mut known.children));
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -107,7 +106,7 @@ fn signal(child: &Child, signal: Signal, group: bool) {
 fn dying_with_us(command: &Command) -> Command {
     let Some(setpriv) = find("setpriv") else { return copy_of(command, Command::new(command.get_program())) };
     let mut wrapped = Command::new(setpriv);
-    wrapped.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program());
+    wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program());
     copy_of(command, wrapped)
 }
 
