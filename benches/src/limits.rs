@@ -71,8 +71,9 @@ pub const UP_EVERY: Duration = Duration::from_millis(50);
 /// A system that does not serve after this long is not going to: initdb on a busy disk took 12 s.
 pub const UP_PATIENCE: Duration = Duration::from_secs(90);
 
-/// A process that was asked to stop is killed after this: SeaweedFS waits for heartbeats, PostgreSQL for its checkpoint.
-pub const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// A process that was asked to stop is killed after this: its data is removed next, and SeaweedFS that was written to takes 15 s and
+/// more.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Systems that wait for their turn are at rest below this many cores together. Holdfast, SeaweedFS and two Garages, all idle, use
 /// 0.02 to 0.04.
