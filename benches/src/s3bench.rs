@@ -6,25 +6,31 @@
 //! key into reused buffers, answers are parsed in place, and everything runs on one thread unless asked otherwise.
 
 mod answer;
+mod choice;
 mod clean;
 mod connection;
 mod content;
 pub(crate) mod cost;
 pub(crate) mod failure;
+pub(crate) mod idle;
 mod metrics;
 mod multipart;
 mod operations;
 pub mod options;
 mod pacer;
+mod plot;
+mod progress;
 mod record;
 pub(crate) mod report;
 pub(crate) mod rows;
 pub(crate) mod run;
 mod shared;
 mod sign;
+mod sizes;
 mod stream;
 mod suite;
 mod target;
+mod transport;
 mod worker;
 
 use options::{Cli, Command};
@@ -37,6 +43,11 @@ use std::io::Write;
 pub fn main(cli: Cli) -> Result<(), failure::Stop> {
     let text = match cli.command {
         Some(Command::Suite(options)) => suite::run(&options)?,
+        Some(Command::Plot(options)) => plot::run(&options)?,
+        Some(Command::Idle(options)) => {
+            let idle = idle::run(&options)?;
+            if options.json { idle.to_json() } else { idle.to_table() }
+        }
         None => {
             let report = run::run(&cli.run)?;
             if cli.run.json { report.to_json() } else { report.to_table() }

@@ -14,10 +14,10 @@ impl Client {
     /// Makes the bucket when it is missing.
     pub(super) async fn ensure_bucket(&mut self) -> Result<(), Stop> {
         let step = |what: &str, cause| Stop::Step { step: what.to_owned(), cause };
-        let address = self.shared.target.address;
+        let door = self.shared.target.door.clone();
         let endpoint = self.shared.target.endpoint.clone();
         let path = self.bucket_path();
-        let opened = Connection::open(address).await;
+        let opened = Connection::open(&door).await;
         let mut connection = opened.map_err(|cause| step(&format!("connect to {endpoint}"), cause))?;
         let found = self.exchange(&mut connection, &plain("HEAD", &path, "", &[]), &[], Sink::Discard).await;
         match found {
@@ -35,7 +35,7 @@ impl Client {
     /// Removes keys, a thousand per request.
     pub(super) async fn remove(&mut self, names: impl Iterator<Item = String>) -> Result<(), Failure> {
         let names: Vec<String> = names.collect();
-        let mut connection = Connection::open(self.shared.target.address).await?;
+        let mut connection = Connection::open(&self.shared.target.door).await?;
         for batch in names.chunks(DELETE_KEYS_MAX) {
             self.remove_batch(&mut connection, batch).await?;
         }

@@ -2,16 +2,15 @@
 
 use super::answer::{AnswerHead, Body};
 use super::failure::Failure;
+use super::transport::{Door, Transport};
 use crate::limits::{ANSWER_HEAD_BYTES_MAX, ERROR_BODY_BYTES_MAX, READ_BUFFER_BYTES, WRITE_SLICES_MAX};
 use holdfast_protocol::http::chunked::ChunkedDecoder;
 use holdfast_protocol::http::framing::BodyEvent;
 use std::io::{ErrorKind, IoSlice};
-use std::net::SocketAddr;
-use tokio::net::TcpStream;
 
 pub(super) struct Connection {
-    stream: TcpStream,
-    address: SocketAddr,
+    transport: Transport,
+    door: Door,
     buffer: Box<[u8]>,
     /// What was received and not used: `buffer[start..end]`.
     start: usize,
@@ -39,12 +38,10 @@ pub(super) struct Answer {
 }
 
 impl Connection {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+    pub(super) async fn open(door: &Door) -> Result<Self, Failure> {
         Ok(Self {
-            stream,
-            address,
+            transport: Transport::open(door).await?,
+            door: door.clone(),
             buffer: vec![0; READ_BUFFER_BYTES].into(),
             start: 0,
             end: 0,
@@ -55,19 +52,21 @@ impl Connection {
     /// Sends all of `parts`, in order; over a new connection when the server closed the last one after its answer.
     pub(super) async fn send(&mut self, parts: &[&[u8]]) -> Result<(), Failure> {
         if !self.reusable {
-            *self = Self::open(self.address).await?;
+            *self = Self::open(&self.door).await?;
         }
         let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut left = &mut slices[..];
         while !left.is_empty() {
             let some = left.len().min(WRITE_SLICES_MAX);
-            match self.stream.try_write_vectored(&left[..some]) {
-                Ok(written) => IoSlice::advance_slices(&mut left, written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.stream.writable().await?,
-                Err(error) => return Err(error.into()),
-            }
+            let written = self.transport.write(&left[..some]).await?;
+            IoSlice::advance_slices(&mut left, written);
         }
-        Ok(())
+        Ok(self.transport.flush().await?)
+    }
+
+    /// Gives up the buffer, keeps what is open.
+    pub(super) fn into_transport(self) -> Transport {
+        self.transport
     }
 
     /// Receives one answer. `bodiless`: to a HEAD. Bodies of errors are never compared, they are kept in `errors`.
@@ -117,15 +116,11 @@ impl Connection {
 
     /// Reads more behind `end`; the buffer must have room.
     async fn fill(&mut self) -> Result<(), Failure> {
-        loop {
-            match self.stream.try_read(&mut self.buffer[self.end..]) {
-                Ok(0) => return Err(Failure::Io(ErrorKind::UnexpectedEof.into())),
-                Ok(count) => {
-                    self.end += count;
-                    return Ok(());
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.stream.readable().await?,
-                Err(error) => return Err(error.into()),
+        match self.transport.read(&mut self.buffer[self.end..]).await? {
+            0 => Err(Failure::Io(ErrorKind::UnexpectedEof.into())),
+            count => {
+                self.end += count;
+                Ok(())
             }
         }
     }

@@ -3,12 +3,12 @@
 //! A tree's CPU time is that of its living processes (all threads, io_uring's workers included) plus what they have
 //! collected of children that ended: so a PostgreSQL backend counts before and after its end, and the sum never falls.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::read_to_string;
 
 /// A role and its processes' costs.
-#[derive(Clone, Default, Debug, PartialEq, Serialize)]
+#[derive(Clone, Default, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spent {
     pub(crate) user_s: f64,
     pub(crate) system_s: f64,
@@ -27,7 +27,7 @@ impl Spent {
     }
 }
 
-#[derive(Clone, Default, Debug, PartialEq, Serialize)]
+#[derive(Clone, Default, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// The highest sum of VmRSS that was sampled. Pages that PostgreSQL's processes share count once per process.
     pub(crate) rss_peak_bytes: u64,
@@ -67,6 +67,13 @@ pub(super) fn memory(roots: &[(String, u32)], peaks: &BTreeMap<String, u64>) -> 
         pss_bytes: members.iter().map(|pid| kib_line(&format!("/proc/{pid}/smaps_rollup"), "Pss:")).sum(),
     };
     trees(roots).iter().map(|(role, members)| (role.clone(), look(role, members))).collect()
+}
+
+/// Resident and proportional bytes of all processes together, at this moment.
+pub(super) fn footprint(roots: &[(String, u32)]) -> (u64, u64) {
+    let pids: BTreeSet<u32> = trees(roots).into_values().flatten().collect();
+    let pss = |pid: &u32| kib_line(&format!("/proc/{pid}/smaps_rollup"), "Pss:");
+    (pids.iter().map(|pid| status_bytes(*pid, "VmRSS:")).sum(), pids.iter().map(pss).sum())
 }
 
 /// CPU seconds of this process.

@@ -40,7 +40,7 @@ pub enum Stop {
         "name a target: --endpoint URL with --access-key and --secret-key, or --data-dir DIR of a running `holdfast dev`"
     )]
     NoTarget,
-    #[error("--endpoint {0} is not http://host[:port]: {1}")]
+    #[error("--endpoint {0} is not http(s)://host[:port]: {1}")]
     Endpoint(String, &'static str),
     #[error(
         "no credentials: give --access-key and --secret-key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -48,6 +48,8 @@ pub enum Stop {
     NoCredentials,
     #[error("cannot read {path}: {cause}; is `holdfast dev --data-dir` running there?")]
     DataDir { path: PathBuf, cause: String },
+    #[error("cannot take certificates from {path}: {cause}; name a PEM file with --ca")]
+    Certificates { path: PathBuf, cause: String },
     #[error("cannot {step}: {cause}")]
     Step { step: String, cause: Failure },
     #[error("{count} of {of} keys could not be put before the run, first: {first}")]

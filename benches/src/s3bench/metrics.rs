@@ -36,7 +36,7 @@ pub(super) fn growth(before: &Values, after: &Values) -> Values {
 fn fetch(address: &HttpAddress) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&address.resolve()?, SCRAPE_TIMEOUT).ok()?;
     stream.set_read_timeout(Some(SCRAPE_TIMEOUT)).ok()?;
-    let HttpAddress { authority, path } = address;
+    let HttpAddress { authority, path, .. } = address;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();

@@ -20,7 +20,7 @@ impl Client {
         let shared = Arc::clone(&self.shared);
         let path = self.path(name);
         let upload = self.create_upload(connection, &path).await?;
-        let parts = shared.options.size.div_ceil(shared.options.part_size).max(1);
+        let parts = shared.options.size.max().div_ceil(shared.options.part_size).max(1);
         let mut list = String::from("<CompleteMultipartUpload>");
         for part in 1..=parts {
             let query = format!("partNumber={part}&uploadId={upload}");

@@ -1,8 +1,10 @@
 //! The command line.
 
+use super::choice::Access;
 use super::rows::Rows;
+use super::sizes::{Sizes, parse_size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,14 +22,21 @@ pub struct Cli {
 pub enum Command {
     /// Rows of the matrix in one go, as one table
     Suite(SuiteOptions),
+    /// What open connections without a request cost the server in memory
+    Idle(IdleOptions),
+    /// Draws saved runs: throughput and CPU per operation as bars, latency percentiles as curves
+    Plot(PlotOptions),
 }
 
 /// Where the server is and which processes it consists of.
 #[derive(Args, Clone, Debug)]
 pub struct TargetOptions {
-    /// `http://host:port`
+    /// `http://host:port` or `https://host:port`
     #[arg(long)]
     pub endpoint: Option<String>,
+    /// Certificates to believe over https, PEM; the system's unless said
+    #[arg(long)]
+    pub ca: Option<PathBuf>,
     /// Data directory of a running `holdfast dev`: endpoint, credentials, process ids and metrics come from it
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
@@ -54,9 +63,14 @@ pub struct RunOptions {
     pub target: TargetOptions,
     #[arg(long, value_enum, default_value = "get")]
     pub op: Op,
-    /// Bytes of an object: 4KiB, 1MiB, 64MiB, 10MB, 1000
-    #[arg(long, default_value = "4KiB", value_parser = parse_size)]
-    pub size: u64,
+    /// Bytes of an object: 4KiB, 10MB, 1000; or a distribution: by weights 4KiB:70,64KiB:25,1MiB:5, uniform:MIN:MAX,
+    /// lognormal:MEDIAN:SIGMA:MAX (the last two as 64 sizes, each the middle of an equal share). A key's number decides
+    /// which size it has
+    #[arg(long, visible_alias = "sizes", default_value = "4KiB", value_parser = Sizes::parse)]
+    pub size: Sizes,
+    /// How reads choose among the keys: uniform, zipf (theta 0.99) or zipf:THETA
+    #[arg(long, default_value = "uniform", value_parser = Access::parse)]
+    pub access: Access,
     /// Connections, each with one operation in flight
     #[arg(long, short, default_value_t = 32)]
     pub concurrency: usize,
@@ -129,7 +143,30 @@ pub struct SuiteOptions {
     pub json: bool,
 }
 
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Args, Clone, Debug)]
+pub struct IdleOptions {
+    #[command(flatten)]
+    pub target: TargetOptions,
+    /// How many; each has made one signed request before it rests
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    pub connections: Vec<usize>,
+    /// Rest before the server's memory is read
+    #[arg(long, default_value = "3s", value_parser = parse_duration)]
+    pub settle: Duration,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct PlotOptions {
+    /// What `--json` or `suite --out` wrote; runs of the same row stand beside each other, named as their files are
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    #[arg(long, default_value = "s3bench.svg")]
+    pub out: PathBuf,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Op {
     Put,
@@ -163,7 +200,7 @@ impl Op {
 }
 
 /// How a PUT's payload is hashed and signed.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Payload {
     /// The body's SHA-256 in the head
@@ -230,23 +267,6 @@ impl Mix {
     }
 }
 
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "" | "B" => 1,
-        "K" | "KiB" => 1 << 10,
-        "M" | "MiB" => 1 << 20,
-        "G" | "GiB" => 1 << 30,
-        "kB" | "KB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        _ => return Err(format!("`{unit}` is no unit of size; KiB, MiB, GiB, kB, MB, GB are")),
-    };
-    let number: u64 = number.parse().map_err(|_| format!("`{text}` is not a size such as 4KiB"))?;
-    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too large"))
-}
-
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, factor) = match text {
         _ if text.ends_with("ms") => (&text[..text.len() - 2], 0.001),
@@ -263,12 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_durations_have_units() {
-        assert_eq!(parse_size("4KiB"), Ok(4096));
-        assert_eq!(parse_size("10MB"), Ok(10_000_000));
-        assert!(
-            parse_size("4kib").is_err() && parse_size("").is_err() && parse_size("99999999999GiB").is_err()
-        );
+    fn durations_have_units() {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert!(parse_duration("-1s").is_err() && parse_duration("soon").is_err());
     }

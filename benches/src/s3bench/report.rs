@@ -7,16 +7,24 @@ use super::record::{Counts, Record};
 use super::run::Observation;
 use super::shared::Shared;
 use crate::limits::CLIENT_BOUND_SHARE;
-use serde::Serialize;
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// One run. Rates are over the measured window; bytes are those of bodies.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) endpoint: String,
     pub(crate) op: Op,
+    /// Of an object; of a distribution its mean.
     pub(crate) size_bytes: u64,
+    /// As `--size` takes it.
+    #[serde(default)]
+    pub(crate) sizes: String,
+    /// How reads chose among the keys.
+    #[serde(default)]
+    pub(crate) access: String,
     pub(crate) concurrency: usize,
     pub(crate) payload: Payload,
     /// Of the open loop.
@@ -27,7 +35,7 @@ pub(crate) struct Report {
     #[serde(flatten)]
     pub(crate) all: Rates,
     /// Of a mixed run.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) by_operation: BTreeMap<Op, Rates>,
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) verified: u64,
@@ -40,7 +48,7 @@ pub(crate) struct Report {
     pub(crate) leftovers: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Rates {
     pub(crate) operations: u64,
     pub(crate) operations_per_s: f64,
@@ -48,17 +56,20 @@ pub(crate) struct Rates {
     pub(crate) latency_us: Latency,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50: u64,
     pub(crate) p90: u64,
     pub(crate) p99: u64,
     pub(crate) p99_9: u64,
     pub(crate) max: u64,
+    /// Microseconds by percentile (`"99.9"`), as far as there were enough operations to have one above it.
+    #[serde(default)]
+    pub(crate) percentiles: BTreeMap<String, u64>,
 }
 
 /// Costs of the server's processes over the window.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Server {
     pub(crate) cpu_s: f64,
     pub(crate) operations_per_cpu_s: f64,
@@ -67,6 +78,10 @@ pub(crate) struct Server {
     pub(crate) rss_peak_bytes: u64,
     pub(crate) memory_by_role: BTreeMap<String, Memory>,
 }
+
+/// The percentiles of [`Latency::percentiles`]. Their text sorts like the numbers.
+const PERCENTILES: [&str; 13] =
+    ["10", "25", "50", "75", "90", "95", "97.5", "99", "99.5", "99.9", "99.95", "99.99", "99.999"];
 
 impl Report {
     pub(super) fn of(shared: &Shared, record: &Record, seen: Observation) -> Self {
@@ -78,7 +93,9 @@ impl Report {
         Self {
             endpoint: shared.target.endpoint.clone(),
             op: options.op,
-            size_bytes: options.size,
+            size_bytes: options.size.mean(),
+            sizes: options.size.to_string(),
+            access: options.access.to_string(),
             concurrency: options.concurrency,
             payload: options.payload,
             rate: options.rate,
@@ -119,9 +136,10 @@ impl Report {
 
     pub(crate) fn to_table(&self) -> String {
         let mut out = format!(
-            "{} {}, {} connections, {:.1} s, payload {}, {}\n",
+            "{} {}, access {}, {} connections, {:.1} s, payload {}, {}\n",
             self.op.name(),
-            human_size(self.size_bytes),
+            self.sizes,
+            self.access,
             self.concurrency,
             self.seconds,
             self.payload.name(),
@@ -131,6 +149,16 @@ impl Report {
         self.put_server(&mut out);
         self.put_remarks(&mut out);
         out
+    }
+
+    /// As tables and plots call it: operation, sizes, payload of what is written where it is not signed, connections.
+    pub(crate) fn row_name(&self) -> String {
+        let sizes = if self.sizes.is_empty() { human_size(self.size_bytes) } else { self.sizes.clone() };
+        let payload = match self.payload {
+            Payload::Signed => String::new(),
+            other => format!(" {}", other.name()),
+        };
+        format!("{} {}{payload} c={}", self.op.name(), sizes.replace(' ', ""), self.concurrency)
     }
 
     fn put_rates(&self, out: &mut String) {
@@ -228,21 +256,42 @@ impl Rates {
             operations: counts.count,
             operations_per_s: counts.count as f64 / seconds,
             bytes_per_s: counts.bytes as f64 / seconds,
-            latency_us: Latency {
-                p50: latency.value_at_quantile(0.5),
-                p90: latency.value_at_quantile(0.9),
-                p99: latency.value_at_quantile(0.99),
-                p99_9: latency.value_at_quantile(0.999),
-                max: latency.max(),
-            },
+            latency_us: Latency::of(latency),
         }
     }
 }
 
 impl Latency {
+    fn of(latency: &Histogram<u64>) -> Self {
+        let supported = |share: &f64| (1.0 - share) * latency.len() as f64 >= 1.0;
+        let percentiles = PERCENTILES.into_iter().filter_map(|percentile| {
+            let share = percentile.parse::<f64>().ok()? / 100.0;
+            Some(share)
+                .filter(supported)
+                .map(|share| (percentile.to_owned(), latency.value_at_quantile(share)))
+        });
+        Self {
+            p50: latency.value_at_quantile(0.5),
+            p90: latency.value_at_quantile(0.9),
+            p99: latency.value_at_quantile(0.99),
+            p99_9: latency.value_at_quantile(0.999),
+            max: latency.max(),
+            percentiles: percentiles.collect(),
+        }
+    }
+
+    /// Percentile and microseconds, rising.
+    pub(crate) fn curve(&self) -> Vec<(f64, u64)> {
+        let number = |text: &String| text.parse::<f64>().ok();
+        let mut curve: Vec<(f64, u64)> =
+            self.percentiles.iter().filter_map(|(text, us)| Some((number(text)?, *us))).collect();
+        curve.sort_by(|a, b| a.0.total_cmp(&b.0));
+        curve
+    }
+
     fn text(&self) -> String {
         let ms = |us: u64| us as f64 / 1000.0;
-        let Self { p50, p90, p99, p99_9, max } = *self;
+        let Self { p50, p90, p99, p99_9, max, .. } = *self;
         format!(
             "p50 {:.3}, p90 {:.3}, p99 {:.3}, p99.9 {:.3}, max {:.3}",
             ms(p50),
@@ -269,7 +318,7 @@ impl Server {
     }
 }
 
-fn line(out: &mut String, name: &str, text: String) {
+pub(super) fn line(out: &mut String, name: &str, text: String) {
     writeln!(out, "  {name:<14} {text}").expect("a String takes all");
 }
 
@@ -282,5 +331,30 @@ pub(crate) fn human_size(bytes: u64) -> String {
         _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
         _ if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
         _ => format!("{bytes} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_survive_the_file_and_only_those_exist_that_something_lies_above() {
+        let mut histogram = Histogram::new(3).expect("three digits");
+        (1..=1000u64).for_each(|us| histogram.record(us).expect("in range"));
+        let latency = Latency::of(&histogram);
+        let text = serde_json::to_string(&latency).expect("plain JSON");
+        let curve = serde_json::from_str::<Latency>(&text).expect("the same").curve();
+        let expected = [10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9];
+        assert_eq!(curve.iter().map(|(percentile, _)| *percentile).collect::<Vec<_>>(), expected);
+        for (percentile, us) in curve {
+            assert!((us as f64 - percentile * 10.0).abs() <= 1.0, "{percentile}: {us}");
+        }
+    }
+
+    #[test]
+    fn runs_saved_before_percentiles_were_are_read() {
+        let text = r#"{"p50": 1, "p90": 2, "p99": 3, "p99_9": 4, "max": 5}"#;
+        assert!(serde_json::from_str::<Latency>(text).expect("a latency").curve().is_empty());
     }
 }

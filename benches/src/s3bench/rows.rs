@@ -1,7 +1,9 @@
 //! The rows that every release and every comparison measures, as data.
 
+use super::choice::Access;
 use super::options::{Mix, Op, Payload, RunOptions, TargetOptions};
 use super::report::human_size;
+use super::sizes::Sizes;
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -105,7 +107,8 @@ impl Row {
         RunOptions {
             target: target.clone(),
             op: self.op,
-            size: self.size,
+            size: Sizes::Fixed(self.size),
+            access: Access::Uniform,
             concurrency: self.concurrency,
             threads: 1,
             duration: duration * self.windows,

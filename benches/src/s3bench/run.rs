@@ -5,6 +5,7 @@ use super::failure::{Failure, Stop};
 use super::metrics::{self, Values};
 use super::operations::Client;
 use super::options::{Op, RunOptions};
+use super::progress::Progress;
 use super::record::Record;
 use super::report::Report;
 use super::shared::{Phase, Shared, Work};
@@ -66,7 +67,12 @@ fn check(options: &RunOptions) -> Result<(), Stop> {
         _ if options.part_size == 0 || options.range_size == 0 => {
             refuse("parts and ranges have at least a byte")
         }
-        _ if options.op == Op::Range && options.size == 0 => refuse("a range needs an object with bytes"),
+        _ if options.op == Op::Range && options.size.min() == 0 => {
+            refuse("a range needs an object with bytes")
+        }
+        _ if options.op == Op::Multipart && options.size.fixed().is_none() => {
+            refuse("a multipart upload has one --size")
+        }
         _ if options.duration.is_zero() => refuse("--duration must be longer than 0"),
         _ if options.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) => {
             refuse("--rate must be above 0")
@@ -79,10 +85,17 @@ fn check(options: &RunOptions) -> Result<(), Stop> {
 fn load(shared: &Arc<Shared>) -> Result<(), Stop> {
     let options = &shared.options;
     let room =
-        usize::try_from(PRELOAD_BYTES_IN_FLIGHT_MAX / options.size.max(1)).unwrap_or(usize::MAX).max(1);
+        usize::try_from(PRELOAD_BYTES_IN_FLIGHT_MAX / options.size.max().max(1)).unwrap_or(usize::MAX).max(1);
     let connections = options.concurrency.max(PRELOAD_CONNECTIONS_MIN).min(room);
     let phase = Arc::new(Phase::new(Work::Load, options, connections));
-    let record = join(start(shared, &phase, connections)?);
+    let threads = start(shared, &phase, connections)?;
+    let mut progress = Progress::new(format!("put {} keys", options.keys));
+    while !threads.iter().all(JoinHandle::is_finished) {
+        std::thread::sleep(WATCH_EVERY);
+        progress.show(phase.done() as f64 / options.keys as f64, phase.done());
+    }
+    drop(progress);
+    let record = join(threads);
     match record.errors.first_key_value() {
         Some((first, _)) => {
             Err(Stop::Preload { count: record.error_count(), of: options.keys, first: first.clone() })
@@ -95,7 +108,8 @@ fn measure(shared: &Arc<Shared>) -> Result<(Record, Observation), Stop> {
     let options = &shared.options;
     let phase = Arc::new(Phase::new(Work::Measure, options, options.concurrency));
     let threads = start(shared, &phase, options.concurrency)?;
-    let observation = observe(&shared.target, &phase);
+    let progress = Progress::new(format!("{} {}", options.op.name(), options.size));
+    let observation = observe(&shared.target, &phase, progress);
     Ok((join(threads), observation))
 }
 
@@ -143,12 +157,12 @@ fn join(threads: Vec<JoinHandle<Record>>) -> Record {
     sum
 }
 
-fn runtime() -> Result<Runtime, Stop> {
+pub(super) fn runtime() -> Result<Runtime, Stop> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 /// Looks at the server at both ends of the window, and at its memory in between.
-fn observe(target: &Target, phase: &Phase) -> Observation {
+fn observe(target: &Target, phase: &Phase, mut progress: Progress) -> Observation {
     sleep_until(phase.from);
     let counters = metrics::scrape(&target.metrics);
     let (cpu_before, own_before) = (cost::cpu(&target.processes), cost::own_cpu());
@@ -159,6 +173,8 @@ fn observe(target: &Target, phase: &Phase) -> Observation {
             keep_peaks(&mut peaks, cost::resident(&target.processes));
             next_look += MEMORY_SAMPLE_EVERY;
         }
+        let behind = phase.from.elapsed().as_secs_f64();
+        progress.show(behind / (phase.until - phase.from).as_secs_f64(), phase.done());
         std::thread::sleep(WATCH_EVERY.min(phase.until.saturating_duration_since(Instant::now())));
     }
     let (cpu_after, own_after) = (cost::cpu(&target.processes), cost::own_cpu());

@@ -1,7 +1,9 @@
 //! What all workers of a run look at: the options, the contents, the names, and the phase that is going on.
 
+use super::choice::Choice;
 use super::content::Contents;
 use super::options::{Op, RunOptions};
+use super::sizes::Sizes;
 use super::stream;
 use super::target::Target;
 use std::sync::Mutex;
@@ -14,6 +16,8 @@ pub(super) struct Shared {
     pub(super) contents: Contents,
     /// Of one part; empty unless parts are sent.
     pub(super) part_contents: Contents,
+    pub(super) choice: Choice,
+    loaded_prefix: String,
     /// Tells the new names of this run from those of others.
     run: u64,
     /// Numbers given to new names so far.
@@ -24,11 +28,19 @@ impl Shared {
     pub(super) fn new(target: Target, options: RunOptions) -> Self {
         let chunked = stream::is_chunked(options.payload);
         let part = if options.op == Op::Multipart { options.part_size } else { 0 };
+        let none = || Contents::new(&Sizes::Fixed(0), false);
         let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         Self {
             // what a multipart upload holds is made of parts
-            contents: Contents::new(if part > 0 { 0 } else { options.size }, chunked),
-            part_contents: Contents::new(part, chunked),
+            contents: if part > 0 { none() } else { Contents::new(&options.size, chunked) },
+            part_contents: Contents::new(&Sizes::Fixed(part), chunked),
+            choice: Choice::new(options.access, options.keys),
+            // names need no percent-encoding
+            loaded_prefix: format!(
+                "{}/{}/",
+                options.prefix,
+                options.size.to_string().replace([':', ','], "_")
+            ),
             target,
             options,
             run,
@@ -38,11 +50,11 @@ impl Shared {
 
     /// Name of a key that is put before the run.
     pub(super) fn loaded_name(&self, number: u64) -> String {
-        format!("{}{number:010}", self.loaded_prefix())
+        format!("{}{number:010}", self.loaded_prefix)
     }
 
-    pub(super) fn loaded_prefix(&self) -> String {
-        format!("{}/{}/", self.options.prefix, self.options.size)
+    pub(super) fn loaded_prefix(&self) -> &str {
+        &self.loaded_prefix
     }
 
     /// Name of a key that the run itself puts.
@@ -60,6 +72,8 @@ pub(super) struct Phase {
     pub(super) schedule: Option<Schedule>,
     /// Numbers of loaded keys handed out, where each is used once.
     taken: AtomicU64,
+    /// Operations that ended well, for the progress line.
+    done: AtomicU64,
     working: AtomicUsize,
     /// When the first worker found no key left to take.
     used_up: Mutex<Option<Instant>>,
@@ -89,6 +103,7 @@ impl Phase {
             until,
             schedule: schedule.map(|rate| Schedule { rate, start, given: AtomicU64::new(0) }),
             taken: AtomicU64::new(0),
+            done: AtomicU64::new(0),
             working: AtomicUsize::new(workers),
             used_up: Mutex::new(None),
         }
@@ -101,6 +116,14 @@ impl Phase {
             self.used_up.lock().expect("nobody panics with it").get_or_insert_with(Instant::now);
         }
         number
+    }
+
+    pub(super) fn count_done(&self) {
+        self.done.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        self.done.load(Relaxed)
     }
 
     /// A worker has nothing more to do.

@@ -108,13 +108,15 @@ pub(super) fn parts<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::content::Contents;
+    use super::super::sizes::Sizes;
     use super::super::target::{Credentials, Target};
+    use super::super::transport::Door;
     use super::*;
 
     fn signer() -> Signer {
         Signer::new(&Target {
             endpoint: "http://127.0.0.1:9000".to_owned(),
-            address: ([127, 0, 0, 1], 9000).into(),
+            door: Door { address: ([127, 0, 0, 1], 9000).into(), tls: None },
             host: "127.0.0.1:9000".to_owned(),
             bucket: "b".to_owned(),
             region: "us-east-1".to_owned(),
@@ -136,7 +138,7 @@ mod tests {
                 (Payload::Trailer, AwsChunkedMode::UnsignedTrailer),
                 (Payload::SignedTrailer, AwsChunkedMode::SignedTrailer),
             ] {
-                let contents = Contents::new(size, true);
+                let contents = Contents::new(&Sizes::Fixed(size), true);
                 let content = contents.of(3);
                 let mut framing = Vec::new();
                 let starts = frame(payload, &content, [b'0'; 64], &mut signer(), &mut framing);

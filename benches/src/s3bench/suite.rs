@@ -1,12 +1,13 @@
 //! The figures that a release reports: rows of the matrix, one after the other, as one table.
 
 use super::failure::Stop;
-use super::options::{Payload, SuiteOptions};
-use super::report::{Report, human_size};
+use super::options::SuiteOptions;
+use super::report::Report;
 use super::rows::{ROWS, Row};
 use super::run;
 use serde::Serialize;
 use std::fmt::Write;
+use std::io::IsTerminal;
 
 #[derive(Serialize)]
 struct Suite {
@@ -21,7 +22,9 @@ pub(super) fn run(options: &SuiteOptions) -> Result<String, Stop> {
     };
     let mut rows = Vec::new();
     for row in ROWS.iter().filter(chosen) {
-        eprintln!("s3bench: {}", row.name());
+        if !std::io::stderr().is_terminal() {
+            eprintln!("s3bench: {}", row.name());
+        }
         rows.push(run::run(&row.options(&options.target, options.warmup, options.duration))?);
     }
     if rows.is_empty() {
@@ -47,8 +50,8 @@ fn names() -> String {
 
 fn table(rows: &[Report]) -> String {
     let mut out = String::from(
-        "| row | conn | ops/s | MB/s | p50 ms | p99 ms | ops/CPU-s | MB/CPU-s | CPU cores | RSS MiB | commits/batch | flushes/op | errors |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| row | ops/s | MB/s | p50 ms | p99 ms | ops/CPU-s | MB/CPU-s | CPU cores | RSS MiB | commits/batch | flushes/op | errors |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for report in rows {
         let server = report.server.as_ref();
@@ -56,8 +59,7 @@ fn table(rows: &[Report]) -> String {
             value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
         };
         let cells = [
-            title(report),
-            report.concurrency.to_string(),
+            report.row_name(),
             format!("{:.1}", report.all.operations_per_s),
             format!("{:.1}", report.all.bytes_per_s / 1e6),
             format!("{:.2}", report.all.latency_us.p50 as f64 / 1e3),
@@ -73,12 +75,4 @@ fn table(rows: &[Report]) -> String {
         writeln!(out, "| {} |", cells.join(" | ")).expect("a String takes all");
     }
     out
-}
-
-fn title(report: &Report) -> String {
-    let payload = match report.payload {
-        Payload::Signed => String::new(),
-        other => format!(" {}", other.name()),
-    };
-    format!("{} {}{payload}", report.op.name().to_uppercase(), human_size(report.size_bytes))
 }

@@ -2,6 +2,7 @@
 
 use super::failure::Stop;
 use super::options::TargetOptions;
+use super::transport::{Door, Tls};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) endpoint: String,
-    pub(super) address: SocketAddr,
+    pub(super) door: Door,
     /// Value of the Host header.
     pub(super) host: String,
     pub(super) bucket: String,
@@ -45,9 +46,10 @@ struct Ready {
     pids: BTreeMap<String, u32>,
 }
 
-/// Host, port and path of an http URL.
+/// Host, port and path of an http or https URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HttpAddress {
+    pub(super) is_tls: bool,
     /// As in the URL: `host[:port]`.
     pub(super) authority: String,
     pub(super) path: String,
@@ -56,21 +58,35 @@ pub(super) struct HttpAddress {
 impl HttpAddress {
     pub(super) fn parse(url: &str) -> Result<Self, Stop> {
         let refuse = |why| Stop::Endpoint(url.to_owned(), why);
-        if url.starts_with("https://") {
-            return Err(refuse("https is not spoken by this version"));
-        }
-        let rest = url.strip_prefix("http://").ok_or_else(|| refuse("the scheme is missing"))?;
+        let (is_tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => return Err(refuse("the scheme is missing")),
+        };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if authority.is_empty() || authority.contains('@') {
             return Err(refuse("the host is missing"));
         }
-        Ok(Self { authority: authority.to_owned(), path: format!("/{path}") })
+        Ok(Self { is_tls, authority: authority.to_owned(), path: format!("/{path}") })
     }
 
     pub(super) fn resolve(&self) -> Option<SocketAddr> {
-        let has_port = self.authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let with_port = if has_port { self.authority.clone() } else { format!("{}:80", self.authority) };
+        let port = if self.is_tls { 443 } else { 80 };
+        let with_port =
+            if self.has_port() { self.authority.clone() } else { format!("{}:{port}", self.authority) };
         with_port.to_socket_addrs().ok()?.next()
+    }
+
+    fn has_port(&self) -> bool {
+        self.authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    }
+
+    /// Without the port.
+    fn host(&self) -> &str {
+        match self.authority.rsplit_once(':') {
+            Some((host, _)) if self.has_port() => host,
+            _ => &self.authority,
+        }
     }
 }
 
@@ -94,10 +110,11 @@ impl Target {
         let at = HttpAddress::parse(&endpoint)?;
         let address =
             at.resolve().ok_or_else(|| Stop::Endpoint(endpoint.clone(), "the host has no address"))?;
+        let tls = at.is_tls.then(|| Tls::new(at.host(), options.ca.as_deref())).transpose()?;
         let region = options.region.clone().or(ready.as_ref().map(|ready| ready.region.clone()));
         Ok(Self {
             endpoint,
-            address,
+            door: Door { address, tls },
             host: at.authority,
             bucket: options.bucket.clone(),
             region: region.unwrap_or_else(|| "us-east-1".to_owned()),
@@ -131,7 +148,10 @@ fn metrics(options: &TargetOptions, ready: Option<&Ready>) -> Result<Vec<HttpAdd
             known.into_iter().flatten().map(|url| format!("{}/metrics", url.trim_end_matches('/'))).collect();
         urls.retain(|url| url.starts_with("http://"));
     }
-    urls.iter().map(|url| HttpAddress::parse(url)).collect()
+    match urls.iter().find(|url| !url.starts_with("http://")) {
+        Some(url) => Err(Stop::Endpoint(url.clone(), "metrics are read over plain http")),
+        None => urls.iter().map(|url| HttpAddress::parse(url)).collect(),
+    }
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Stop> {
@@ -145,11 +165,16 @@ mod tests {
     use super::HttpAddress;
 
     #[test]
-    fn endpoints_are_http_urls() {
+    fn endpoints_are_urls() {
         let address = HttpAddress::parse("http://127.0.0.1:9001/metrics").expect("an address");
         assert_eq!((address.authority.as_str(), address.path.as_str()), ("127.0.0.1:9001", "/metrics"));
         assert!(address.resolve().is_some());
-        assert!(HttpAddress::parse("127.0.0.1:9000").is_err() && HttpAddress::parse("https://x").is_err());
-        assert!(HttpAddress::parse("http:///x").is_err());
+        let secure = HttpAddress::parse("https://localhost:9443").expect("an address");
+        assert!(secure.is_tls && !address.is_tls);
+        assert_eq!(
+            (secure.host(), HttpAddress::parse("https://[::1]").expect("one").host()),
+            ("localhost", "[::1]")
+        );
+        assert!(HttpAddress::parse("127.0.0.1:9000").is_err() && HttpAddress::parse("http:///x").is_err());
     }
 }

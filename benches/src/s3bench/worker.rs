@@ -106,7 +106,7 @@ impl Worker {
             },
             Op::Delete => loaded(self.phase.take(keys)?),
             Op::Get | Op::Head | Op::Range | Op::List | Op::Mixed => {
-                let number = self.client.random.below(keys);
+                let number = shared.choice.pick(&mut self.client.random);
                 Job { op, name: String::new(), number, start }
             }
         })
@@ -116,7 +116,7 @@ impl Worker {
     async fn attempt(&mut self, job: &Job) -> Result<u64, Failure> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(self.shared.target.address).await?,
+            None => Connection::open(&self.shared.target.door).await?,
         };
         let timeout = self.shared.options.timeout;
         let done = tokio::time::timeout(timeout, self.perform(&mut connection, job)).await;
@@ -146,6 +146,7 @@ impl Worker {
         let counts = (self.phase.from..self.phase.until).contains(&now);
         match done {
             Ok(bytes) => {
+                self.phase.count_done();
                 if counts {
                     self.record.success(job.op, bytes, now.saturating_duration_since(job.start));
                 }
