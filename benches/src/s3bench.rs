@@ -6,6 +6,7 @@
 //! key into reused buffers, answers are parsed in place, and everything runs on one thread unless asked otherwise.
 
 mod answer;
+mod capacity;
 mod choice;
 mod clean;
 mod connection;
@@ -48,6 +49,7 @@ pub fn main(cli: Cli) -> Result<(), failure::Stop> {
             let idle = idle::run(&options)?;
             if options.json { idle.to_json() } else { idle.to_table() }
         }
+        Some(Command::Capacity(options)) => capacity::run(&options)?,
         None => {
             let report = run::run(&cli.run)?;
             if cli.run.json { report.to_json() } else { report.to_table() }

@@ -37,6 +37,22 @@ pub(crate) struct Memory {
     pub(crate) pss_bytes: u64,
 }
 
+/// Bytes that a tree had block devices move. What it left in the page cache counts once it is dirty, not when it is flushed.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DeviceBytes {
+    pub(crate) written: u64,
+    pub(crate) read: u64,
+}
+
+impl DeviceBytes {
+    pub(super) fn since(&self, before: &Self) -> Self {
+        Self {
+            written: self.written.saturating_sub(before.written),
+            read: self.read.saturating_sub(before.read),
+        }
+    }
+}
+
 /// Units of the times in /proc/PID/stat: USER_HZ, 100 on every Linux platform.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -51,6 +67,21 @@ pub(crate) fn cpu(roots: &[(String, u32)]) -> BTreeMap<String, Spent> {
         }
     }
     spent
+}
+
+/// Bytes from and to devices by role, at this moment; zeros without the right to ask. Ended children count with their parent.
+pub(super) fn device_bytes(roots: &[(String, u32)]) -> BTreeMap<String, DeviceBytes> {
+    let sum = |members: BTreeSet<u32>| {
+        members.iter().fold(DeviceBytes::default(), |sum, pid| {
+            let text = read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+            let of = |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name));
+                line.and_then(|rest| rest.trim().parse::<u64>().ok()).unwrap_or(0)
+            };
+            DeviceBytes { written: sum.written + of("write_bytes:"), read: sum.read + of("read_bytes:") }
+        })
+    };
+    trees(roots).into_iter().map(|(role, members)| (role, sum(members))).collect()
 }
 
 /// Resident bytes by role, at this moment.

@@ -26,6 +26,8 @@ pub enum Command {
     Idle(IdleOptions),
     /// Draws saved runs: throughput and CPU per operation as bars, latency percentiles as curves
     Plot(PlotOptions),
+    /// What so many nodes and such a database hold for a mix, and what is full first, from saved runs
+    Capacity(super::capacity::CapacityOptions),
 }
 
 /// Where the server is and which processes it consists of.

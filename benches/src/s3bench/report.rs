@@ -1,6 +1,6 @@
 //! What a run found, as JSON with stable names and as text for people.
 
-use super::cost::{Memory, Spent};
+use super::cost::{DeviceBytes, Memory, Spent};
 use super::metrics::{COMMIT_BATCH_ITEMS, DRIVE_FLUSHES, Values};
 use super::options::{Op, Payload};
 use super::record::{Counts, Record};
@@ -77,6 +77,8 @@ pub(crate) struct Server {
     pub(crate) cpu_by_role: BTreeMap<String, Spent>,
     pub(crate) rss_peak_bytes: u64,
     pub(crate) memory_by_role: BTreeMap<String, Memory>,
+    #[serde(default)]
+    pub(crate) device_bytes_by_role: BTreeMap<String, DeviceBytes>,
 }
 
 /// The percentiles of [`Latency::percentiles`]. Their text sorts like the numbers.
@@ -315,6 +317,7 @@ impl Server {
             cpu_by_role: seen.cpu.clone(),
             rss_peak_bytes: seen.memory.values().map(|memory| memory.rss_peak_bytes).sum(),
             memory_by_role: seen.memory.clone(),
+            device_bytes_by_role: seen.device_bytes.clone(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! One run from start to end, and what is observed while it goes on.
 
-use super::cost::{self, Memory, Spent};
+use super::cost::{self, DeviceBytes, Memory, Spent};
 use super::failure::{Failure, Stop};
 use super::metrics::{self, Values};
 use super::operations::Client;
@@ -24,6 +24,7 @@ pub(super) struct Observation {
     pub(super) seconds: f64,
     pub(super) cpu: BTreeMap<String, Spent>,
     pub(super) memory: BTreeMap<String, Memory>,
+    pub(super) device_bytes: BTreeMap<String, DeviceBytes>,
     pub(super) client_cpu_s: f64,
     pub(super) metrics: Values,
     pub(super) never_sent: u64,
@@ -166,6 +167,7 @@ fn observe(target: &Target, phase: &Phase, mut progress: Progress) -> Observatio
     sleep_until(phase.from);
     let counters = metrics::scrape(&target.metrics);
     let (cpu_before, own_before) = (cost::cpu(&target.processes), cost::own_cpu());
+    let moved_before = cost::device_bytes(&target.processes);
     let mut peaks = BTreeMap::new();
     let mut next_look = phase.from;
     while Instant::now() < phase.until && !phase.is_over() {
@@ -184,6 +186,13 @@ fn observe(target: &Target, phase: &Phase, mut progress: Progress) -> Observatio
     Observation {
         seconds: (phase.end() - phase.from).as_secs_f64(),
         cpu: cpu.collect(),
+        device_bytes: cost::device_bytes(&target.processes)
+            .into_iter()
+            .map(|(role, moved)| {
+                let before = moved_before.get(&role).copied().unwrap_or_default();
+                (role, moved.since(&before))
+            })
+            .collect(),
         memory: cost::memory(&target.processes, &peaks),
         client_cpu_s: own_after - own_before,
         metrics: metrics::growth(&counters, &metrics::scrape(&target.metrics)),
