@@ -1,8 +1,9 @@
 //! The commit service: mutations of all nodes, merged into batches over disjoint keys (DESIGN 3.1).
 //!
-//! One task owns queue and locks. A batch is formed whenever one of the four slots is free and something can run, so
-//! batches grow exactly while others are in flight and an idle system adds no wait. A batch's locks are held until
-//! its commits may be shown to everyone; what waits behind them can therefore never reveal them early.
+//! One task owns queue and locks. A batch is formed when none is in flight, so an idle system adds no wait and batches
+//! grow exactly while one is. Another of the four slots is used when enough waits to be worth it, or when the batch in
+//! front takes its time: what a batch costs, whatever its size, is most of the cost of a small one. A batch's locks are held
+//! until its commits may be shown to everyone; what waits behind them can therefore never reveal them early.
 
 pub mod batch;
 pub mod locks;
@@ -13,10 +14,14 @@ use std::sync::Arc;
 
 use holdfast_common::wire;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::Inner;
-use crate::limits::{BATCH_ITEMS_MAX, BATCH_SCAN_MAX, BATCHES_IN_FLIGHT_MAX, COMMIT_QUEUE_MAX};
+use crate::limits::{
+    BATCH_ITEMS_MAX, BATCH_ITEMS_WORTH, BATCH_PATIENCE, BATCH_SCAN_MAX, BATCHES_IN_FLIGHT_MAX,
+    COMMIT_QUEUE_MAX,
+};
 use crate::plan::{decide, refuse_for_now, validate};
 use locks::{Lock, LockTable, locks_of};
 
@@ -67,14 +72,22 @@ struct Queue {
     waiting: VecDeque<(Item, Vec<Lock>)>,
     locks: LockTable,
     in_flight: usize,
+    /// When a batch was last begun, or looked for in vain.
+    formed_at: Instant,
     events: mpsc::UnboundedSender<Event>,
 }
 
 /// Works until every [`Committer`] is gone.
 pub(crate) async fn run(inner: Arc<Inner>, mut work: mpsc::Receiver<Work>) {
     let (events, mut happened) = mpsc::unbounded_channel();
-    let mut queue =
-        Queue { inner, waiting: VecDeque::new(), locks: LockTable::default(), in_flight: 0, events };
+    let mut queue = Queue {
+        inner,
+        waiting: VecDeque::new(),
+        locks: LockTable::default(),
+        in_flight: 0,
+        formed_at: Instant::now(),
+        events,
+    };
     let mut arrived = Vec::new();
     loop {
         tokio::select! {
@@ -85,6 +98,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut work: mpsc::Receiver<Work>) {
                 arrived.drain(..).for_each(|work| queue.admit(work));
             }
             Some(event) = happened.recv() => queue.happened(event),
+            () = tokio::time::sleep_until(queue.patient_until()), if queue.is_patient() => {}
         }
         while let Ok(event) = happened.try_recv() {
             queue.happened(event);
@@ -123,9 +137,25 @@ impl Queue {
         }
     }
 
+    /// Something waits for a batch that is in flight, although there is a slot for it.
+    fn is_patient(&self) -> bool {
+        self.in_flight > 0 && self.in_flight < BATCHES_IN_FLIGHT_MAX && !self.waiting.is_empty()
+    }
+
+    fn patient_until(&self) -> Instant {
+        self.formed_at + BATCH_PATIENCE
+    }
+
+    fn is_worth_a_batch(&self) -> bool {
+        self.in_flight == 0
+            || self.waiting.len() >= BATCH_ITEMS_WORTH
+            || Instant::now() >= self.patient_until()
+    }
+
     fn start_batches(&mut self) {
-        while self.in_flight < BATCHES_IN_FLIGHT_MAX {
+        while self.in_flight < BATCHES_IN_FLIGHT_MAX && !self.waiting.is_empty() && self.is_worth_a_batch() {
             let (items, locks) = self.form();
+            self.formed_at = Instant::now();
             if items.is_empty() {
                 return;
             }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use holdfast_common::telemetry;
 use holdfast_controlplane::api::{Api, Listener};
 use holdfast_controlplane::config::{Config, init_secrets};
+use holdfast_controlplane::limits::CORES_PER_WORKER;
 use holdfast_controlplane::server;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -65,7 +66,11 @@ fn init(path: &Path) -> Outcome<()> {
 fn serve(path: &Path) -> Outcome<()> {
     let config = Config::load(path)?;
     telemetry::init(config.log_format, &config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / CORES_PER_WORKER).max(1))
+        .enable_all()
+        .build()?;
     runtime.block_on(run(config))
 }
 
