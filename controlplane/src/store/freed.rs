@@ -137,11 +137,11 @@ pub async fn pages_read(client: &Client, pages_of: Uuid, delay_ms: u64) -> Resul
     Ok(())
 }
 
-/// How much waits (counted up to a bound), and since when the oldest: unix milliseconds.
+/// How much waits (counted up to a bound), and since when the oldest of what was counted: unix milliseconds.
 pub async fn backlog(client: &Client) -> Result<(u64, Option<u64>), StoreError> {
     let row = client
         .query_one(
-            "SELECT (SELECT count(*) FROM (SELECT 1 FROM freed LIMIT $1) AS counted), (SELECT min(freed_ms) FROM freed)",
+            "SELECT count(*), min(freed_ms) FROM (SELECT freed_ms FROM freed LIMIT $1) AS counted",
             &[&JOBS_COUNTED_MAX],
         )
         .await?;

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0004_changelog", include_str!("../../../migrations/0004_changelog.sql")),
     ("0005_work", include_str!("../../../migrations/0005_work.sql")),
     ("0006_drives", include_str!("../../../migrations/0006_drives.sql")),
+    ("0007_freed_age", include_str!("../../../migrations/0007_freed_age.sql")),
 ];
 
 /// Any number that no other program uses; held only while migrating, never on the commit path.

@@ -110,7 +110,8 @@ pub(super) async fn report(
         0
     } else {
         // A node may have found a fragment missing while another of its tasks deleted them all.
-        work.execute(job::FORGET, &[&sorted.deleted]).await?;
+        let forget = work.prepare_cached(job::FORGET).await?;
+        work.execute(&forget, &[&sorted.deleted]).await?;
         freed::deleted(&work, node_id, &sorted.deleted).await?
     };
     if !sorted.put_off.is_empty() {
