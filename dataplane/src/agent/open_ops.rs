@@ -3,12 +3,16 @@
 //! "Grow" is meant of the time part, whatever the clock does: an id's milliseconds are never below those of an earlier
 //! id, nor of a bound that was given out ([`OpenOps::oldest`], `Welcome.settled_to`). Within a millisecond the random bits
 //! order ids, so a bound is the lowest id of its millisecond and every id of that millisecond lies above it.
+//!
+//! What this process was told is committed it remembers too, up to a bound: the reaper need not ask what it knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_common::id::OpId;
 use parking_lot::Mutex;
+
+use crate::limits::COMMITTED_REMEMBERED;
 
 /// Shared by all cores and the link thread.
 #[derive(Debug, Default)]
@@ -22,6 +26,7 @@ struct State {
     open: BTreeMap<OpId, u32>,
     /// As the authority said last: ids below it are settled.
     settled_to: Option<OpId>,
+    committed: BTreeSet<OpId>,
 }
 
 impl OpenOps {
@@ -51,6 +56,29 @@ impl OpenOps {
     #[must_use]
     pub fn settled_to(&self) -> Option<OpId> {
         self.0.lock().settled_to
+    }
+
+    /// The authority has answered that `op` is committed.
+    pub fn committed(&self, op: OpId) {
+        let mut state = self.0.lock();
+        if state.committed.len() < COMMITTED_REMEMBERED {
+            state.committed.insert(op);
+        }
+    }
+
+    /// True: the authority has said so. False says nothing.
+    #[must_use]
+    pub fn is_committed(&self, op: OpId) -> bool {
+        self.0.lock().committed.contains(&op)
+    }
+
+    /// Nobody asks about ids below `bound` any more.
+    pub fn forget_committed(&self, bound: OpId) {
+        let mut state = self.0.lock();
+        let kept = state.committed.split_off(&bound);
+        let gone = std::mem::replace(&mut state.committed, kept);
+        drop(state);
+        drop(gone);
     }
 
     fn begin(&self, unix_ms: u64, random: [u8; 10]) -> OpId {
@@ -126,6 +154,19 @@ mod tests {
         let (bound, count) = ops.oldest(6_000);
         let low = OpenOp::begin(&ops, 6_000, [0; 10]);
         assert!(low.id() >= bound && high.id() >= bound && count == 1);
+    }
+
+    #[test]
+    fn what_is_committed_is_known_up_to_a_bound_and_until_nobody_asks() {
+        let ops = OpenOps::default();
+        let op = |n: usize| OpId::new(n as u64, [0; 10]);
+        (0..=COMMITTED_REMEMBERED).for_each(|n| ops.committed(op(n)));
+        assert!(ops.is_committed(op(0)) && ops.is_committed(op(COMMITTED_REMEMBERED - 1)));
+        assert!(!ops.is_committed(op(COMMITTED_REMEMBERED)));
+        ops.forget_committed(op(7));
+        assert!(!ops.is_committed(op(6)) && ops.is_committed(op(7)));
+        ops.committed(op(COMMITTED_REMEMBERED));
+        assert!(ops.is_committed(op(COMMITTED_REMEMBERED)));
     }
 
     #[test]

@@ -178,7 +178,12 @@ impl<E: Env> Core<E> {
                 result => result?,
             };
             let refused = match result.outcome {
-                Some(mutation_result::Outcome::Committed(committed)) => return Ok((result.seq, committed)),
+                Some(mutation_result::Outcome::Committed(committed)) => {
+                    if matches!(mutation.op, Some(mutation::Op::Put(_) | mutation::Op::PutPart(_))) {
+                        self.state.ops.committed(op);
+                    }
+                    return Ok((result.seq, committed));
+                }
                 Some(mutation_result::Outcome::Refused(refused)) => refused,
                 None => return Err(MetadataError::Protocol("a result without an outcome")),
             };

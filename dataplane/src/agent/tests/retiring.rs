@@ -27,6 +27,24 @@ fn what_was_never_committed_goes_and_what_was_stays() {
 }
 
 #[test]
+fn what_this_process_saw_committed_is_not_asked_about_and_then_forgotten() {
+    run(async {
+        let rig = Rig::new(4, 2);
+        // This authority would abandon it if it were asked.
+        let (kept, _) = rig.write(now() - 50_000, 3 * ROW).await;
+        let (orphan, _) = rig.write(now() - 40_000, 2 * ROW + 77).await;
+        rig.state.ops.committed(op_of(&kept));
+        rig.agent.reap().await.unwrap();
+        assert!(!rig.drives.find(op_of(&kept)).await.unwrap().is_empty());
+        assert!(rig.drives.find(op_of(&orphan)).await.unwrap().is_empty());
+        assert!(rig.authority.settled_to().unwrap() > op_of(&kept));
+        assert!(!rig.state.ops.is_committed(op_of(&kept)), "no pass comes back to it");
+        rig.agent.reap().await.unwrap();
+        assert!(!rig.drives.find(op_of(&kept)).await.unwrap().is_empty());
+    });
+}
+
+#[test]
 fn an_upload_of_five_hours_is_left_alone() {
     run(async {
         let rig = Rig::new(4, 2);
