@@ -1,8 +1,10 @@
 //! What a body's bytes pay: aws-chunked framing, digests alone and in lanes. Limit: memcpy of the body.
 
+use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use holdfast_dataplane::hash::{Kernel, Together};
+use holdfast_dataplane::rt::Chunk;
 use holdfast_protocol::aws_chunked::{AwsChunkedDecoder, AwsChunkedEvent, AwsChunkedMode};
-use holdfast_protocol::digest::lanes::{Block, Lanes};
 use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm, ChecksumSet, DigestPlan, md5, sha256};
 use std::hint::black_box;
 
@@ -83,40 +85,29 @@ fn digests(c: &mut Criterion) {
     group.finish();
 }
 
-/// Several bodies at once: where lanes overtake one after the other.
+/// Several bodies at once: where a pass of lanes overtakes one body after the other.
 fn lanes(c: &mut Criterion) {
-    let lanes = Lanes::new();
     let mut group = c.benchmark_group("lanes by bodies");
-    for bodies in [1usize, 2, 4, 8, 16] {
+    for bodies in [1usize, 2, 4, 8] {
         let data: Vec<Vec<u8>> =
             (0..bodies).map(|body| bytes(CHUNK_BYTES + body)[..CHUNK_BYTES].to_vec()).collect();
-        let slices: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
+        let parts: Vec<Chunk> = data.iter().map(|body| Chunk::from(Bytes::copy_from_slice(body))).collect();
         group.throughput(Throughput::Bytes((bodies * CHUNK_BYTES) as u64));
-        let plan = DigestPlan { md5: true, ..DigestPlan::default() };
-        group.bench_function(BenchmarkId::new("md5 scalar", bodies), |b| {
-            let mut states: Vec<BodyDigests> = (0..bodies).map(|_| BodyDigests::new(plan)).collect();
-            b.iter(|| {
-                states.iter_mut().zip(&slices).for_each(|(state, block)| state.update(black_box(block)))
+        for (name, payload_sha256) in [("md5", false), ("md5 and sha256", true)] {
+            let plan = DigestPlan { md5: true, payload_sha256, ..DigestPlan::default() };
+            group.bench_function(BenchmarkId::new(format!("{name}, each alone"), bodies), |b| {
+                let mut states: Vec<BodyDigests> = (0..bodies).map(|_| BodyDigests::new(plan)).collect();
+                b.iter(|| {
+                    states.iter_mut().zip(&data).for_each(|(state, block)| state.update(black_box(block)))
+                });
             });
-        });
-        group.bench_function(BenchmarkId::new("md5 lanes", bodies), |b| {
-            let mut states: Vec<BodyDigests> = (0..bodies).map(|_| BodyDigests::new(plan)).collect();
-            b.iter(|| {
-                let blocks = states.iter_mut().zip(&slices);
-                let mut blocks: Vec<Block<'_>> =
-                    blocks.map(|(digests, bytes)| Block { digests, bytes }).collect();
-                lanes.update(black_box(&mut blocks));
+        }
+        for kernel in Kernel::all() {
+            let mut together = Together::new(kernel, bodies);
+            group.bench_function(BenchmarkId::new(format!("{kernel:?}"), bodies), |b| {
+                b.iter(|| together.update(black_box(&parts)));
             });
-        });
-        let mut hashes = vec![[0; 32]; bodies];
-        group.bench_function(BenchmarkId::new("sha256 scalar", bodies), |b| {
-            b.iter(|| {
-                slices.iter().zip(&mut hashes).for_each(|(block, hash)| *hash = sha256(black_box(block)))
-            });
-        });
-        group.bench_function(BenchmarkId::new("sha256 lanes", bodies), |b| {
-            b.iter(|| lanes.sha256(black_box(&slices), &mut hashes));
-        });
+        }
     }
     group.finish();
 }

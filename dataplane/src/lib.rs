@@ -1,6 +1,7 @@
 //! The data plane: thin edges around `holdfast_protocol`.
 //!
-//! One thread per core runs everything of a connection; nothing on the data path is shared between cores.
+//! One thread per core runs everything of a connection; the one thing of the data path that cores share is [`hash`]: bodies
+//! of several cores are hashed in one pass.
 
 pub mod agent;
 pub mod blob;
@@ -8,6 +9,7 @@ pub mod cache;
 pub mod config;
 pub mod drives;
 pub mod env;
+pub mod hash;
 pub mod index;
 pub mod limits;
 pub mod link;

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::drives::drive::Drive;
 use crate::drives::{CoreDrives, DriveState, Engine, EngineConfig};
 use crate::env::{Core, Env, Settings};
+use crate::hash::Pools;
 use crate::link::state::{NodeState, View};
 use crate::link::{self, LinkConfig, LinkHandle};
 use crate::ops::Service;
@@ -54,6 +55,7 @@ pub struct Node {
     coder: CoderKind,
     agent: AgentSettings,
     progress: Arc<Progress>,
+    hash_pools: Pools,
 }
 
 impl Node {
@@ -91,6 +93,7 @@ impl Node {
             coder,
             agent,
             progress,
+            hash_pools: Pools::default(),
         });
         metrics::register(&node);
         Ok(node)
@@ -171,6 +174,7 @@ impl<R: Rt> CoreSetup<R> for NodeSetup<R> {
         let drives = Rc::new(node.engine.core::<R>());
         let coders = Rc::new(Coders::new(node.coder));
         let agent = (core.index == 0).then(|| node.start_agent::<R>(&drives, &coders));
+        let hash_pool = node.hash_pools.of_core(core.index);
         let closing = Rc::clone(&*drives);
         CLOSE.set(Some(Box::pin(async move {
             if let Some(agent) = agent {
@@ -189,7 +193,7 @@ impl<R: Rt> CoreSetup<R> for NodeSetup<R> {
             Some(node.cache_reader.clone()),
         );
         metrics::core_started(core.counters.clone());
-        Ok(Service::new(Rc::new(core)))
+        Ok(Service::new(Rc::new(core), hash_pool))
     }
 
     async fn close(&self, _core: &CoreConfig) {

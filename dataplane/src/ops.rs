@@ -27,6 +27,7 @@ mod upload_part;
 mod upload_part_copy;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use holdfast_protocol::error::{Code, S3Error};
@@ -36,6 +37,7 @@ use holdfast_protocol::operation::{Addressing, Operation, Routed, route};
 use holdfast_protocol::sigv4::{Verified, authenticate};
 
 use crate::env::{Core, Counters, Env};
+use crate::hash::{Hasher, Pool};
 use crate::metrics;
 use crate::rt::{Conn, Rt as _};
 use crate::server::{Context, Handler, Refusal, RequestBody, Response};
@@ -48,13 +50,15 @@ pub struct Service<E: Env> {
     core: Rc<Core<E>>,
     addressing: Addressing,
     budget: Budget,
+    hasher: Option<Hasher>,
 }
 
 impl<E: Env> Service<E> {
+    /// `pool`: where bodies are hashed together with those of other cores; without one each is hashed alone.
     #[must_use]
-    pub fn new(core: Rc<Core<E>>) -> Self {
+    pub fn new(core: Rc<Core<E>>, pool: Option<Arc<Pool>>) -> Self {
         let addressing = Addressing::new(&core.settings.domains);
-        Self { core, addressing, budget: Budget::default() }
+        Self { core, addressing, budget: Budget::default(), hasher: pool.map(Hasher::new::<E::Rt>) }
     }
 
     async fn answer<C: Conn>(
@@ -94,7 +98,7 @@ impl<E: Env> Service<E> {
             budget: &self.budget,
         };
         call.check_expected_owner()?;
-        self.perform(&call, operation, Intake::new(body, payload)).await
+        self.perform(&call, operation, Intake::new(body, payload, self.hasher.as_ref())).await
     }
 
     async fn perform<C: Conn>(

@@ -1,15 +1,14 @@
 //! Digests of bodies: what S3 wants proven (MD5, SHA-256 of the payload, the checksums a client names), one pass over the bytes.
 //!
-//! A body is digested as it streams by, in any split. The states are plain values that can be taken out and put back, so
-//! that a core can hash the blocks of several requests together ([`lanes`]).
+//! A body is digested as it streams by, in any split. MD5 and SHA-256 may be left out and given at the end, because a core
+//! hashes the bodies of several requests together, with instructions that this crate does not use.
 
 mod algorithm;
 mod body;
 pub mod combine;
-pub mod lanes;
 
 pub use algorithm::{ChecksumAlgorithm, ChecksumNameError, ChecksumSet, ChecksumValue};
-pub use body::{BodyDigests, DigestPlan, Digests};
+pub use body::{BodyDigests, DigestPlan, Digests, Elsewhere};
 
 /// SHA-256 of a complete message in memory (control bodies, canonical requests).
 #[must_use]

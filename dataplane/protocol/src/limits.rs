@@ -57,13 +57,6 @@ pub const SIGNED_HEADERS_BYTES_MAX: usize = 2048;
 /// The string to sign: algorithm, time, scope, one to three hashes or signatures, newlines.
 pub const STRING_TO_SIGN_BYTES_MAX: usize = 26 + 16 + (8 + REGION_BYTES_MAX + 2 + 12 + 3) + 3 * 64 + 5;
 
-/// Streams hashed together; 48 gain nothing over 16 (MEASURED.md B1).
-pub const LANES_MAX: usize = 16;
-/// Fewer are faster one by one (MEASURED.md B1: 4 lanes gain 1.2x, 8 gain 6x).
-pub const LANES_MIN: usize = 8;
-
-const _: () = assert!(LANES_MIN <= LANES_MAX);
-
 // ---- Erasure coding, placement, quorum --------------------------------------------------------------------------
 
 /// Fragments of one blob: `proven` on the wire has 64 bits, and beyond 32 a row of full pieces is 8 MiB of buffers.

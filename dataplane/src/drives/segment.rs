@@ -6,6 +6,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use holdfast_common::id::DriveId;
 use holdfast_protocol::record::{
@@ -74,10 +75,13 @@ pub fn create(host: &dyn Host, root: &Path, number: u32, bytes: u64) -> io::Resu
     Ok(())
 }
 
+/// What every drive's keeper writes over a segment: clearing a buffer for each chunk took 5 % of a server that is filled.
+static ZEROS: LazyLock<AlignedBuf> = LazyLock::new(|| AlignedBuf::zeroed(ZERO_CHUNK_BYTES));
+
 /// Writes one chunk of zeros at `at`; says where the next one goes, `None` at the end.
 pub fn zero_chunk(file: &dyn HostFile, at: u64, bytes: u64) -> io::Result<Option<u64>> {
     let len = usize::try_from(bytes - at).unwrap_or(usize::MAX).min(ZERO_CHUNK_BYTES);
-    file.write_all_at(&AlignedBuf::zeroed(len), at)?;
+    file.write_all_at(&ZEROS[..len], at)?;
     let next = at + len as u64;
     Ok((next < bytes).then_some(next))
 }

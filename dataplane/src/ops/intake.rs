@@ -6,11 +6,15 @@
 use holdfast_protocol::aws_chunked::{
     AwsChunkedDecoder, AwsChunkedError, AwsChunkedEvent, AwsChunkedMode, Trailers,
 };
-use holdfast_protocol::digest::{BodyDigests, ChecksumValue, DigestPlan, Digests};
+use holdfast_protocol::digest::{
+    BodyDigests, ChecksumAlgorithm, ChecksumValue, DigestPlan, Digests, Elsewhere,
+};
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::operation::BodyClaims;
 use holdfast_protocol::sigv4::PayloadMode;
 
+use crate::hash::{BodyHasher, Hasher};
+use crate::limits::HASH_ALONE_BYTES_MAX;
 use crate::rt::{Chunk, Conn};
 use crate::server::{BodyError, RequestBody};
 
@@ -20,6 +24,10 @@ pub(super) struct Intake<'b, 'c, C> {
     decoder: Option<AwsChunkedDecoder>,
     claims: BodyClaims,
     digests: BodyDigests,
+    /// Where this core's bodies are hashed together; `None`: each alone.
+    hasher: Option<&'b Hasher>,
+    /// The digests that are computed there.
+    together: Option<BodyHasher>,
     /// Received and not yet decoded.
     undecoded: Option<Chunk>,
     /// Payload bytes so far.
@@ -28,10 +36,25 @@ pub(super) struct Intake<'b, 'c, C> {
 }
 
 impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
-    pub(super) fn new(body: &'b mut RequestBody<'c, C>, mode: PayloadMode) -> Self {
+    pub(super) fn new(
+        body: &'b mut RequestBody<'c, C>,
+        mode: PayloadMode,
+        hasher: Option<&'b Hasher>,
+    ) -> Self {
         let digests = BodyDigests::new(DigestPlan::default());
         let (claims, trailers) = (BodyClaims::default(), Trailers::default());
-        Self { body, mode, decoder: None, claims, digests, undecoded: None, received: 0, trailers }
+        Self {
+            body,
+            mode,
+            decoder: None,
+            claims,
+            digests,
+            hasher,
+            together: None,
+            undecoded: None,
+            received: 0,
+            trailers,
+        }
     }
 
     /// Says what the client claims, and what shall be computed beyond what holding it to that takes.
@@ -48,7 +71,15 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
             PayloadMode::StreamingUnsignedTrailer => Some(AwsChunkedMode::UnsignedTrailer),
         };
         self.decoder = mode.map(|mode| AwsChunkedDecoder::new(mode, claims.size));
-        self.digests = BodyDigests::new(plan);
+        let large = claims.size.is_none_or(|size| size > HASH_ALONE_BYTES_MAX);
+        let hasher = self.hasher.filter(|_| plan.md5 && large);
+        let sha256 = plan.payload_sha256 || plan.checksums.has(ChecksumAlgorithm::Sha256);
+        let elsewhere = hasher.map_or_else(Elsewhere::default, |hasher| Elsewhere {
+            md5: true,
+            sha256: sha256 && hasher.takes_sha256(),
+        });
+        self.together = hasher.map(|hasher| hasher.body(elsewhere.sha256));
+        self.digests = BodyDigests::without(plan, elsewhere);
         self.claims = claims;
     }
 
@@ -66,6 +97,9 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
                 self.received += data.len() as u64;
                 self.claims.within(self.received)?;
                 self.digests.update(&data);
+                if let Some(together) = &mut self.together {
+                    together.feed(data.clone()).await;
+                }
                 return Ok(Some(data));
             }
             match self.body.next().await.map_err(body_error)? {
@@ -118,9 +152,15 @@ impl<'b, 'c, C: Conn> Intake<'b, 'c, C> {
     ///
     /// # Errors
     /// `IncompleteBody`, `XAmzContentSHA256Mismatch`, `BadDigest`, `SignatureDoesNotMatch` (of the trailers).
-    pub(super) fn finish(mut self) -> Result<Digests, S3Error> {
+    pub(super) async fn finish(mut self) -> Result<Digests, S3Error> {
         let announced_trailer = self.trailer_value()?;
-        let digests = self.digests.finish();
+        let digests = match self.together {
+            Some(together) => {
+                let hashes = together.finish().await;
+                self.digests.finish_with(Some(hashes.md5), hashes.sha256)
+            }
+            None => self.digests.finish(),
+        };
         if self.claims.size.is_some_and(|size| size != digests.length) {
             return Err(S3Error::new(Code::IncompleteBody).closing());
         }
@@ -188,7 +228,7 @@ pub(super) async fn control_body<C: Conn>(
         }
         body.extend_from_slice(&chunk);
     }
-    intake.finish()?;
+    intake.finish().await?;
     Ok(body)
 }
 

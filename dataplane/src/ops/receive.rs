@@ -36,7 +36,7 @@ pub(super) async fn receive<E: Env, C: Conn>(
         writer.push(&chunk).await.map_err(write_error)?;
     }
     // The digests decide before anything is made durable; dropping the writer deletes what was written.
-    let digests = intake.finish()?;
+    let digests = intake.finish().await?;
     Ok((digests, settle(call, writer).await?))
 }
 

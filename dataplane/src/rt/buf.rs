@@ -226,6 +226,9 @@ struct Memory {
 // it into that thread's pool.
 unsafe impl Send for Memory {}
 
+// SAFETY: through `&self` the memory can only be read.
+unsafe impl Sync for Memory {}
+
 impl Memory {
     fn take(bytes: usize) -> Self {
         match class_of(bytes) {

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::ops::{Deref, Range};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::AlignedBuf;
 
-/// Immutable bytes of one core. Cloning and slicing share the memory; the last one returns it to the pool.
+/// Immutable bytes. Cloning and slicing share the memory; the last one returns it to the pool of its thread. It may be read on
+/// another core (bodies are hashed together), which is why the count is atomic.
 #[derive(Clone)]
 pub struct Chunk {
     owner: Owner,
@@ -17,7 +18,7 @@ pub struct Chunk {
 
 #[derive(Clone)]
 enum Owner {
-    Buf(Rc<AlignedBuf>),
+    Buf(Arc<AlignedBuf>),
     Bytes(Bytes),
 }
 
@@ -25,12 +26,12 @@ impl Chunk {
     /// The bytes `span` of `buf`, which must lie within its length.
     #[must_use]
     pub fn new(buf: AlignedBuf, span: Range<usize>) -> Self {
-        Self::shared(Rc::new(buf), span)
+        Self::shared(Arc::new(buf), span)
     }
 
     /// The bytes `span` of a buffer that others share.
     #[must_use]
-    pub fn shared(buf: Rc<AlignedBuf>, span: Range<usize>) -> Self {
+    pub fn shared(buf: Arc<AlignedBuf>, span: Range<usize>) -> Self {
         assert!(span.start <= span.end && span.end <= buf.len(), "span {span:?} outside {buf:?}");
         Self { owner: Owner::Buf(buf), span }
     }
@@ -43,6 +44,15 @@ impl Chunk {
         Self { owner: self.owner.clone(), span }
     }
 
+    /// Whether both keep the same buffer from being used again.
+    #[must_use]
+    pub fn shares_memory(&self, other: &Self) -> bool {
+        match (&self.owner, &other.owner) {
+            (Owner::Buf(ours), Owner::Buf(theirs)) => Arc::ptr_eq(ours, theirs),
+            _ => false,
+        }
+    }
+
     /// Drops the first `count` bytes from view.
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "{count} bytes beyond {self:?}");
@@ -53,7 +63,7 @@ impl Chunk {
     #[must_use]
     pub fn into_buf(self) -> Option<AlignedBuf> {
         match self.owner {
-            Owner::Buf(buf) => Rc::try_unwrap(buf).ok(),
+            Owner::Buf(buf) => Arc::try_unwrap(buf).ok(),
             Owner::Bytes(_) => None,
         }
     }

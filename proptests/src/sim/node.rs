@@ -14,6 +14,7 @@ use holdfast_dataplane::cache::CacheWriter;
 use holdfast_dataplane::drives::host::Host;
 use holdfast_dataplane::drives::{CoreDrives, Engine, EngineConfig, format};
 use holdfast_dataplane::env::{Core, Env, Settings};
+use holdfast_dataplane::hash::{Pool, Pools};
 use holdfast_dataplane::index::MemoryStore;
 use holdfast_dataplane::link::state::NodeState;
 use holdfast_dataplane::ops::Service;
@@ -165,7 +166,9 @@ impl Place {
         engine.run_on::<SimRt>();
         let state = self.session(&engine);
         let link = SimLink { authority: self.authority.clone(), state: Arc::clone(&state) };
-        let cores: Vec<SimCore> = (0..CORES).map(|_| self.core(&engine, &state, &link)).collect();
+        let pools = Pools::default();
+        let cores: Vec<SimCore> =
+            (0..CORES).map(|index| self.core(&engine, &state, &link, pools.of_core(index))).collect();
         let agent = Agent::<Sim>::new(
             AgentSettings {
                 node_id: NODE_ID.into(),
@@ -205,7 +208,13 @@ impl Place {
         state
     }
 
-    fn core(&self, engine: &Arc<Engine>, state: &Arc<NodeState>, link: &SimLink) -> SimCore {
+    fn core(
+        &self,
+        engine: &Arc<Engine>,
+        state: &Arc<NodeState>,
+        link: &SimLink,
+        hash_pool: Option<Arc<Pool>>,
+    ) -> SimCore {
         let settings = Settings {
             region: REGION.to_owned(),
             domains: Vec::new(),
@@ -221,7 +230,7 @@ impl Place {
         let blobs = Blobs::new(Rc::clone(&handle), Rc::new(Coders::new(choose(cpu_features()))));
         let core = Core::<Sim>::new(Arc::new(settings), Arc::clone(state), handle, blobs, link.clone(), None);
         let (stop, listener) = (Stop::new(), SimListener::default());
-        let server = Server::new(Service::new(Rc::new(core)), "sim".into(), None, stop.clone());
+        let server = Server::new(Service::new(Rc::new(core), hash_pool), "sim".into(), None, stop.clone());
         let (done, served) = oneshot::channel();
         let accepting = listener.clone();
         World::current().spawn(async move {

@@ -16,12 +16,19 @@ pub struct DigestPlan {
     pub checksums: ChecksumSet,
 }
 
+/// Digests of a plan that somebody else computes and gives at the end: several bodies hashed together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub md5: bool,
+    pub sha256: bool,
+}
+
 /// The running states of one body. Costs nothing for what was not planned.
 #[derive(Clone)]
 pub struct BodyDigests {
     plan: DigestPlan,
     length: u64,
-    pub(super) md5: Md5State,
+    md5: Option<Md5State>,
     sha256: Option<Context>,
     sha1: Option<Context>,
     crcs: [Option<crc_fast::Digest>; 3],
@@ -40,13 +47,21 @@ pub struct Digests {
 impl BodyDigests {
     #[must_use]
     pub fn new(plan: DigestPlan) -> Self {
+        Self::without(plan, Elsewhere::default())
+    }
+
+    /// All of the plan but what is computed elsewhere, which [`Self::finish_with`] wants.
+    #[must_use]
+    pub fn without(plan: DigestPlan, elsewhere: Elsewhere) -> Self {
+        let sha256 =
+            (plan.payload_sha256 || plan.checksums.has(ChecksumAlgorithm::Sha256)) && !elsewhere.sha256;
         let wants = |algorithm| plan.checksums.has(algorithm);
         let crc = |algorithm, as_crc| wants(algorithm).then(|| crc_fast::Digest::new(as_crc));
         Self {
             plan,
             length: 0,
-            md5: Md5State::new(),
-            sha256: (plan.payload_sha256 || wants(ChecksumAlgorithm::Sha256)).then(|| Context::new(&SHA256)),
+            md5: (plan.md5 && !elsewhere.md5).then(Md5State::new),
+            sha256: sha256.then(|| Context::new(&SHA256)),
             sha1: wants(ChecksumAlgorithm::Sha1).then(|| Context::new(&SHA1_FOR_LEGACY_USE_ONLY)),
             crcs: [
                 crc(ChecksumAlgorithm::Crc32, CrcAlgorithm::Crc32IsoHdlc),
@@ -70,15 +85,10 @@ impl BodyDigests {
 
     /// The next bytes of the body.
     pub fn update(&mut self, bytes: &[u8]) {
-        if self.plan.md5 {
-            self.md5.update(bytes);
-        }
-        self.update_all_but_md5(bytes);
-    }
-
-    /// The part that [`super::lanes`] leaves to each body: MD5 is the one worth doing together.
-    pub(super) fn update_all_but_md5(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
         for crc in self.crcs.iter_mut().flatten() {
             crc.update(bytes);
         }
@@ -90,7 +100,14 @@ impl BodyDigests {
     /// Ends the body.
     #[must_use]
     pub fn finish(self) -> Digests {
-        let sha256: Option<[u8; 32]> = self.sha256.map(|context| fixed(context.finish().as_ref()));
+        self.finish_with(None, None)
+    }
+
+    /// Ends the body, with what was computed elsewhere.
+    #[must_use]
+    pub fn finish_with(self, md5: Option<[u8; 16]>, sha256: Option<[u8; 32]>) -> Digests {
+        let md5 = self.md5.map(|md5| md5.finalize()).or(md5);
+        let sha256 = self.sha256.map(|context| fixed(context.finish().as_ref())).or(sha256);
         let sha1 = self.sha1.map(Context::finish);
         let crc = |algorithm, at: usize| {
             self.crcs[at]
@@ -100,7 +117,7 @@ impl BodyDigests {
         let sha256_checksum = sha256.filter(|_| self.plan.checksums.has(ChecksumAlgorithm::Sha256));
         Digests {
             length: self.length,
-            md5: self.plan.md5.then(|| self.md5.finalize()),
+            md5: md5.filter(|_| self.plan.md5),
             payload_sha256: sha256.filter(|_| self.plan.payload_sha256),
             checksums: [
                 crc(ChecksumAlgorithm::Crc32, 0),

@@ -1,8 +1,9 @@
-//! Any split gives the digests of the whole; lanes and combinations agree with the slow way.
+//! Any split gives the digests of the whole; combinations agree with the slow way.
 
 use super::combine::{FullObject, composite, multipart_etag};
-use super::lanes::{Block, Lanes};
-use super::{BodyDigests, ChecksumAlgorithm, ChecksumSet, ChecksumValue, DigestPlan, Digests, md5, sha256};
+use super::{
+    BodyDigests, ChecksumAlgorithm, ChecksumSet, ChecksumValue, DigestPlan, Digests, Elsewhere, md5, sha256,
+};
 use ::md5::Digest as _;
 use proptest::prelude::*;
 
@@ -110,33 +111,11 @@ proptest! {
         }
     }
 
-    /// Several turns of a loop: each turn some of the bodies have a block ready, of any length.
     #[test]
-    fn lanes_agree_with_each_alone(turns in prop::collection::vec(bodies(0..40), 1..4), skip in 2usize..9) {
-        let lanes = Lanes::new();
-        let plan = |index: usize| DigestPlan { md5: !index.is_multiple_of(skip), ..everything() };
-        let mut states: Vec<BodyDigests> = (0..40).map(|index| BodyDigests::new(plan(index))).collect();
-        let mut bodies = vec![Vec::new(); 40];
-        for turn in &turns {
-            let mut blocks: Vec<Block<'_>> =
-                states.iter_mut().zip(turn).map(|(digests, bytes)| Block { digests, bytes }).collect();
-            lanes.update(&mut blocks);
-            bodies.iter_mut().zip(turn).for_each(|(body, bytes)| body.extend_from_slice(bytes));
-        }
-        for (index, (state, body)) in states.into_iter().zip(&bodies).enumerate() {
-            let finished = state.finish();
-            prop_assert_eq!(finished, digests(plan(index), body));
-            prop_assert_eq!(finished.md5, plan(index).md5.then(|| reference_md5(body)));
-        }
-    }
-
-    #[test]
-    fn sha256_in_lanes_is_sha256(messages in bodies(0..40)) {
-        let slices: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-        let mut out = vec![[0; 32]; slices.len()];
-        Lanes::new().sha256(&slices, &mut out);
-        for (message, digest) in messages.iter().zip(out) {
-            prop_assert_eq!(digest, sha256(message));
-        }
+    fn what_is_computed_elsewhere_comes_in_at_the_end(body in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut rest = BodyDigests::without(everything(), Elsewhere { md5: true, sha256: true });
+        rest.update(&body);
+        let finished = rest.finish_with(Some(reference_md5(&body)), Some(sha256(&body)));
+        prop_assert_eq!(finished, digests(everything(), &body));
     }
 }

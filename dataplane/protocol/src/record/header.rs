@@ -74,15 +74,16 @@ pub fn encode(out: &mut [u8], place: Place, record: &Record, tlvs: &[u8], payloa
     let (header, rest) = out[..total].split_at_mut(header_len);
     put_fixed(header, place, record, payload.len(), tlvs.len());
     let mut at = FIXED_BYTES;
-    for block in payload.chunks(BLOCK_BYTES) {
+    // Checksum and copy block by block: the copy reads what the checksum has just brought near.
+    for (block, copy) in payload.chunks(BLOCK_BYTES).zip(rest.chunks_mut(BLOCK_BYTES)) {
         header[at..at + CRC_BYTES].copy_from_slice(&block_crc(block).to_le_bytes());
+        copy[..block.len()].copy_from_slice(block);
         at += CRC_BYTES;
     }
     header[at..at + tlvs.len()].copy_from_slice(tlvs);
     header[at + tlvs.len()..].fill(0);
     let crc = header_crc(header, place);
     header[header_len - CRC_BYTES..].copy_from_slice(&crc.to_le_bytes());
-    rest[..payload.len()].copy_from_slice(payload);
     let footer = &mut rest[payload.len()..];
     footer[..4].copy_from_slice(&crc.to_le_bytes());
     footer[4..8].copy_from_slice(&FOOTER_MAGIC.to_le_bytes());
