@@ -25,6 +25,9 @@ use holdfast_dataplane::server::tls;
 use holdfast_dataplane::{drives, ops_listener};
 use tokio::signal::unix::{SignalKind, signal};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The data plane of Holdfast: S3 over io_uring on this machine's drives.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]

@@ -28,9 +28,11 @@ pub struct RepairNote {
     pub error: DriveError,
 }
 
-pub(super) enum Event {
-    Read { row: u32, fetch: Fetch, result: Result<PieceRead, DriveError> },
-    Tick,
+/// What a task of the reader reports.
+pub(super) struct Event {
+    row: u32,
+    fetch: Fetch,
+    result: Result<PieceRead, DriveError>,
 }
 
 /// Since when the next bytes are waited for, and since when for the pieces asked for last.
@@ -53,7 +55,6 @@ pub struct BlobReader<D, R> {
     bad: u64,
     notes: Vec<RepairNote>,
     mailbox: Mailbox<Event>,
-    ticking: bool,
 }
 
 impl<D: Drives, R: Rt> BlobReader<D, R> {
@@ -77,7 +78,6 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
             bad: 0,
             notes: Vec::new(),
             mailbox: Mailbox::new(),
-            ticking: false,
         })
     }
 
@@ -105,9 +105,9 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
                 return Err(self.unreadable(lost));
             }
             self.check_time(&mut since)?;
-            self.tick();
-            let event = self.mailbox.next().await;
-            self.handle(event);
+            if let Some(event) = self.mailbox.next_within::<R>(BLOB_TICK).await {
+                self.handle(event);
+            }
         }
     }
 
@@ -169,16 +169,13 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
                     true => Ok(PieceRead { bytes: Chunk::from(bytes::Bytes::new()), payload_len: 0 }),
                     false => drives.read(backend, id, row, fetch.within.clone()).await,
                 };
-                sender.send(Event::Read { row, fetch, result });
+                sender.send(Event { row, fetch, result });
             });
         }
     }
 
     fn handle(&mut self, event: Event) {
-        let Event::Read { row, fetch, result } = event else {
-            self.ticking = false;
-            return;
-        };
+        let Event { row, fetch, result } = event;
         let Some(at) = self.open.iter().position(|r| r.row() == row && r.wants(&fetch)) else { return };
         // A drive that gives another length than the layout says holds another blob's piece or half of one.
         let result = result.and_then(|read| {
@@ -247,15 +244,5 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
     fn unreadable(&self, lost: RowLost) -> BlobError {
         let causes = self.notes.iter().map(|n| (n.backend, n.error.clone())).collect();
         BlobError::Unreadable { row: lost.row, have: lost.have, need: lost.need, causes }
-    }
-
-    fn tick(&mut self) {
-        if !std::mem::replace(&mut self.ticking, true) {
-            let sender = self.mailbox.sender();
-            R::spawn(async move {
-                R::sleep(BLOB_TICK).await;
-                sender.send(Event::Tick);
-            });
-        }
     }
 }

@@ -11,7 +11,7 @@ use holdfast_protocol::erasure::{Layout, Scheme};
 use holdfast_protocol::placement::Placement;
 use holdfast_protocol::quorum::{Tally, Verdict};
 
-use super::mailbox::{Mailbox, Sender};
+use super::mailbox::Mailbox;
 use super::row::RowBuf;
 use super::sweep::Sweep;
 use super::{BlobError, BlobWritten, Blobs, NewBlob, piece_coding};
@@ -25,7 +25,6 @@ use crate::rt::{Chunk, Rt};
 pub(super) enum Event {
     Appended { row: u32, index: u8, result: Result<Receipt, DriveError> },
     Flushed { index: u8, result: Result<(), DriveError> },
-    Tick,
 }
 
 /// One fragment on its way.
@@ -59,7 +58,6 @@ pub struct BlobWriter<D: Drives, R: Rt> {
     in_flight: Vec<(u32, u64)>,
     causes: Vec<(BackendId, DriveError)>,
     mailbox: Mailbox<Event>,
-    ticking: bool,
     finishing: bool,
     /// Kept until nothing of the blob is on its way to a drive any more.
     hold: Option<Box<dyn Any>>,
@@ -88,7 +86,6 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             in_flight: Vec::with_capacity(BLOB_ROWS_IN_FLIGHT),
             causes,
             mailbox: Mailbox::new(),
-            ticking: false,
             finishing: false,
             hold: None,
         }
@@ -192,9 +189,12 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
     }
 
     fn append(&mut self, row: u32, index: u8, payload: Chunk) {
+        // The only row of its blob waits for nothing else before its flush: one task does both.
+        let only = self.layout.is_some_and(|layout| layout.rows() == Some(1));
         let progress = &mut self.progress[usize::from(index)];
         progress.out += 1;
         progress.rows = row + 1;
+        progress.flushing = only;
         let piece = Piece {
             id: self.fragment(index),
             row,
@@ -207,7 +207,12 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
         let sender = self.mailbox.sender();
         R::spawn(async move {
             let result = drives.append(backend, piece).await;
+            let receipt = result.as_ref().ok().copied().filter(|_| only);
             sender.send(Event::Appended { row, index, result });
+            if let Some(receipt) = receipt {
+                let result = drives.flush(backend, receipt).await;
+                sender.send(Event::Flushed { index, result });
+            }
         });
     }
 
@@ -268,9 +273,9 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             }
             let done = self.tally.possible() - out.count_ones() as usize;
             self.check_time(out, done, began, &mut enough_since)?;
-            self.tick();
-            let event = self.mailbox.next().await;
-            self.handle(event);
+            if let Some(event) = self.mailbox.next_within::<R>(BLOB_TICK).await {
+                self.handle(event);
+            }
         }
     }
 
@@ -316,7 +321,6 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             }
             Event::Flushed { index, result: Ok(()) } => self.tally.succeeded(index),
             Event::Flushed { index, result: Err(error) } => self.break_off(index, error),
-            Event::Tick => self.ticking = false,
         }
         self.in_flight.retain(|(_, out)| *out != 0);
     }
@@ -351,13 +355,6 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
         }
     }
 
-    fn tick(&mut self) {
-        if !self.ticking {
-            self.ticking = true;
-            tick_after::<R>(self.mailbox.sender());
-        }
-    }
-
     /// Deletes, in the background, the fragments that `select` names; the writer reports nothing any more.
     fn sweep(&mut self, select: fn(&Progress) -> bool) {
         let chosen: Vec<u8> = (0..self.progress.len() as u8)
@@ -384,11 +381,4 @@ impl<D: Drives, R: Rt> Drop for BlobWriter<D, R> {
     fn drop(&mut self) {
         self.sweep(|_| true);
     }
-}
-
-fn tick_after<R: Rt>(sender: Sender<Event>) {
-    R::spawn(async move {
-        R::sleep(BLOB_TICK).await;
-        sender.send(Event::Tick);
-    });
 }
