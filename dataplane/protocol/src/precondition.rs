@@ -29,6 +29,30 @@ pub struct Conditions {
     pub if_unmodified_since_ms: Option<u64>,
 }
 
+/// `If-Range`: the state of the object that a range is wanted of; of any other, the whole is (RFC 9110, 13.1.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfRange {
+    Tag(ETag),
+    /// Milliseconds since 1970.
+    Date(u64),
+}
+
+impl IfRange {
+    /// Reads a date, or else an ETag, quoted or not.
+    pub fn parse(header: &str) -> Self {
+        let header = header.trim_ascii();
+        date::parse_lenient(header).map_or_else(|| Self::Tag(ETag::parse(header)), Self::Date)
+    }
+
+    /// Whether the object is still that one: a weak tag is no proof, and a date must be the very same second.
+    pub fn holds(&self, etag: &str, modified_ms: u64) -> bool {
+        match self {
+            Self::Tag(tag) => !tag.weak && tag.opaque == unquote(etag),
+            Self::Date(ms) => modified_ms / 1000 == ms / 1000,
+        }
+    }
+}
+
 /// What the conditions say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

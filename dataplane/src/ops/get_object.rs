@@ -33,14 +33,19 @@ pub(super) async fn run<E: Env>(
     let record = existing(record, &input.version, call.object_key().as_str())?;
     let pins = call.core.pin(record.manifest.as_ref().filter(|_| with_body));
     check_conditions(&record, &input)?;
-    let (status, span) = select(call, &grant, &record, input.selection).await?;
+    let changed = input.if_range.is_some_and(|is| !is.holds(&record.etag, record.modified_ms));
+    let selection = match input.selection {
+        Selection::Range(_) if changed => Selection::Whole,
+        selection => selection,
+    };
+    let (status, span) = select(call, &grant, &record, selection).await?;
     let mut head = call.answer_head(status);
     describe(&mut head, &record, &input.overrides);
     if status == 206 {
         set(&mut head, "Content-Range", span.content_range(record.size));
     }
     let part_count = record.manifest.as_ref().map_or(0, |manifest| manifest.part_count);
-    if matches!(input.selection, Selection::Part(_)) && part_count > 0 {
+    if matches!(selection, Selection::Part(_)) && part_count > 0 {
         set(&mut head, "x-amz-mp-parts-count", part_count.to_string());
     }
     if input.checksum_mode && span.len == record.size {

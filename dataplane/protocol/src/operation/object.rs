@@ -4,7 +4,7 @@ use holdfast_common::wire;
 
 use crate::error::{Code, S3Error};
 use crate::limits::{PUT_BYTES_MAX, VERSION_ID_BYTES_MAX};
-use crate::precondition::Conditions;
+use crate::precondition::{Conditions, IfRange};
 use crate::range::ByteRange;
 
 use super::body::invalid_request;
@@ -24,6 +24,8 @@ pub struct GetObjectInput {
     pub version: VersionSelector,
     pub selection: Selection,
     pub conditions: Conditions,
+    /// Where it does not hold, a range that is selected is not meant.
+    pub if_range: Option<IfRange>,
     /// Only for requests that are signed: an anonymous one with any of them is refused.
     pub overrides: ResponseOverrides,
     /// `x-amz-checksum-mode: ENABLED`
@@ -96,6 +98,7 @@ impl GetObjectInput {
             version: VersionSelector::read(request)?,
             selection: Selection::read(request)?,
             conditions,
+            if_range: text("if-range")?.as_deref().map(IfRange::parse),
             overrides: ResponseOverrides::read(request)?,
             checksum_mode: text("x-amz-checksum-mode")?
                 .is_some_and(|mode| mode.eq_ignore_ascii_case("ENABLED")),

@@ -68,3 +68,12 @@ fn copy_sources_name_their_condition() {
         Verdict::Failed { condition: "x-amz-copy-source-if-none-match" }
     );
 }
+
+#[test]
+fn a_range_of_another_state_is_not_meant() {
+    let holds = |header: &str| IfRange::parse(header).holds("\"abc\"", MODIFIED_MS);
+    assert!(holds("\"abc\"") && holds("abc") && holds(EXACTLY));
+    assert!(!holds("W/\"abc\""), "a weak tag is no proof");
+    assert!(!holds("\"x\"") && !holds("\"abc\", \"x\"") && !holds("*"));
+    assert!(!holds(BEFORE) && !holds(AFTER), "another second");
+}

@@ -169,6 +169,7 @@ fn reads() {
     assert_eq!(input.overrides.content_type, "a/b");
     assert_eq!(input.overrides.refuse_unsigned().unwrap_err().code, Code::InvalidRequest);
     assert_eq!(get("GET /bkt/key", &["Range: bytes=5-1"]).selection, Selection::Whole);
+    assert!(get("GET /bkt/key", &["Range: bytes=0-4", "If-Range: \"a\""]).if_range.is_some());
     assert_eq!(get("GET /bkt/key?partNumber=3", &[]).selection, Selection::Part(3));
     assert_eq!(get("GET /bkt/key?versionId=a.b_c-1", &[]).version.named(), Some("a.b_c-1"));
     refused("GET /bkt/key?partNumber=3", &["Range: bytes=0-1"], Code::InvalidRequest);
