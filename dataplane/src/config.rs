@@ -90,7 +90,8 @@ settings! {
     region: String = "us-east-1".to_owned();
     /// Domains under which a bucket may be the first label of the host name: `s3.example.com`.
     domains: Vec<String> = Vec::new();
-    /// Certificate chain of the S3 port, PEM. With it the port speaks TLS only.
+    /// Certificate chain of the S3 port, PEM. With it the port speaks TLS only. Read again when it or its key changes, and on
+    /// SIGHUP; while the new pair is broken the one before stays in use.
     tls_cert_file: Option<PathBuf> = None;
     /// Private key of the S3 port, PEM.
     tls_key_file: Option<PathBuf> = None;

@@ -21,7 +21,7 @@ use holdfast_dataplane::rt::monoio::UringRt;
 use holdfast_dataplane::rt::thread::cpus_allowed;
 use holdfast_dataplane::rt::{Rt, Uring, probe};
 use holdfast_dataplane::server::cores::{self, Cores, CoresConfig};
-use holdfast_dataplane::server::tls;
+use holdfast_dataplane::server::tls::{self, Certificates};
 use holdfast_dataplane::{drives, ops_listener};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -76,7 +76,10 @@ fn print(text: &str) -> Result<(), String> {
     io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))
 }
 
-fn load_tls(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, String> {
+/// The TLS side of the S3 port, and what it shows to clients.
+type Tls = (Arc<rustls::ServerConfig>, Arc<Certificates>);
+
+fn load_tls(config: &Config) -> Result<Option<Tls>, String> {
     match (&config.tls_cert_file, &config.tls_key_file) {
         (Some(cert), Some(key)) => {
             tls::load(&config.path(cert), &config.path(key)).map(Some).map_err(|error| error.to_string())
@@ -86,8 +89,9 @@ fn load_tls(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, String
 }
 
 /// Opens everything, serves, and takes everything down in the reverse order.
-fn serve(config: &Config, tls: Option<Arc<rustls::ServerConfig>>) -> Result<(), String> {
+fn serve(config: &Config, tls: Option<Tls>) -> Result<(), String> {
     let runtime = choose_runtime(config)?;
+    let (tls, certificates) = tls.unzip();
     cores::port_is_free(config.s3_addr).map_err(|error| taken("s3_addr", config.s3_addr, &error))?;
     raise_descriptor_limit();
     let node = Node::open(config)?;
@@ -99,7 +103,7 @@ fn serve(config: &Config, tls: Option<Arc<rustls::ServerConfig>>) -> Result<(), 
         Runtime::Epoll => start::<EpollRt>(config, &node, tls),
     }?;
     tracing::info!(s3 = %cores.addr(), ops = %ops.addr(), runtime = runtime.name(), "serving");
-    let outcome = wait(&cores);
+    let outcome = wait(&cores, certificates.as_deref());
     cores.stop();
     let ended = cores.join().map_err(|error| format!("a core ended badly: {error}"));
     node.stop();
@@ -171,8 +175,9 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Waits for a signal, or for a core that ends by itself.
-fn wait(cores: &Cores) -> Result<(), String> {
+/// Waits for a signal, or for a core that ends by itself. Meanwhile certificates are loaded again when they are changed,
+/// or on SIGHUP.
+fn wait(cores: &Cores, certificates: Option<&Certificates>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -181,14 +186,17 @@ fn wait(cores: &Cores) -> Result<(), String> {
         let failed = |error: io::Error| format!("signals cannot be waited for: {error}");
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
         loop {
             tokio::select! {
+                _ = hang_up.recv() => say(certificates.map(Certificates::reload)),
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 () = tokio::time::sleep(Duration::from_millis(200)) => {
                     if cores.any_ended() {
                         return Err("a core ended; the log says why".to_owned());
                     }
+                    say(certificates.and_then(Certificates::reload_if_changed));
                 }
             }
         }
@@ -197,6 +205,17 @@ fn wait(cores: &Cores) -> Result<(), String> {
     });
     std::thread::spawn(move || runtime.block_on(end_at_second_signal()));
     outcome
+}
+
+/// What came of loading certificates again, if that was tried.
+fn say(loaded: Option<Result<(), tls::TlsError>>) {
+    match loaded {
+        None => {}
+        Some(Ok(())) => tracing::info!("the certificate was loaded again; new connections get it"),
+        Some(Err(error)) => {
+            tracing::error!(%error, "the certificate was not loaded again; the one before stays in use");
+        }
+    }
 }
 
 async fn end_at_second_signal() {

@@ -35,19 +35,21 @@ on_every_runtime!(
     a_malformed_chunk_closes_the_connection,
     a_long_answer_is_whole_and_keeps_the_connection,
     a_failing_answer_is_never_a_short_success,
-    an_answer_that_fails_at_once_is_an_error,
     head_sends_no_body,
     http_10_and_close_are_closed,
     stopping_ends_idle_connections_and_finishes_others,
     a_connection_too_many_is_told_so,
     answers_carry_their_ids,
     tls_carries_requests_both_ways,
+    certificates_are_replaced_while_serving,
     a_clear_text_client_on_tls_is_dropped,
 );
 
 use crate::limits::HEAD_DEADLINE;
 use crate::rt::Rt;
-use tls::{a_clear_text_client_on_tls_is_dropped, tls_carries_requests_both_ways};
+use tls::{
+    a_clear_text_client_on_tls_is_dropped, certificates_are_replaced_while_serving, tls_carries_requests_both_ways,
+};
 
 fn a_head_in_single_bytes_is_answered<R: Rt>() {
     let server = start::<R>();

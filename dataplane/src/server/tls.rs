@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustls::{ServerConfig, ServerConnection};
 
-pub use config::{TlsError, load};
+pub use config::{Certificates, TlsError, load};
 
 use crate::limits::{HEAD_DEADLINE, TLS_SEND_BYTES};
 use crate::rt::{AlignedBuf, Chunk, Conn, Stop};

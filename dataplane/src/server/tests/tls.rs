@@ -1,6 +1,7 @@
 //! TLS with a certificate of our own.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -16,11 +17,20 @@ struct Identity {
 }
 
 fn identity() -> Identity {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let client = replace(dir.path());
+    let (server, _) = tls::load(&dir.path().join("cert.pem"), &dir.path().join("key.pem")).unwrap();
+    Identity { server, client }
+}
+
+/// Writes a new certificate and key to a directory, and gives the client that believes in no other.
+fn replace(dir: &Path) -> Arc<ClientConfig> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    for (name, pem) in [("cert.pem", made.cert.pem()), ("key.pem", made.signing_key.serialize_pem())] {
+        // As renewal tools do it: nobody ever reads half a file.
+        std::fs::write(dir.join("new"), pem).unwrap();
+        std::fs::rename(dir.join("new"), dir.join(name)).unwrap();
+    }
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -28,16 +38,56 @@ fn identity() -> Identity {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Identity { server: tls::load(&cert, &key).unwrap(), client: Arc::new(client) }
+    Arc::new(client)
+}
+
+fn talk(addr: SocketAddr, client: &Arc<ClientConfig>) -> Client<StreamOwned<ClientConnection, TcpStream>> {
+    let stream = TcpStream::connect(addr).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let session = ClientConnection::new(Arc::clone(client), name).unwrap();
+    Client::over(StreamOwned::new(session, stream))
+}
+
+fn greets(client: &mut Client<StreamOwned<ClientConnection, TcpStream>>) {
+    client.send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.answer().body, b"hello");
+}
+
+fn believes(addr: SocketAddr, client: &Arc<ClientConfig>) -> bool {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    let mut session =
+        ClientConnection::new(Arc::clone(client), ServerName::try_from("localhost").unwrap()).unwrap();
+    session.complete_io(&mut stream).is_ok()
+}
+
+pub(super) fn certificates_are_replaced_while_serving<R: Rt>() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = replace(dir.path());
+    let (config, certificates) = tls::load(&dir.path().join("cert.pem"), &dir.path().join("key.pem")).unwrap();
+    let server = start_with::<R>(Some(config), 10);
+    let mut open = talk(server.addr(), &old);
+    greets(&mut open);
+    assert!(certificates.reload_if_changed().is_none());
+
+    let new = replace(dir.path());
+    certificates.reload_if_changed().expect("both files are others").unwrap();
+    greets(&mut talk(server.addr(), &new));
+    assert!(!believes(server.addr(), &old));
+    greets(&mut open);
+
+    let unused = replace(dir.path());
+    std::fs::write(dir.path().join("key.pem"), "no key").unwrap();
+    let why = certificates.reload_if_changed().expect("changed").unwrap_err().to_string();
+    assert!(why.contains("openssl pkey"), "{why}");
+    assert!(certificates.reload_if_changed().is_none(), "said once");
+    assert!(!believes(server.addr(), &unused));
+    greets(&mut talk(server.addr(), &new));
 }
 
 pub(super) fn tls_carries_requests_both_ways<R: Rt>() {
     let identity = identity();
     let server = start_with::<R>(Some(identity.server), 10);
-    let stream = TcpStream::connect(server.addr()).unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let session = ClientConnection::new(identity.client, name).unwrap();
-    let mut client = Client::over(StreamOwned::new(session, stream));
+    let mut client = talk(server.addr(), &identity.client);
     let body: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
     for _ in 0..3 {
         client.send(format!("PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len()));
