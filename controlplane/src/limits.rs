@@ -7,7 +7,7 @@ pub const BATCH_ITEMS_MAX: usize = 512;
 /// Batches in flight at once, each on its own connection over disjoint keys: four reach the measured plateau (B5).
 pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
 /// Items that are worth a batch of their own while another is in flight; fewer wait for the one in front. What a batch costs
-/// whatever its size is about 1.2 ms of CPU over both processes, an item about 56 us (from batches of 6.5 and of 9.7 items).
+/// whatever its size is roughly 1.2 ms of CPU over both processes, an item 56 us (a fit through two runs: 6.5 and 9.7 items a batch).
 pub const BATCH_ITEMS_WORTH: usize = 64;
 /// A batch that takes longer is waited for no longer, however few items wait: it may be held up by a lock or by a disk.
 pub const BATCH_PATIENCE: Duration = Duration::from_millis(25);

@@ -48,7 +48,7 @@ impl Session {
     fn refuse_memory(&self) -> Result<(), CompareError> {
         let found = rustix::fs::statfs(&self.work_dir).map_err(std::io::Error::from);
         let found = at(format!("look at {}", self.work_dir.display()), found)?;
-        if MEMORY_FILE_SYSTEMS.contains(&i64::from(found.f_type)) {
+        if MEMORY_FILE_SYSTEMS.contains(&found.f_type) {
             return Err(CompareError::Options(format!(
                 "{} is memory, where fsync costs nothing: give --work-dir on a disk",
                 self.work_dir.display()

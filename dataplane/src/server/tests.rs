@@ -35,6 +35,7 @@ on_every_runtime!(
     a_malformed_chunk_closes_the_connection,
     a_long_answer_is_whole_and_keeps_the_connection,
     a_failing_answer_is_never_a_short_success,
+    an_answer_that_fails_at_once_is_an_error,
     head_sends_no_body,
     http_10_and_close_are_closed,
     stopping_ends_idle_connections_and_finishes_others,
@@ -48,7 +49,8 @@ on_every_runtime!(
 use crate::limits::HEAD_DEADLINE;
 use crate::rt::Rt;
 use tls::{
-    a_clear_text_client_on_tls_is_dropped, certificates_are_replaced_while_serving, tls_carries_requests_both_ways,
+    a_clear_text_client_on_tls_is_dropped, certificates_are_replaced_while_serving,
+    tls_carries_requests_both_ways,
 };
 
 fn a_head_in_single_bytes_is_answered<R: Rt>() {
