@@ -38,7 +38,7 @@ pub use buf::AlignedBuf;
 use bytes::Bytes;
 pub use chunk::Chunk;
 pub use clock::{boottime_ms, random, unix_ms};
-pub(crate) use inbox::receive_within;
+pub(crate) use inbox::{receive_within, within};
 pub use pool::blocking;
 pub use probe::{Uring, probe};
 pub use stop::Stop;

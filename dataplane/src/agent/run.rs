@@ -1,15 +1,12 @@
 //! The agent's loops: starting, pacing, stopping.
 
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-
-use futures_util::future::select;
 
 use super::{Agent, Trouble};
 use crate::env::Env;
 use crate::limits::{AGENT_BACKOFF_MAX, AGENT_BACKOFF_MIN, AGENT_STOP_WAIT};
-use crate::rt::Rt as _;
+use crate::rt::{Rt as _, within};
 
 impl<E: Env> Agent<E> {
     /// Starts every loop on this core.
@@ -64,7 +61,7 @@ impl<E: Env> Agent<E> {
     /// Sleeps, but not past the wish to stop.
     async fn pause(&self, duration: Duration) {
         if !duration.is_zero() {
-            select(pin!(self.stop.wait()), pin!(E::Rt::sleep(duration))).await;
+            within::<E::Rt, _>(self.stop.wait(), duration).await;
         }
     }
 

@@ -3,14 +3,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
-
-use futures_util::future::{Either, select};
-
-use crate::rt::Rt;
 
 /// The reader's end. Bounded by how many tasks the reader starts.
 pub(super) struct Mailbox<T>(Rc<RefCell<State<T>>>);
@@ -50,14 +44,6 @@ impl<T> Mailbox<T> {
             }
         })
         .await
-    }
-
-    /// The next message, or `None` when none came within `patience`.
-    pub(super) async fn next_within<R: Rt>(&self, patience: Duration) -> Option<T> {
-        match select(pin!(self.next()), pin!(R::sleep(patience))).await {
-            Either::Left((letter, _)) => Some(letter),
-            Either::Right(((), _)) => None,
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::rows::RowRead;
 use super::{BlobError, Blobs, Known};
 use crate::drives::{DriveError, Drives, PieceRead};
 use crate::limits::{BLOB_READ_PATIENCE, BLOB_READ_WAIT, BLOB_ROWS_IN_FLIGHT, BLOB_TICK};
-use crate::rt::{Chunk, Rt};
+use crate::rt::{Chunk, Rt, within};
 
 /// A fragment that was not as it should be: the first thing that was wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
                 return Err(self.unreadable(lost));
             }
             self.check_time(&mut since)?;
-            if let Some(event) = self.mailbox.next_within::<R>(BLOB_TICK).await {
+            if let Some(event) = within::<R, _>(self.mailbox.next(), BLOB_TICK).await {
                 self.handle(event);
             }
         }

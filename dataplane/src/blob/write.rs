@@ -19,7 +19,7 @@ use crate::drives::{DriveError, Drives, Piece, Receipt};
 use crate::limits::{
     BLOB_LAGGARD_WAIT, BLOB_LAGGARD_WAIT_SPARELESS, BLOB_QUORUM_WAIT, BLOB_ROWS_IN_FLIGHT, BLOB_TICK,
 };
-use crate::rt::{Chunk, Rt};
+use crate::rt::{Chunk, Rt, within};
 
 /// What a task of the writer reports.
 pub(super) enum Event {
@@ -273,7 +273,7 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             }
             let done = self.tally.possible() - out.count_ones() as usize;
             self.check_time(out, done, began, &mut enough_since)?;
-            if let Some(event) = self.mailbox.next_within::<R>(BLOB_TICK).await {
+            if let Some(event) = within::<R, _>(self.mailbox.next(), BLOB_TICK).await {
                 self.handle(event);
             }
         }

@@ -9,13 +9,11 @@ use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-
 use super::DriveState;
 use super::drive::Drive;
 use super::writer::Writer;
 use crate::limits::{DRIVE_HUNG_TICKS, DRIVE_TICK};
-use crate::rt::Rt;
+use crate::rt::{Rt, within};
 
 impl<R: Rt> Writer<R> {
     /// Looks after what is under way until nothing is.
@@ -73,9 +71,8 @@ pub(super) async fn patiently<R: Rt, T>(drive: &Drive, work: impl Future<Output 
     let mut work = pin!(work);
     let mut turn = Sight::default();
     loop {
-        match select(work, pin!(R::sleep(DRIVE_TICK))).await {
-            Either::Left((done, _)) => return Some(done),
-            Either::Right(((), rest)) => work = rest,
+        if let Some(done) = within::<R, _>(work.as_mut(), DRIVE_TICK).await {
+            return Some(done);
         }
         if turn.again(Some(drive.turns.value())) {
             drive.fail(sentence("call of the file system"));

@@ -3,10 +3,8 @@
 //! What a body takes is bounded by two rows of fragments whatever its size (DESIGN 4.2), so the budget bounds the whole
 //! core: a thousand slow uploads wait here, before their `100 Continue`, and not in memory.
 
-use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::{Either, select};
 use holdfast_protocol::error::{Code, S3Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,7 +12,7 @@ use crate::limits::{
     BODY_BUDGET_BYTES_PER_CORE, BODY_BUDGET_SMALL_BYTES_PER_CORE, BODY_BUDGET_WAIT,
     BODY_BYTES_MAX_PER_REQUEST, BODY_SMALL_BYTES,
 };
-use crate::rt::Rt;
+use crate::rt::{Rt, within};
 
 /// Bytes that one permit stands for.
 const UNIT: u64 = 16 << 10;
@@ -50,14 +48,9 @@ impl Budget {
         if let Ok(permit) = pool.clone().try_acquire_many_owned(permits) {
             return Ok(Share { _permit: permit });
         }
-        let permit = pin!(pool.clone().acquire_many_owned(permits));
-        let late = pin!(R::sleep(BODY_BUDGET_WAIT));
-        match select(permit, late).await {
-            Either::Left((permit, _)) => {
-                Ok(Share { _permit: permit.expect("the semaphore is never closed") })
-            }
-            Either::Right(_) => Err(S3Error::new(Code::SlowDown)),
-        }
+        let permit = within::<R, _>(pool.clone().acquire_many_owned(permits), BODY_BUDGET_WAIT).await;
+        let permit = permit.ok_or_else(|| S3Error::new(Code::SlowDown))?;
+        Ok(Share { _permit: permit.expect("the semaphore is never closed") })
     }
 }
 

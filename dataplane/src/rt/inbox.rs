@@ -1,4 +1,4 @@
-//! Waiting for a message with a limit, as `flume::Receiver::recv_timeout` does, in a task.
+//! Waiting with a limit, in a task; for a message as `flume::Receiver::recv_timeout` does.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -9,15 +9,22 @@ use futures_util::future::{Either, select};
 
 use super::Rt;
 
+/// What `future` comes to, or `None` when it has not within `patience`; then it is dropped, so it must not be an operation
+/// of a socket or file (see the rules of [`super`]).
+pub(crate) async fn within<R: Rt, F: Future>(future: F, patience: Duration) -> Option<F::Output> {
+    match select(pin!(future), pin!(R::sleep(patience))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
+    }
+}
+
 /// The next message that nobody else took, or why there is none.
 pub(crate) async fn receive_within<R: Rt, T>(
     inbox: &Receiver<T>,
     patience: Duration,
 ) -> Result<T, RecvTimeoutError> {
-    match select(pin!(receive(inbox)), pin!(R::sleep(patience))).await {
-        Either::Left((received, _)) => received.map_err(|_| RecvTimeoutError::Disconnected),
-        Either::Right(((), _)) => Err(RecvTimeoutError::Timeout),
-    }
+    let received = within::<R, _>(receive(inbox), patience).await.ok_or(RecvTimeoutError::Timeout)?;
+    received.map_err(|_| RecvTimeoutError::Disconnected)
 }
 
 /// `recv_async` for an inbox from which others take as well.
