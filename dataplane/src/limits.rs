@@ -17,6 +17,13 @@ pub const POOL_BYTES_MAX_PER_CLASS: usize = 8 << 20;
 /// Entries of a core's submission ring. monoio flushes when it is full; 1024 covers a turn of the loop.
 pub const RING_ENTRIES: u32 = 1024;
 
+/// Memory of a core's glommio executor that its files are read into, bytes, and that each of its three rings pins: two
+/// cores fit in the usual RLIMIT_MEMLOCK of 8 MiB. Where it does not fit, and for what is larger, memory is not pinned.
+pub const GLOMMIO_IO_BYTES: usize = 1 << 20;
+
+/// How long glommio runs ready tasks before it looks at its rings. Its own default, 100 ms, is a long time to a client.
+pub const GLOMMIO_PREEMPT: Duration = Duration::from_millis(2);
+
 /// Threads for calls that block (`fallocate`, directory work; every file call where io_uring is forbidden). They wait on
 /// devices, not on CPUs, so there are more of them than cores.
 pub const BLOCKING_THREADS: usize = 8;

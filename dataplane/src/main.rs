@@ -17,9 +17,10 @@ use holdfast_dataplane::config::{self, Config, RuntimeChoice};
 use holdfast_dataplane::drives::host::RealHost;
 use holdfast_dataplane::node::{Node, NodeSetup};
 use holdfast_dataplane::rt::epoll::EpollRt;
+use holdfast_dataplane::rt::glommio::GlommioRt;
 use holdfast_dataplane::rt::monoio::UringRt;
 use holdfast_dataplane::rt::thread::cpus_allowed;
-use holdfast_dataplane::rt::{Rt, Uring, probe};
+use holdfast_dataplane::rt::{Rt, Uring, probe, probe_glommio};
 use holdfast_dataplane::server::cores::{self, Cores, CoresConfig};
 use holdfast_dataplane::server::tls::{self, Certificates};
 use holdfast_dataplane::{drives, ops_listener};
@@ -100,6 +101,7 @@ fn serve(config: &Config, tls: Option<Tls>) -> Result<(), String> {
         .map_err(|error| taken("ops_addr", config.ops_addr, &error))?;
     let cores = match runtime {
         Runtime::Uring => start::<UringRt>(config, &node, tls),
+        Runtime::Glommio => start::<GlommioRt>(config, &node, tls),
         Runtime::Epoll => start::<EpollRt>(config, &node, tls),
     }?;
     tracing::info!(s3 = %cores.addr(), ops = %ops.addr(), runtime = runtime.name(), "serving");
@@ -130,6 +132,7 @@ fn start<R: Rt>(
 #[derive(Clone, Copy)]
 enum Runtime {
     Uring,
+    Glommio,
     Epoll,
 }
 
@@ -137,16 +140,25 @@ impl Runtime {
     fn name(self) -> &'static str {
         match self {
             Self::Uring => UringRt::NAME,
+            Self::Glommio => GlommioRt::NAME,
             Self::Epoll => EpollRt::NAME,
         }
     }
 }
 
+/// The runtime that was asked for, or epoll where io_uring is forbidden. A kernel that has io_uring but lacks what glommio
+/// needs is refused: the operator named glommio, and has monoio to choose before epoll.
 fn choose_runtime(config: &Config) -> Result<Runtime, String> {
     if config.runtime == RuntimeChoice::Epoll && !config.require_io_uring {
         return Ok(Runtime::Epoll);
     }
     match probe() {
+        Uring::Available { .. } if config.runtime == RuntimeChoice::Glommio => match probe_glommio() {
+            Uring::Available { .. } => Ok(Runtime::Glommio),
+            Uring::Forbidden { cause, fix } => Err(format!(
+                "`runtime = \"glommio\"` cannot be used: {cause}; {fix}; or set `runtime = \"monoio\"`"
+            )),
+        },
         Uring::Available { .. } => Ok(Runtime::Uring),
         Uring::Forbidden { cause, fix } if config.require_io_uring => {
             Err(format!("io_uring is required (`require_io_uring`) and cannot be used: {cause}; {fix}"))

@@ -21,6 +21,14 @@ def every_mode_used(modes):
     assert not missing, f"never met: {missing}; counted {modes}"
 
 
+def runs_on(system, runtime):
+    """The data plane did not quietly serve on another runtime than the one asked for."""
+    log = "".join(path.read_text(errors="replace") for path in (system.data_dir / "logs").glob("dataplane*"))
+    served = re.findall(r'runtime="?(?:monoio-)?(\w+)', log)
+    wanted = {"monoio": "io_uring"}.get(runtime, runtime)
+    assert served and set(served) == {wanted}, f"served on {served}, not on {wanted}"
+
+
 def nothing_stuck(system):
     """A second after the last client, no request is in flight."""
     for _ in range(50):

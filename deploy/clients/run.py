@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Real S3 clients against the running system, over http and https; each compares bytes.
 
-    deploy/clients/run.py BIN_DIR [--keep DIR] [--only WORD]
+    deploy/clients/run.py BIN_DIR [--keep DIR] [--only WORD] [--runtime NAME]
 
 Ends with `N passed, N failed`.
 """
 
 import argparse
+import os
 import pathlib
 import shutil
 import sys
@@ -32,7 +33,10 @@ def main():
     parser.add_argument("bin_dir")
     parser.add_argument("--keep", help="work in this directory and leave it")
     parser.add_argument("--only", default="", help="only checks whose name contains this word")
+    parser.add_argument("--runtime", choices=("monoio", "glommio", "epoll"), help="what the data plane runs on")
     arguments = parser.parse_args()
+    if arguments.runtime:
+        os.environ["HOLDFAST_DATAPLANE_RUNTIME"] = arguments.runtime
     work = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="holdfast-clients-"))
     work.mkdir(parents=True, exist_ok=True)
     passed = failed = 0
@@ -52,12 +56,16 @@ def main():
 
     modes = {}
     for scheme in ("http", "https"):
+        if arguments.only.startswith(("http ", "https ", "robust ")) and not arguments.only.startswith(f"{scheme} "):
+            continue  # not worth a system
         home = work / scheme
         home.mkdir(exist_ok=True)
         with running(arguments.bin_dir, home / "data", tls=scheme == "https") as system:
             print(f"== {scheme}: ready after {system.seconds_to_ready:.1f} s at {system.endpoint}", flush=True)
             for client in [*clients.ALL, *semantics.ALL]:
                 check(f"{scheme} {client.__name__}", lambda client=client: client(system, home))
+            if arguments.runtime:
+                check(f"{scheme} runs_on_{arguments.runtime}", lambda: after.runs_on(system, arguments.runtime))
             for mode, count in after.payload_modes(system.metrics()).items():
                 modes[mode] = modes.get(mode, 0) + count
             check(f"{scheme} no_fragment_leaked_in_flight", lambda: after.nothing_stuck(system))

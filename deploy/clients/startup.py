@@ -171,17 +171,19 @@ def without_io_uring_it_warns_and_serves(bin_dir, work):
         return system
 
     refusal(forbidden("required"), "--require-io-uring", words=["io_uring", "seccomp"])
-    system = forbidden("epoll")
-    system.start()
-    try:
-        bodies = objects(8)
-        put_all(boto(system), bodies)
-        all_equal(boto(system), bodies)
-        log = (system.data_dir / "logs" / "dataplane.log").read_text(errors="replace")
-        assert "io_uring cannot be used" in log and "seccomp" in log, log
-    finally:
-        code = system.stop()
-    assert code == 0
+    for runtime in ("glommio", "monoio"):
+        system = forbidden(f"epoll-for-{runtime}")
+        system.options += ["--runtime", runtime]
+        system.start()
+        try:
+            bodies = objects(8)
+            put_all(boto(system), bodies)
+            all_equal(boto(system), bodies)
+            log = (system.data_dir / "logs" / "dataplane.log").read_text(errors="replace")
+            assert "io_uring cannot be used" in log and "seccomp" in log, log
+        finally:
+            code = system.stop()
+        assert code == 0
     with own(bin_dir, system.data_dir, options=["--require-io-uring"]) as again:
         all_equal(boto(again), bodies)
 

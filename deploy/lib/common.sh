@@ -41,7 +41,7 @@ packages() {
 
 # toolchain: a C++ compiler and libclang for RocksDB, PostgreSQL's server binaries, cargo.
 toolchain() {
-  packages build-essential libclang-14-dev ca-certificates curl postgresql-15 python3 python3-venv
+  packages build-essential git libclang-14-dev ca-certificates curl postgresql-15 python3 python3-venv
   if ! command -v cargo >/dev/null; then
     [ -x "$HOME/.cargo/bin/cargo" ] && export PATH=$HOME/.cargo/bin:$PATH
   fi

@@ -74,6 +74,9 @@ pub(super) fn dataplane(
     if options.degraded {
         set("degraded_start", Value::Boolean(true));
     }
+    if let Some(runtime) = &options.runtime {
+        set("runtime", text(runtime));
+    }
     if options.require_io_uring {
         set("require_io_uring", Value::Boolean(true));
     }

@@ -47,6 +47,9 @@ pub struct DevOptions {
     /// Start only the private PostgreSQL, for psql and pg_dump, and print its address.
     #[arg(long, conflicts_with = "database_url")]
     pub only_postgres: bool,
+    /// How the data plane's cores do their I/O; `monoio` unless said.
+    #[arg(long, value_name = "NAME", value_parser = ["monoio", "glommio", "epoll"])]
+    pub runtime: Option<String>,
     /// Refuse to start without io_uring instead of falling back to epoll.
     #[arg(long)]
     pub require_io_uring: bool,

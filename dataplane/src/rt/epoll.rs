@@ -28,7 +28,7 @@ impl Rt for EpollRt {
     fn run<F: Future>(core: &CoreConfig, main: F) -> io::Result<F::Output> {
         thread::prepare(core);
         let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build()?;
-        let (output, clean) = runtime.block_on(async { (main.await, flight::drain().await) });
+        let (output, clean) = runtime.block_on(async { (main.await, flight::drain::<Self>().await) });
         if !clean {
             std::mem::forget(runtime);
         }

@@ -1,4 +1,4 @@
-//! File calls that block, for the pool: what the ring lacks, and everything where there is no ring.
+//! File calls outside of the ring: those that block, for the pool, and those that never do.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -30,4 +30,20 @@ pub(super) fn reserve(file: &File, len: u64) -> io::Result<()> {
             return Err(error);
         }
     }
+}
+
+/// Reads what the page cache holds of `into.len()` bytes at `offset`, without waiting for a device. The count is short
+/// where it does not hold more, at the end of the file, and on any error: a read that may wait says which.
+pub(super) fn read_cached(fd: RawFd, into: &mut [u8], offset: u64) -> usize {
+    // SAFETY: the caller holds the file open for the length of this call.
+    let file = unsafe { BorrowedFd::borrow_raw(fd) };
+    rustix::io::preadv2(file, &mut [io::IoSliceMut::new(into)], offset, rustix::io::ReadWriteFlags::NOWAIT)
+        .unwrap_or(0)
+}
+
+/// Size of the file behind `fd`, bytes, as the kernel has it in memory.
+pub(super) fn size(fd: RawFd) -> io::Result<u64> {
+    // SAFETY: the caller holds the file open for the length of this call.
+    let file = unsafe { BorrowedFd::borrow_raw(fd) };
+    Ok(rustix::fs::fstat(file)?.st_size.unsigned_abs())
 }

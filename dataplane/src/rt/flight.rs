@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use super::Rt;
 use crate::limits::DRAIN_WAIT;
 
 thread_local! {
@@ -25,10 +26,10 @@ impl Flight {
 }
 
 /// Waits until nothing is in flight or [`DRAIN_WAIT`] is over; says whether the runtime may be freed.
-pub(super) async fn drain() -> bool {
+pub(super) async fn drain<R: Rt>() -> bool {
     let until = Instant::now() + DRAIN_WAIT;
     while IN_FLIGHT.get() > 0 && Instant::now() < until {
-        monoio::time::sleep(Duration::from_millis(2)).await;
+        R::sleep(Duration::from_millis(2)).await;
     }
     let left = IN_FLIGHT.replace(0);
     if left > 0 {

@@ -19,7 +19,7 @@ use super::buf::Window;
 use super::flight::{self, Flight};
 use super::socket::{TcpConn, TcpListener};
 use super::{AlignedBuf, CoreConfig, DiskFile, ListenConfig, OpenOptions, Rt, Uring, probe, thread};
-use crate::limits::{IO_WORKERS_MAX, RING_ENTRIES};
+use crate::limits::RING_ENTRIES;
 
 /// io_uring.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Rt for UringRt {
             .uring_builder(probe::builder(defer_taskrun))
             .enable_timer()
             .build()?;
-        bound_io_workers();
+        thread::bound_io_workers();
         let (output, clean) = runtime.block_on(async { (main.await, end().await) });
         if !clean {
             // The kernel may still write into buffers that only the ring's bookkeeping owns.
@@ -89,20 +89,9 @@ fn open_null() -> io::Result<Rc<File>> {
 
 /// Waits for what is in flight and closes what belongs to the ring.
 async fn end() -> bool {
-    let clean = flight::drain().await;
+    let clean = flight::drain::<UringRt>().await;
     drop(NULL.take());
     clean
-}
-
-/// Bounds the kernel's helper threads of this thread (fsync and creating opens run on them; MEASURED.md A2 saw one per
-/// connection). The limit belongs to the thread, so a second, short-lived ring can set it.
-fn bound_io_workers() {
-    let mut workers = [IO_WORKERS_MAX, IO_WORKERS_MAX];
-    let bounded =
-        io_uring::IoUring::new(2).and_then(|ring| ring.submitter().register_iowq_max_workers(&mut workers));
-    if let Err(error) = bounded {
-        tracing::debug!(%error, "the kernel's io workers are not bounded");
-    }
 }
 
 /// A file on the ring.

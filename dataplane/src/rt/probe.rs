@@ -2,6 +2,8 @@
 
 use std::io;
 
+use io_uring::opcode;
+
 use crate::limits::RING_ENTRIES;
 
 /// What [`probe`] found.
@@ -35,6 +37,67 @@ pub fn probe() -> Uring {
         Err(error) => explain(&error),
     }
 }
+
+/// The same for glommio, which ends the process when something is missing.
+#[must_use]
+pub fn probe_glommio() -> Uring {
+    let found = probe();
+    if !matches!(found, Uring::Available { .. }) {
+        return found;
+    }
+    let locked = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
+    if locked.is_some_and(|bytes| bytes < GLOMMIO_MEMLOCK_BYTES_MIN) {
+        return Uring::Forbidden {
+            cause: format!(
+                "glommio wants to lock {GLOMMIO_MEMLOCK_BYTES_MIN} bytes of memory or more, and may not"
+            ),
+            fix: "raise the limit: `ulimit -l unlimited`, or `LimitMEMLOCK=infinity` in the systemd unit"
+                .to_owned(),
+        };
+    }
+    let mut kernel = io_uring::Probe::new();
+    let known = io_uring::IoUring::new(2).and_then(|ring| ring.submitter().register_probe(&mut kernel));
+    if known.is_err() || !GLOMMIO_OPERATIONS.iter().all(|code| kernel.is_supported(*code)) {
+        return Uring::Forbidden {
+            cause: "this kernel's io_uring lacks operations that glommio uses".to_owned(),
+            fix: "use Linux 5.8 or later, see `uname -r`".to_owned(),
+        };
+    }
+    if let Err(error) = builder(false).setup_iopoll().build(2) {
+        return explain(&error);
+    }
+    found
+}
+
+/// What glommio 0.9.0 asks the kernel for (its `GLOMMIO_URING_OPS`).
+const GLOMMIO_OPERATIONS: [u8; 23] = [
+    opcode::Nop::CODE,
+    opcode::Readv::CODE,
+    opcode::Writev::CODE,
+    opcode::Fsync::CODE,
+    opcode::ReadFixed::CODE,
+    opcode::WriteFixed::CODE,
+    opcode::PollAdd::CODE,
+    opcode::PollRemove::CODE,
+    opcode::SendMsg::CODE,
+    opcode::RecvMsg::CODE,
+    opcode::Timeout::CODE,
+    opcode::TimeoutRemove::CODE,
+    opcode::Accept::CODE,
+    opcode::LinkTimeout::CODE,
+    opcode::Connect::CODE,
+    opcode::Fallocate::CODE,
+    opcode::OpenAt::CODE,
+    opcode::Close::CODE,
+    opcode::Statx::CODE,
+    opcode::Read::CODE,
+    opcode::Write::CODE,
+    opcode::Send::CODE,
+    opcode::Recv::CODE,
+];
+
+/// Its `MIN_MEMLOCK_LIMIT`.
+const GLOMMIO_MEMLOCK_BYTES_MIN: u64 = 512 << 10;
 
 /// The ring of a core. A ring of `SINGLE_ISSUER` belongs to the thread that builds it.
 pub(super) fn builder(defer_taskrun: bool) -> io_uring::Builder {

@@ -28,15 +28,21 @@ pub struct TcpListener(monoio::net::TcpListener);
 
 impl TcpListener {
     pub(super) fn bind(config: &ListenConfig) -> io::Result<Self> {
-        let domain = if config.addr.is_ipv6() { socket2::Domain::IPV6 } else { socket2::Domain::IPV4 };
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+        let socket = listening(config)?;
         socket.set_nonblocking(monoio::utils::is_legacy())?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
-        socket.bind(&config.addr.into())?;
-        socket.listen(config.backlog)?;
         monoio::net::TcpListener::from_std(socket.into()).map(Self)
     }
+}
+
+/// A socket that listens, and shares its port with the other cores' sockets.
+pub(super) fn listening(config: &ListenConfig) -> io::Result<socket2::Socket> {
+    let domain = if config.addr.is_ipv6() { socket2::Domain::IPV6 } else { socket2::Domain::IPV4 };
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&config.addr.into())?;
+    socket.listen(config.backlog)?;
+    Ok(socket)
 }
 
 impl Listener for TcpListener {
@@ -87,9 +93,7 @@ impl Conn for TcpConn {
         let (start, mut sent) = (Instant::now(), 0);
         while parts.gather() {
             let canceller = std::mem::take(&mut self.canceller);
-            // One byte now and then keeps nobody waiting for ever: the whole must keep up the least rate, too.
-            let slowest = start + stall * 2 + Duration::from_secs(sent / SEND_RATE_MIN);
-            let deadline = slowest.min(Instant::now() + stall);
+            let deadline = send_deadline(start, stall, sent);
             let op = self.stream.cancelable_writev(parts, canceller.handle());
             let ((done, back), canceller) = until(op, canceller, Some(deadline), None).await;
             self.canceller = canceller;
@@ -135,6 +139,13 @@ impl Conn for TcpConn {
     fn peer(&self) -> SocketAddr {
         self.peer
     }
+}
+
+/// When the next part of a send that began at `start` and has moved `sent` bytes must have moved.
+pub(super) fn send_deadline(start: Instant, stall: Duration, sent: u64) -> Instant {
+    // One byte now and then keeps nobody waiting for ever: the whole must keep up the least rate, too.
+    let slowest = start + stall * 2 + Duration::from_secs(sent / SEND_RATE_MIN);
+    slowest.min(Instant::now() + stall)
 }
 
 /// Runs `op` to its end. When `deadline` or `stop` comes first it is cancelled, and still awaited: what it did is done.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::epoll::EpollRt;
+use super::glommio::GlommioRt;
 use super::monoio::UringRt;
 use super::{AlignedBuf, Chunk, Conn, CoreConfig, DiskFile, ListenConfig, Listener, OpenOptions, Rt, Stop};
 
@@ -22,6 +23,9 @@ macro_rules! on_every_runtime {
     ($($check:ident),* $(,)?) => {
         mod uring {
             $(#[test] fn $check() { super::on_core(|| super::$check::<super::UringRt>()); })*
+        }
+        mod glommio {
+            $(#[test] fn $check() { super::on_core(|| super::$check::<super::GlommioRt>()); })*
         }
         mod epoll {
             $(#[test] fn $check() { super::on_core(|| super::$check::<super::EpollRt>()); })*

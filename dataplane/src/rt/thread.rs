@@ -4,6 +4,7 @@
 use std::io;
 
 use super::CoreConfig;
+use crate::limits::IO_WORKERS_MAX;
 
 /// Sets up the calling thread for `core`.
 pub(super) fn prepare(core: &CoreConfig) {
@@ -56,5 +57,16 @@ fn block_signals() {
             libc::sigdelset(&raw mut set, fault);
         }
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+    }
+}
+
+/// Bounds the kernel's helper threads of this thread (fsync and creating opens run on them; MEASURED.md A2 saw one per
+/// connection). The limit belongs to the thread, so a second, short-lived ring can set it.
+pub(super) fn bound_io_workers() {
+    let mut workers = [IO_WORKERS_MAX, IO_WORKERS_MAX];
+    let bounded =
+        io_uring::IoUring::new(2).and_then(|ring| ring.submitter().register_iowq_max_workers(&mut workers));
+    if let Err(error) = bounded {
+        tracing::debug!(%error, "the kernel's io workers are not bounded");
     }
 }

@@ -1,4 +1,4 @@
-//! The server over real sockets, on both runtimes.
+//! The server over real sockets, on every runtime.
 
 mod client;
 mod handler;
@@ -13,6 +13,9 @@ macro_rules! on_every_runtime {
     ($($check:ident),* $(,)?) => {
         mod uring {
             $(#[test] fn $check() { super::$check::<crate::rt::monoio::UringRt>(); })*
+        }
+        mod glommio {
+            $(#[test] fn $check() { super::$check::<crate::rt::glommio::GlommioRt>(); })*
         }
         mod epoll {
             $(#[test] fn $check() { super::$check::<crate::rt::epoll::EpollRt>(); })*
