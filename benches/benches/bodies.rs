@@ -1,12 +1,14 @@
 //! What a body's bytes pay: aws-chunked framing, digests alone and in lanes. Limit: memcpy of the body.
 
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
+use holdfast_benches::table;
 use holdfast_dataplane::hash::{Kernel, Together};
 use holdfast_dataplane::rt::Chunk;
 use holdfast_protocol::aws_chunked::{AwsChunkedDecoder, AwsChunkedEvent, AwsChunkedMode};
 use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm, ChecksumSet, DigestPlan, md5, sha256};
 use std::hint::black_box;
+use std::time::SystemTime;
 
 const BLOCK_BYTES: usize = 256 * 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -93,6 +95,10 @@ fn lanes(c: &mut Criterion) {
             (0..bodies).map(|body| bytes(CHUNK_BYTES + body)[..CHUNK_BYTES].to_vec()).collect();
         let parts: Vec<Chunk> = data.iter().map(|body| Chunk::from(Bytes::copy_from_slice(body))).collect();
         group.throughput(Throughput::Bytes((bodies * CHUNK_BYTES) as u64));
+        let mut out = vec![0; CHUNK_BYTES];
+        group.bench_function(BenchmarkId::new("limit: memcpy", bodies), |b| {
+            b.iter(|| data.iter().for_each(|block| out.copy_from_slice(black_box(block))));
+        });
         for (name, payload_sha256) in [("md5", false), ("md5 and sha256", true)] {
             let plan = DigestPlan { md5: true, payload_sha256, ..DigestPlan::default() };
             group.bench_function(BenchmarkId::new(format!("{name}, each alone"), bodies), |b| {
@@ -113,4 +119,9 @@ fn lanes(c: &mut Criterion) {
 }
 
 criterion_group!(benches, framing, digests, lanes);
-criterion_main!(benches);
+
+fn main() {
+    let began = SystemTime::now();
+    benches();
+    table::print(began);
+}

@@ -3,7 +3,8 @@
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
+use holdfast_benches::table;
 use holdfast_common::id::TenantId;
 use holdfast_protocol::access::{KeyIdentity, Permissions, Scope};
 use holdfast_protocol::http::RequestHead;
@@ -101,4 +102,9 @@ fn heads(c: &mut Criterion) {
 }
 
 criterion_group!(benches, heads);
-criterion_main!(benches);
+
+fn main() {
+    let began = SystemTime::now();
+    benches();
+    table::print(began);
+}

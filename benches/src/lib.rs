@@ -6,3 +6,5 @@
 pub mod compare;
 pub mod limits;
 pub mod s3bench;
+pub mod served;
+pub mod table;

@@ -11,7 +11,7 @@ mod choice;
 mod clean;
 mod connection;
 mod content;
-pub(crate) mod cost;
+pub mod cost;
 pub(crate) mod failure;
 pub(crate) mod idle;
 mod metrics;

@@ -9,17 +9,19 @@ use std::fs::read_to_string;
 
 /// A role and its processes' costs.
 #[derive(Clone, Default, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Spent {
-    pub(crate) user_s: f64,
-    pub(crate) system_s: f64,
+pub struct Spent {
+    pub user_s: f64,
+    pub system_s: f64,
 }
 
 impl Spent {
-    pub(crate) fn total_s(&self) -> f64 {
+    #[must_use]
+    pub fn total_s(&self) -> f64 {
         self.user_s + self.system_s
     }
 
-    pub(super) fn since(&self, before: &Self) -> Self {
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
         Self {
             user_s: (self.user_s - before.user_s).max(0.0),
             system_s: (self.system_s - before.system_s).max(0.0),
@@ -45,7 +47,8 @@ pub(crate) struct DeviceBytes {
 }
 
 impl DeviceBytes {
-    pub(super) fn since(&self, before: &Self) -> Self {
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
         Self {
             written: self.written.saturating_sub(before.written),
             read: self.read.saturating_sub(before.read),
@@ -57,7 +60,8 @@ impl DeviceBytes {
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds by role, at this moment. A process belongs to the nearest given process above it.
-pub(crate) fn cpu(roots: &[(String, u32)]) -> BTreeMap<String, Spent> {
+#[must_use]
+pub fn cpu(roots: &[(String, u32)]) -> BTreeMap<String, Spent> {
     let mut spent = BTreeMap::new();
     for (role, members) in trees(roots) {
         let sum: &mut Spent = spent.entry(role).or_default();

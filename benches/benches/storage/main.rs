@@ -1,11 +1,18 @@
-//! From a row of bytes to records on drives, without the drives: Reed-Solomon, placement, record encode. Limit: memcpy.
+//! From a row of bytes to records on drives, without the drives: Reed-Solomon, placement, record encode. Limits: memcpy,
+//! and ISA-L for the code (`apt-get install libisal2`).
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+mod isal;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group};
+use holdfast_benches::table;
 use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
 use holdfast_protocol::erasure::{Coder, CoderKind, Coders, CpuFeatures, choose};
+use holdfast_protocol::limits::ENCODE_SLICE_BYTES;
 use holdfast_protocol::placement::{Backend, BackendState, Class, Level, Rule, Spread, place};
 use holdfast_protocol::record::{self, Kind, PieceCoding, PieceScheme, Place, Record};
 use std::hint::black_box;
+use std::time::SystemTime;
 
 /// The shape of `holdfast dev`: four drives, any two may be lost.
 const DATA: usize = 2;
@@ -69,7 +76,29 @@ fn reed_solomon(c: &mut Criterion) {
         });
         assert_eq!(out, data, "{} gives back what it was fed", kind.name());
     }
+    intel(&mut group, &slices);
     group.finish();
+}
+
+/// ISA-L on the same pieces. Its bytes are not ours (another matrix), its work is.
+fn intel(group: &mut BenchmarkGroup<'_, WallTime>, data: &[&[u8]]) {
+    let Some(isal) = isal::Isal::load() else {
+        eprintln!("ISA-L is not there (apt-get install libisal2): left out");
+        return;
+    };
+    let (encode, decode) = isal.code(DATA, PARITY);
+    let mut parity = vec![vec![0; PIECE_BYTES]; PARITY];
+    let mut back = vec![vec![0; PIECE_BYTES]; DATA];
+    group.bench_function(BenchmarkId::new("encode", "ISA-L"), |b| {
+        b.iter(|| encode.run(ENCODE_SLICE_BYTES, black_box(data), &mut parity));
+    });
+    encode.run(ENCODE_SLICE_BYTES, data, &mut parity);
+    let left: Vec<&[u8]> = parity.iter().map(Vec::as_slice).collect();
+    group.bench_function(BenchmarkId::new("reconstruct both data", "ISA-L"), |b| {
+        b.iter(|| decode.run(ENCODE_SLICE_BYTES, black_box(&left), &mut back));
+    });
+    decode.run(ENCODE_SLICE_BYTES, &left, &mut back);
+    assert_eq!(back, data, "ISA-L gives back what it was fed");
 }
 
 fn backend(number: u32) -> Backend {
@@ -95,6 +124,11 @@ fn placement(c: &mut Criterion) {
         let backends: Vec<Backend> = (0..drives).map(backend).collect();
         let op = OpId::new(1_700_000_000_000, [7; 10]);
         place(&class, "n1", &backends, op, Some(1 << 20)).expect("enough drives");
+        // No placement can do without a look at every backend.
+        group.bench_function(BenchmarkId::new("limit: look at each", drives), |b| {
+            let active = |one: &&Backend| one.state == BackendState::Active;
+            b.iter(|| black_box(&backends).iter().filter(active).map(|one| one.id.0).max());
+        });
         group.bench_function(BenchmarkId::new("drives", drives), |b| {
             b.iter(|| place(&class, "n1", black_box(&backends), op, Some(1 << 20)));
         });
@@ -138,4 +172,9 @@ fn records(c: &mut Criterion) {
 }
 
 criterion_group!(benches, reed_solomon, placement, records);
-criterion_main!(benches);
+
+fn main() {
+    let began = SystemTime::now();
+    benches();
+    table::print(began);
+}
