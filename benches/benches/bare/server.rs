@@ -4,7 +4,7 @@ use bytes::Bytes;
 use holdfast_benches::served;
 use holdfast_dataplane::rt::monoio::UringRt;
 use holdfast_dataplane::rt::{AlignedBuf, Chunk, Conn, CoreConfig, ListenConfig, Listener as _, Rt, Stop};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,9 @@ pub(crate) fn serve(bytes: u64) {
             let addr = "127.0.0.1:0".parse().expect("an address");
             let listener = UringRt::listen(&ListenConfig { addr, backlog: 1024 }).expect("a port");
             say.send(listener.local_addr().expect("an address")).expect("somebody waits");
-            let (stop, body) = (Stop::new(), Rc::new(AlignedBuf::zeroed(BODY_BYTES)));
+            let (stop, body) = (Stop::new(), Arc::new(AlignedBuf::zeroed(BODY_BYTES)));
             while let Ok(conn) = listener.accept(&stop).await {
-                UringRt::spawn(connection(conn, Rc::clone(&body), bytes));
+                UringRt::spawn(connection(conn, Arc::clone(&body), bytes));
             }
         };
         UringRt::run(&core, accepting).expect("io_uring is there");
@@ -35,7 +35,7 @@ pub(crate) fn serve(bytes: u64) {
 }
 
 /// Requests until the client has gone.
-async fn connection(mut conn: impl Conn, body: Rc<AlignedBuf>, bytes: u64) {
+async fn connection(mut conn: impl Conn, body: Arc<AlignedBuf>, bytes: u64) {
     let head = Bytes::from(format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\netag: \"bare\"\r\n\r\n"));
     let empty = Bytes::from_static(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: \"bare\"\r\n\r\n");
     let mut buf = AlignedBuf::with_capacity(BUFFER_BYTES);
@@ -83,13 +83,13 @@ async fn connection(mut conn: impl Conn, body: Rc<AlignedBuf>, bytes: u64) {
 async fn answer(
     conn: &mut impl Conn,
     head: &Bytes,
-    body: &Rc<AlignedBuf>,
+    body: &Arc<AlignedBuf>,
     bytes: u64,
 ) -> std::io::Result<()> {
     let (mut head, mut left) = (head.clone(), bytes);
     loop {
         let piece = BODY_BYTES.min(usize::try_from(left).unwrap_or(BODY_BYTES));
-        let chunk = Chunk::shared(Rc::clone(body), 0..piece);
+        let chunk = Chunk::shared(Arc::clone(body), 0..piece);
         conn.send(std::mem::take(&mut head), Some(chunk), PATIENCE).await?;
         left -= piece as u64;
         if left == 0 {

@@ -47,8 +47,7 @@ pub(crate) struct DeviceBytes {
 }
 
 impl DeviceBytes {
-    #[must_use]
-    pub fn since(&self, before: &Self) -> Self {
+    pub(super) fn since(&self, before: &Self) -> Self {
         Self {
             written: self.written.saturating_sub(before.written),
             read: self.read.saturating_sub(before.read),
