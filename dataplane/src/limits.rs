@@ -75,6 +75,17 @@ pub const SEND_RATE_MIN: u64 = 1 << 10;
 /// Time that a slow start of a body is forgiven.
 pub const RATE_GRACE: Duration = Duration::from_secs(60);
 
+/// A body this long in one send is a large answer.
+pub const SEND_LARGE_BYTES: usize = 128 << 10;
+
+/// What the kernel may hold of a large answer to a near client (it counts its own overhead by doubling this): enough that
+/// 1 GB/s fits through the longest round trip that counts as near, and little enough to stay in a CPU's caches. Of 256 KiB,
+/// 416 KiB, 832 KiB and 1.7 MB the second took the least CPU in a model server (BBR, 2-5 runs of 2 s each, busy machine). It is also Linux' own bound (`wmem_max`).
+pub const SEND_BUFFER_LOCAL_BYTES: usize = 208 << 10;
+
+/// The round trip up to which a client is near: the same machine or the same room.
+pub const SEND_BUFFER_LOCAL_RTT: Duration = Duration::from_micros(300);
+
 /// First buffer of a head, bytes; a signed PUT of an SDK has about 1 KiB, and small bodies come along.
 pub const HEAD_BUFFER_BYTES: usize = 8 << 10;
 

@@ -21,7 +21,7 @@ use monoio::net::TcpStream;
 use super::buf::Window;
 use super::flight::Flight;
 use super::{AlignedBuf, Chunk, Conn, ListenConfig, Listener, Stop};
-use crate::limits::SEND_RATE_MIN;
+use crate::limits::{SEND_BUFFER_LOCAL_BYTES, SEND_BUFFER_LOCAL_RTT, SEND_LARGE_BYTES, SEND_RATE_MIN};
 
 /// A listening socket.
 pub struct TcpListener(monoio::net::TcpListener);
@@ -58,7 +58,7 @@ impl Listener for TcpListener {
         })?;
         // A peer that has already gone makes this fail; the first receive will say so.
         let _ = stream.set_nodelay(true);
-        Ok(TcpConn { stream, peer, canceller: Canceller::new() })
+        Ok(TcpConn { stream, peer, canceller: Canceller::new(), sized: false })
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -72,6 +72,42 @@ pub struct TcpConn {
     peer: SocketAddr,
     /// One for all operations: they come one at a time, and a fresh one per operation would cost two allocations.
     canceller: Canceller,
+    /// Whether the kernel's send buffer was looked at.
+    sized: bool,
+}
+
+impl TcpConn {
+    /// Bounds the kernel's send buffer of a near client before the first large answer.
+    ///
+    /// Left alone it grows to megabytes, and each byte leaves the CPU's caches between our copy into it and the
+    /// client's copy out. In a model server under BBR 64 MiB bodies over loopback took 1.3 times the CPU; under CUBIC there was
+    /// no difference. A far client needs the megabytes.
+    fn size_buffer(&mut self) {
+        self.sized = true;
+        // Both calls fail only on a connection that is broken, which the send after them will say.
+        let near = round_trip(self.stream.as_raw_fd()).is_some_and(|time| time <= SEND_BUFFER_LOCAL_RTT);
+        if near {
+            // SAFETY: the descriptor is open as long as `self`; the socket is not closed, for ownership is given back.
+            let socket = unsafe { socket2::Socket::from_raw_fd(self.stream.as_raw_fd()) };
+            let _ = socket.set_send_buffer_size(SEND_BUFFER_LOCAL_BYTES);
+            let _ = socket.into_raw_fd();
+        }
+    }
+}
+
+/// The shortest round trip the kernel has seen on a TCP connection; the handshake is one.
+fn round_trip(fd: std::os::fd::RawFd) -> Option<Duration> {
+    // SAFETY: an all-zero tcp_info is valid, the call writes at most the size we name, and an older kernel writes less.
+    let info = unsafe {
+        let mut info: libc::tcp_info = std::mem::zeroed();
+        let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+        let to = (&raw mut info).cast();
+        let done = libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut len);
+        (done == 0).then_some(info)?
+    };
+    // All ones, or nothing from an old kernel: not measured.
+    let known = info.tcpi_min_rtt != 0 && info.tcpi_min_rtt != u32::MAX;
+    known.then(|| Duration::from_micros(info.tcpi_min_rtt.into()))
 }
 
 impl Conn for TcpConn {
@@ -89,6 +125,9 @@ impl Conn for TcpConn {
     }
 
     async fn send(&mut self, head: Bytes, body: Option<Chunk>, stall: Duration) -> io::Result<()> {
+        if !self.sized && body.as_ref().is_some_and(|body| body.len() >= SEND_LARGE_BYTES) {
+            self.size_buffer();
+        }
         let mut parts = Parts { head, body, vectors: Vec::with_capacity(2) };
         let (start, mut sent) = (Instant::now(), 0);
         while parts.gather() {
