@@ -165,8 +165,8 @@ pub const CACHE_SLOTS: usize = 1 << 16;
 /// Buckets a node caches from at once.
 pub const CACHE_BUCKETS_MAX: usize = 10_000;
 
-/// Records each core keeps in its own memory: 16,384 x ~700 B is about 11 MiB.
-pub const CACHE_HOT_RECORDS_PER_CORE: usize = 16_384;
+/// Records each core keeps in its own memory: 32,768 x ~700 B is about 22 MiB.
+pub const CACHE_HOT_RECORDS_PER_CORE: usize = 32_768;
 
 pub const CACHE_BLOCK_CACHE_BYTES: usize = 16 << 20;
 pub const CACHE_WRITE_BUFFER_BYTES: usize = 8 << 20;
@@ -261,6 +261,9 @@ pub const DRIVE_RESERVE_BYTES_MAX: u64 = 1 << 30;
 
 /// Segment files one core keeps open for reading, over all drives.
 pub const READ_FILES_MAX: usize = 256;
+/// Places of small objects' pieces one core remembers: 32,768 x 56 B are 1.8 MB, for as many hot objects as
+/// [`CACHE_HOT_RECORDS_PER_CORE`].
+pub const PLACES_REMEMBERED_PER_CORE: usize = 1 << 15;
 /// Records up to this are read whole in one go; of larger ones the header and the blocks asked for.
 pub const READ_WHOLE_BYTES_MAX: usize = 64 << 10;
 /// How often a read asks the index again when the piece is not whole where it was said to be: it may have moved, and

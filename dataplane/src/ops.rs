@@ -144,7 +144,6 @@ impl<E: Env, C: Conn> Handler<C> for Service<E> {
             Refusal::Head(error) => S3Error::from(error),
             Refusal::HeadLate => S3Error::new(Code::RequestTimeout),
             Refusal::ConnectionsFull => S3Error::new(Code::SlowDown),
-            Refusal::AnswerFailed => S3Error::new(Code::InternalError),
         };
         let status = match why {
             Refusal::Head(error) => HeadError::status(error),

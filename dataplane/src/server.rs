@@ -57,8 +57,6 @@ pub enum Refusal {
     HeadLate,
     /// The core has as many connections as it may.
     ConnectionsFull,
-    /// The answer's body failed before its first byte was sent.
-    AnswerFailed,
 }
 
 /// What the server knows about a request beyond its head.

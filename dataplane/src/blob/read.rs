@@ -5,8 +5,11 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::pin::pin;
+use std::rc::Rc;
 use std::time::Instant;
 
+use futures_util::future::{Either, select};
 use holdfast_common::id::{BackendId, FragmentId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{Arrival, Fetch, Gather, RowLost, Scheme};
@@ -86,6 +89,9 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
     /// # Errors
     /// When fewer pieces than the code needs can be read in time. Bytes before that point were given and are right.
     pub async fn next(&mut self) -> Result<Option<Chunk>, BlobError> {
+        if let Some(chunk) = self.lone().await {
+            return Ok(Some(chunk));
+        }
         // Only time spent here counts: a client that reads slowly makes no drive late.
         let mut since = Waiting { all: R::now(), others_asked: R::now() };
         loop {
@@ -107,6 +113,44 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
             self.check_time(&mut since)?;
             if let Some(event) = within::<R, _>(self.mailbox.next(), BLOB_TICK).await {
                 self.handle(event);
+            }
+        }
+    }
+
+    /// All of a range that lies in one piece, read without a task, a queue and a timer of its own: most small objects.
+    /// `None`: it is not so simple, or something was wrong, which the others make up for.
+    async fn lone(&mut self) -> Option<Chunk> {
+        if self.ahead.len() != 1 || !self.open.is_empty() || self.bad != 0 {
+            return None;
+        }
+        let (row, layout) = (self.ahead.start, self.known.layout);
+        let mut spans = layout.spans(row, &self.range);
+        let (Some(span), None) = (spans.next(), spans.next()) else { return None };
+        let order = self.order(0, false);
+        let index = match layout.coding().scheme() {
+            Scheme::Copies => *order.first()?,
+            Scheme::ReedSolomon => order.into_iter().find(|index| *index == span.index)?,
+        };
+        let fetch = Fetch { index, within: span.within, zeros: 0 };
+        let (drives, backend) = (Rc::clone(&self.blobs.drives), self.backends[usize::from(index)]);
+        let id = FragmentId { blob: self.known.op_id, index, attempt: self.known.attempt };
+        let read = pin!(drives.read(backend, id, row, fetch.within.clone()));
+        let read = match select(read, pin!(R::sleep(BLOB_READ_PATIENCE))).await {
+            Either::Left((read, _)) => whole(&fetch, read),
+            Either::Right(_) => {
+                // Late is not wrong, and no note; but this range is read from others.
+                self.bad |= 1 << index;
+                return None;
+            }
+        };
+        match read {
+            Ok(bytes) => {
+                self.ahead.start = self.ahead.end;
+                Some(bytes)
+            }
+            Err(error) => {
+                self.note(&fetch, row, error);
+                None
             }
         }
     }
@@ -177,16 +221,7 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
     fn handle(&mut self, event: Event) {
         let Event { row, fetch, result } = event;
         let Some(at) = self.open.iter().position(|r| r.row() == row && r.wants(&fetch)) else { return };
-        // A drive that gives another length than the layout says holds another blob's piece or half of one.
-        let result = result.and_then(|read| {
-            let whole = read.bytes.len() == fetch.within.len();
-            if whole {
-                Ok(read.bytes)
-            } else {
-                Err(DriveError::Rotten("a piece of another length than its blob says"))
-            }
-        });
-        let arrival = match result {
+        let arrival = match whole(&fetch, result) {
             Ok(bytes) => Ok(self.open[at].arrived(&fetch, bytes)),
             Err(error) => {
                 self.note(&fetch, row, error);
@@ -245,4 +280,11 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
         let causes = self.notes.iter().map(|n| (n.backend, n.error.clone())).collect();
         BlobError::Unreadable { row: lost.row, have: lost.have, need: lost.need, causes }
     }
+}
+
+/// A drive that gives another length than the layout says holds another blob's piece or half of one.
+fn whole(fetch: &Fetch, read: Result<PieceRead, DriveError>) -> Result<Chunk, DriveError> {
+    let bytes = read?.bytes;
+    let whole = bytes.len() == fetch.within.len();
+    if whole { Ok(bytes) } else { Err(DriveError::Rotten("a piece of another length than its blob says")) }
 }

@@ -1,6 +1,7 @@
 //! One core's handle on all drives: routes to its writers, reads, searches and verifies.
 
 mod find;
+mod places;
 mod read;
 mod verify;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use holdfast_common::id::{BackendId, FragmentId, OpId};
 
+use self::places::Places;
 use self::read::{Files, look_up_failed};
 use super::engine::Engine;
 use super::pins::Pins;
@@ -27,6 +29,7 @@ pub struct CoreDrives<R: Rt> {
     /// By slot.
     writers: Vec<Rc<Writer<R>>>,
     files: RefCell<Files<R>>,
+    places: RefCell<Places>,
     /// By slot: what this core reads.
     pins: Vec<Arc<Pins>>,
 }
@@ -37,7 +40,8 @@ impl<R: Rt> CoreDrives<R> {
             engine.drives.iter().map(|drive| Writer::new(Arc::clone(drive), Arc::clone(&engine.index)));
         let writers = writers.collect();
         let pins = engine.drives.iter().map(|drive| drive.pins.join()).collect();
-        Rc::new(Self { engine, writers, files: RefCell::new(Files::new()), pins })
+        let (files, places) = (RefCell::new(Files::new()), RefCell::new(Places::new()));
+        Rc::new(Self { engine, writers, files, places, pins })
     }
 
     /// Waits for what is queued and seals this core's segments. Nothing may be appended afterwards.
@@ -70,7 +74,7 @@ impl<R: Rt> Drives for CoreDrives<R> {
     ) -> Result<PieceRead, DriveError> {
         let drive = self.writer(backend).map(|writer| &writer.drive);
         let error = match &drive {
-            Ok(drive) => match self.read_piece(drive, Key::new(id, row), &range).await {
+            Ok(drive) => match self.read_remembered(drive, Key::new(id, row), &range).await {
                 Err(error) => error,
                 read => return read,
             },
@@ -97,6 +101,7 @@ impl<R: Rt> Drives for CoreDrives<R> {
             writer.barrier().await;
         }
         let slot = writer.drive.slot;
+        self.places.borrow_mut().forget(slot, id);
         self.deleted(slot, self.ask_delete(slot, id, rows).await?).await
     }
 

@@ -18,7 +18,7 @@ use holdfast_protocol::sigv4::Authenticated;
 use super::call::{Call, quoted, set, set_checksums};
 use super::object_stream::ObjectStream;
 use crate::env::{Env, MetadataError};
-use crate::server::Response;
+use crate::server::{Response, StreamError};
 
 pub(super) async fn run<E: Env>(
     call: &Call<'_, E>,
@@ -59,8 +59,12 @@ pub(super) async fn run<E: Env>(
         return Ok(Response::empty(head));
     }
     let share = call.budget.take::<E::Rt>(Some(span.len)).await?;
-    let stream = ObjectStream::new(call.core.clone(), grant, record, span, pins).holding(share);
-    Ok(Response::stream(head, span.len, Box::new(stream)))
+    let mut stream = ObjectStream::new(call.core.clone(), grant, record, span, pins).holding(share);
+    // What cannot be read at all is an error that the client is told of; whoever noticed has logged why.
+    match stream.step().await {
+        Ok(Some(first)) => Ok(Response::stream(head, span.len, first, Box::new(stream))),
+        Ok(None) | Err(StreamError) => Err(S3Error::new(Code::InternalError)),
+    }
 }
 
 /// The version that was asked for. This deployment's buckets have null versions only, until versioning comes.
@@ -146,7 +150,8 @@ async fn part<E: Env>(
 
 /// The headers that tell what the object is, with what the signer of the URL wants them to be.
 fn describe(head: &mut ResponseHead, record: &wire::ObjectRecord, overrides: &ResponseOverrides) {
-    let meta = record.meta.clone().unwrap_or_default();
+    let none = wire::ObjectMeta::default();
+    let meta = record.meta.as_ref().unwrap_or(&none);
     set(head, "ETag", quoted(&record.etag));
     set(head, "Last-Modified", imf_fixdate(record.modified_ms));
     set(head, "Accept-Ranges", "bytes");

@@ -26,7 +26,9 @@ pub(super) struct ObjectStream<E: Env> {
     record: Arc<wire::ObjectRecord>,
     /// What is left to send, as offsets in the object.
     left: Range<u64>,
-    /// Parts known and not yet begun.
+    /// The next of the parts that the record holds itself.
+    inline: usize,
+    /// Parts of a manifest's page, not yet begun.
     parts: VecDeque<wire::Part>,
     /// Pages of the manifest not yet asked for.
     pages: Range<u32>,
@@ -48,9 +50,9 @@ impl<E: Env> ObjectStream<E> {
     ) -> Self {
         let left = span.bytes();
         let manifest = record.manifest.as_ref();
-        let inline = manifest.map(|manifest| manifest.parts.iter().cloned().collect()).unwrap_or_default();
         let pages = manifest.map_or(0..0, |manifest| pages_of(&manifest.page_offsets, &left));
-        Self { core, grant, record, left, parts: inline, pages, reader: None, pins, share: None }
+        let parts = VecDeque::new();
+        Self { core, grant, record, left, inline: 0, parts, pages, reader: None, pins, share: None }
     }
 
     /// Keeps a share of the budget until the last byte.
@@ -59,7 +61,8 @@ impl<E: Env> ObjectStream<E> {
         self
     }
 
-    async fn step(&mut self) -> Result<Option<Chunk>, StreamError> {
+    /// The next bytes; `None` at the end of the span.
+    pub(super) async fn step(&mut self) -> Result<Option<Chunk>, StreamError> {
         while !self.left.is_empty() {
             if self.reader.is_none() && !self.open_next().await? {
                 tracing::error!(record = ?self.record.op_id, left = ?self.left, "a manifest ends before its object");
@@ -69,6 +72,10 @@ impl<E: Env> ObjectStream<E> {
             match reader.next().await {
                 Ok(Some(chunk)) => {
                     self.left.start += chunk.len() as u64;
+                    if self.left.is_empty() {
+                        self.core.note(blob, reader);
+                        self.reader = None;
+                    }
                     return Ok(Some(chunk));
                 }
                 Ok(None) => {
@@ -82,35 +89,42 @@ impl<E: Env> ObjectStream<E> {
                 }
             }
         }
-        if let Some((blob, reader)) = self.reader.take() {
-            self.core.note(&blob, &reader);
-        }
         Ok(None)
     }
 
     /// Opens the part at `left.start`; false when there is none.
     async fn open_next(&mut self) -> Result<bool, StreamError> {
         loop {
-            let Some(part) = self.parts.pop_front() else {
+            let Some((offset, blob)) = self.next_part() else {
                 if !self.fetch_page().await? {
                     return Ok(false);
                 }
                 continue;
             };
-            let Some(blob) = &part.blob else { continue };
-            let span = part.offset..part.offset + blob.size;
+            let Some(blob) = blob else { continue };
+            let span = offset..offset + blob.size;
             if span.end <= self.left.start {
                 continue;
             }
             let within = self.left.start - span.start..self.left.end.min(span.end) - span.start;
-            let reader = self.core.blob_read(&self.grant, blob, within);
+            let reader = self.core.blob_read(&self.grant, &blob, within);
             let reader = reader.map_err(|error| {
                 tracing::error!(%error, "an object's record cannot be followed");
                 StreamError
             })?;
-            self.reader = Some((blob.clone(), reader));
+            self.reader = Some((blob, reader));
             return Ok(true);
         }
+    }
+
+    /// The next part's place in the object, and its bytes.
+    fn next_part(&mut self) -> Option<(u64, Option<wire::Blob>)> {
+        let inline = self.record.manifest.as_ref().and_then(|manifest| manifest.parts.get(self.inline));
+        if let Some(part) = inline {
+            self.inline += 1;
+            return Some((part.offset, part.blob.clone()));
+        }
+        self.parts.pop_front().map(|part| (part.offset, part.blob))
     }
 
     async fn fetch_page(&mut self) -> Result<bool, StreamError> {

@@ -80,19 +80,13 @@ async fn answer<R: Rt, H: Handler<Wire<R::Conn>>>(
     let response = response.closing(!keep);
     let done = Done { operation: response.operation, status: response.status(), received: body.received() };
     let without_body = head.method() == Method::Head;
-    let mut sent = response::send(body.wire, response, &context, without_body).await;
-    let failed = matches!(sent, Sent::Nothing);
-    if failed {
-        let instead = server.handler.refuse(Refusal::AnswerFailed, &context).closing(true);
-        sent = response::send(body.wire, instead, &context, without_body).await;
-    }
-    let status = if failed { 500 } else { done.status };
-    report(head, &context, &Done { status, ..done }, &sent, start.elapsed());
+    let sent = response::send(body.wire, response, &context, without_body).await;
+    report(head, &context, &done, &sent, start.elapsed());
     match sent {
-        Sent::Whole(_) if keep && !failed => drain_to_keep(&mut body).await,
+        Sent::Whole(_) if keep => drain_to_keep(&mut body).await,
         Sent::Whole(_) if body.rest() == Rest::Nothing && body.input_is_empty() => After::Done,
         Sent::Whole(_) => After::Close,
-        _ => After::Broken,
+        Sent::Broken => After::Broken,
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -26,9 +25,10 @@ pub struct Response {
 pub enum ResponseBody {
     Empty,
     Bytes(Bytes),
-    /// Exactly `bytes` bytes, chunk by chunk.
+    /// Exactly `bytes` bytes, chunk by chunk, the first of which is there already.
     Stream {
         bytes: u64,
+        first: Chunk,
         stream: Box<dyn BodyStream>,
     },
 }
@@ -69,11 +69,14 @@ impl Response {
         Self::of(head, ResponseBody::Bytes(body))
     }
 
-    /// An answer of exactly `bytes` bytes from `stream`. The length is added.
+    /// An answer of exactly `bytes` bytes: `first`, then what `stream` gives. The length is added.
+    ///
+    /// That `first` has to be there before there is an answer is on purpose: what cannot be read at all is an error that the
+    /// client is told of.
     #[must_use]
-    pub fn stream(mut head: ResponseHead, bytes: u64, stream: Box<dyn BodyStream>) -> Self {
+    pub fn stream(mut head: ResponseHead, bytes: u64, first: Chunk, stream: Box<dyn BodyStream>) -> Self {
         head.content_length(bytes);
-        Self::of(head, ResponseBody::Stream { bytes, stream })
+        Self::of(head, ResponseBody::Stream { bytes, first, stream })
     }
 
     /// Closes the connection after this answer.
@@ -111,8 +114,6 @@ impl fmt::Debug for Response {
 pub(super) enum Sent {
     /// All of it: this many bytes of body.
     Whole(u64),
-    /// The body failed before its first byte, and nothing was sent: another answer may be.
-    Nothing,
     /// The connection is beyond use.
     Broken,
 }
@@ -139,7 +140,9 @@ pub(super) async fn send<C: Conn>(
             let count = bytes.len() as u64;
             wire.send(head, Some(bytes.into()), STALL_DEADLINE).await.map(|()| count)
         }
-        ResponseBody::Stream { bytes, stream } => return send_stream(wire, head, bytes, stream).await,
+        ResponseBody::Stream { bytes, first, stream } => {
+            return send_stream(wire, head, bytes, first, stream).await;
+        }
     };
     match sent {
         Ok(count) => {
@@ -152,40 +155,28 @@ pub(super) async fn send<C: Conn>(
 
 async fn send_stream<C: Conn>(
     wire: &mut C,
-    head: Bytes,
+    mut head: Bytes,
     announced: u64,
+    first: Chunk,
     mut stream: Box<dyn BodyStream>,
 ) -> Sent {
-    let mut head = head;
+    let mut ready = Some(first);
     let mut sent = 0;
-    let mut ready = match stream.next().await {
-        Ok(ready) => ready,
-        Err(StreamError) => return Sent::Nothing,
-    };
-    loop {
-        let Some(chunk) = ready else { break };
+    while let Some(chunk) = ready {
         sent += chunk.len() as u64;
         assert!(sent <= announced, "a body of {announced} bytes gave {sent}");
         metrics::core().bytes_out(chunk.len() as u64);
-        // The next chunk is read while this one is on its way. Both are awaited to their end.
         let sending = wire.send(std::mem::take(&mut head), Some(chunk), STALL_DEADLINE);
+        if sent == announced {
+            return if sending.await.is_ok() { Sent::Whole(sent) } else { Sent::Broken };
+        }
+        // The next chunk is read while this one is on its way. Both are awaited to their end.
         let (done, next) = join(sending, stream.next()).await;
         match (done, next) {
             (Ok(()), Ok(next)) => ready = next,
             _ => return Sent::Broken,
         }
     }
-    if sent < announced {
-        tracing::error!(announced, sent, "a body ended before its announced length");
-        return Sent::Broken;
-    }
-    match send_rest(wire, head).await {
-        Ok(()) => Sent::Whole(sent),
-        Err(_) => Sent::Broken,
-    }
-}
-
-/// The head of a stream that had no chunk.
-async fn send_rest<C: Conn>(wire: &mut C, head: Bytes) -> io::Result<()> {
-    if head.is_empty() { Ok(()) } else { wire.send(head, None, STALL_DEADLINE).await }
+    tracing::error!(announced, sent, "a body ended before its announced length");
+    Sent::Broken
 }

@@ -212,14 +212,6 @@ fn a_failing_answer_is_never_a_short_success<R: Rt>() {
     assert!(rest.len() < 1000, "fewer bytes than announced");
 }
 
-fn an_answer_that_fails_at_once_is_an_error<R: Rt>() {
-    let server = start::<R>();
-    let mut client = Client::connect(server.addr());
-    client.send("GET /fail HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(client.answer().status, 500);
-    client.expect_end();
-}
-
 fn head_sends_no_body<R: Rt>() {
     let server = start::<R>();
     let mut client = Client::connect(server.addr());

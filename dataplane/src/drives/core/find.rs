@@ -43,6 +43,7 @@ impl<R: Rt> CoreDrives<R> {
         // All at once, so that a drive writes them as one batch.
         let mut waiting = Vec::with_capacity(found.len());
         for (slot, held) in found {
+            self.places.borrow_mut().forget(slot, held.fragment);
             // Every row, also one that was written and never seen by the index.
             waiting.push((slot, self.ask_delete(slot, held.fragment, u32::MAX).await));
         }

@@ -45,10 +45,9 @@ impl<C: Conn> Handler<Wire<C>> for Echo {
                 Err(BodyError::Chunked(_)) => Response::bytes(new(400), "chunked"),
                 Err(error) => Response::bytes(new(400), error.to_string()),
             },
-            "/break" => Response::stream(new(200), 1000, Box::new(Count::new(500, true))),
-            "/fail" => Response::stream(new(200), 1000, Box::new(Count::new(0, true))),
+            "/break" => count(new(200), 1000, Count::new(500, true)).await,
             _ => match path.strip_prefix("/stream/").and_then(|bytes| bytes.parse().ok()) {
-                Some(bytes) => Response::stream(new(200), bytes, Box::new(Count::new(bytes, false))),
+                Some(bytes) => count(new(200), bytes, Count::new(bytes, false)).await,
                 None => Response::empty(new(404)),
             },
         }
@@ -59,9 +58,16 @@ impl<C: Conn> Handler<Wire<C>> for Echo {
             Refusal::Head(error) => error.status(),
             Refusal::HeadLate => 408,
             Refusal::ConnectionsFull => 503,
-            Refusal::AnswerFailed => 500,
         };
         Response::bytes(ResponseHead::new(status, context.received_ms), format!("{why:?}"))
+    }
+}
+
+async fn count(head: ResponseHead, bytes: u64, mut stream: Count) -> Response {
+    match stream.next().await {
+        Ok(Some(first)) => Response::stream(head, bytes, first, Box::new(stream)),
+        Ok(None) => Response::empty(head),
+        Err(StreamError) => unreachable!("it fails later"),
     }
 }
 
