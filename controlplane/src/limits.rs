@@ -11,6 +11,10 @@ pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
 pub const BATCH_ITEMS_WORTH: usize = 64;
 /// A batch that takes longer is waited for no longer, however few items wait: it may be held up by a lock or by a disk.
 pub const BATCH_PATIENCE: Duration = Duration::from_millis(25);
+/// How far apart batches begin while they have several items each; company for what waits is on its way then.
+pub const BATCH_PACE: Duration = Duration::from_millis(3);
+/// Items of a batch behind which the next keeps that distance. A lone client never waits.
+pub const BATCH_PACE_FROM_ITEMS: usize = 3;
 /// Waiting items that are looked at to form one batch; a hot key in front cannot make forming quadratic.
 pub const BATCH_SCAN_MAX: usize = 4096;
 /// CPU cores for each worker thread of the control plane; at least one is started. A commit is handed from task to task

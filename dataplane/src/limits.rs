@@ -175,6 +175,8 @@ pub const CACHE_WRITE_BUFFER_BYTES: usize = 8 << 20;
 pub const CACHE_WRITES_QUEUED: usize = 8_192;
 pub const CACHE_READS_QUEUED: usize = 1_024;
 pub const CACHE_BATCH_ITEMS: usize = 512;
+/// How long a fill waits for others to be written with.
+pub const CACHE_GATHER: Duration = Duration::from_millis(5);
 
 /// Own fills remembered so that their own invalidation spares them: 65,536 x 16 B is 1 MiB.
 pub const CACHE_FRESH_MAX: usize = 1 << 16;
@@ -317,6 +319,8 @@ pub const INDEX_FILES_MAX: i32 = 256;
 pub const INDEX_QUEUE_MAX: usize = 4096;
 /// Messages it takes into one RocksDB batch.
 pub const INDEX_BATCH_MAX: usize = 512;
+/// How long an insert waits for others to be written with; a lookup of something cold may wait behind it.
+pub const INDEX_GATHER: Duration = Duration::from_millis(1);
 /// Entries counted at a time after a crash, between two looks at the queue: a millisecond or two.
 pub const INDEX_COUNT_STEP: usize = 4096;
 /// Entries after which a page of a survey ends with the fragment it is at: as many milliseconds of the worker's time.

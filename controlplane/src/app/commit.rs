@@ -1,9 +1,10 @@
 //! The commit service: mutations of all nodes, merged into batches over disjoint keys (DESIGN 3.1).
 //!
 //! One task owns queue and locks. A batch is formed when none is in flight, so an idle system adds no wait and batches
-//! grow exactly while one is. Another of the four slots is used when enough waits to be worth it, or when the batch in
-//! front takes its time: what a batch costs, whatever its size, is most of the cost of a small one. A batch's locks are held
-//! until its commits may be shown to everyone; what waits behind them can therefore never reveal them early.
+//! grow exactly while one is. Behind a batch of several the next one keeps a small distance: there is company coming. Another
+//! of the four slots is used when enough waits to be worth it, or when the batch in front takes its time: what a batch
+//! costs, whatever its size, is most of the cost of a small one. A batch's locks are held until its commits may be shown to
+//! everyone; what waits behind them can therefore never reveal them early.
 
 pub mod batch;
 pub mod locks;
@@ -11,6 +12,7 @@ pub mod transaction;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_common::wire;
 use tokio::sync::mpsc;
@@ -19,8 +21,8 @@ use uuid::Uuid;
 
 use crate::app::Inner;
 use crate::limits::{
-    BATCH_ITEMS_MAX, BATCH_ITEMS_WORTH, BATCH_PATIENCE, BATCH_SCAN_MAX, BATCHES_IN_FLIGHT_MAX,
-    COMMIT_QUEUE_MAX,
+    BATCH_ITEMS_MAX, BATCH_ITEMS_WORTH, BATCH_PACE, BATCH_PACE_FROM_ITEMS, BATCH_PATIENCE, BATCH_SCAN_MAX,
+    BATCHES_IN_FLIGHT_MAX, COMMIT_QUEUE_MAX,
 };
 use crate::plan::{decide, refuse_for_now, validate};
 use locks::{Lock, LockTable, locks_of};
@@ -74,6 +76,8 @@ struct Queue {
     in_flight: usize,
     /// When a batch was last begun, or looked for in vain.
     formed_at: Instant,
+    /// How many items that batch had.
+    formed_items: usize,
     events: mpsc::UnboundedSender<Event>,
 }
 
@@ -86,6 +90,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut work: mpsc::Receiver<Work>) {
         locks: LockTable::default(),
         in_flight: 0,
         formed_at: Instant::now(),
+        formed_items: 0,
         events,
     };
     let mut arrived = Vec::new();
@@ -137,25 +142,34 @@ impl Queue {
         }
     }
 
-    /// Something waits for a batch that is in flight, although there is a slot for it.
+    /// Something waits although there is a slot for it: for the batch in flight, or for company.
     fn is_patient(&self) -> bool {
-        self.in_flight > 0 && self.in_flight < BATCHES_IN_FLIGHT_MAX && !self.waiting.is_empty()
+        (self.in_flight > 0 || self.formed_items >= BATCH_PACE_FROM_ITEMS)
+            && self.in_flight < BATCHES_IN_FLIGHT_MAX
+            && !self.waiting.is_empty()
     }
 
+    /// Until when what waits is not yet worth a batch, unless more comes.
     fn patient_until(&self) -> Instant {
-        self.formed_at + BATCH_PATIENCE
+        let patience = if self.in_flight > 0 {
+            BATCH_PATIENCE
+        } else if self.formed_items >= BATCH_PACE_FROM_ITEMS {
+            BATCH_PACE
+        } else {
+            Duration::ZERO
+        };
+        self.formed_at + patience
     }
 
     fn is_worth_a_batch(&self) -> bool {
-        self.in_flight == 0
-            || self.waiting.len() >= BATCH_ITEMS_WORTH
-            || Instant::now() >= self.patient_until()
+        self.waiting.len() >= BATCH_ITEMS_WORTH || Instant::now() >= self.patient_until()
     }
 
     fn start_batches(&mut self) {
         while self.in_flight < BATCHES_IN_FLIGHT_MAX && !self.waiting.is_empty() && self.is_worth_a_batch() {
             let (items, locks) = self.form();
             self.formed_at = Instant::now();
+            self.formed_items = items.len();
             if items.is_empty() {
                 return;
             }

@@ -24,16 +24,20 @@ pub(crate) async fn drop_all(
     let drop = client.prepare_cached(blob::DROP).await?;
     let left = client.query(&drop, &[&names, &fewer]).await?;
     let left: HashMap<Uuid, i64> = left.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let mut gone: Vec<Reference> = dropped
-        .into_iter()
-        .filter(|reference| left.get(&reference.op_id).is_none_or(|refs| *refs <= 0))
-        .collect();
-    gone.sort_unstable_by_key(|reference| reference.op_id);
-    gone.dedup_by_key(|reference| reference.op_id);
+    let gone =
+        dropped.into_iter().filter(|reference| left.get(&reference.op_id).is_none_or(|refs| *refs <= 0));
+    let gone = all(gone.collect());
     let counters: Vec<Uuid> =
         gone.iter().map(|gone| gone.op_id).filter(|name| left.contains_key(name)).collect();
     if !counters.is_empty() {
         client.execute(blob::FORGET, &[&counters]).await?;
     }
     Ok(gone)
+}
+
+/// Each once, in order of name.
+pub(crate) fn all(mut references: Vec<Reference>) -> Vec<Reference> {
+    references.sort_unstable_by_key(|reference| reference.op_id);
+    references.dedup_by_key(|reference| reference.op_id);
+    references
 }

@@ -37,6 +37,8 @@ pub struct Facts {
     pub heads: HashMap<(u64, Bytes), HeadRow>,
     pub uploads: HashMap<Uuid, UploadRow>,
     pub parts: HashMap<Uuid, HashMap<u32, Part>>,
+    /// Some bytes have more than one reference.
+    pub counted: bool,
 }
 
 /// What the authority stamps an item with.

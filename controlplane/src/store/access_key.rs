@@ -114,7 +114,3 @@ pub async fn revoke(client: &Client, id: &str) -> Result<bool, StoreError> {
         .await?;
     Ok(changed == 1)
 }
-
-/// Which of these ids are alive, with their tenants; read inside a commit.
-pub const LIVE: &str =
-    "SELECT access_key_id, tenant_id FROM access_key WHERE access_key_id = ANY($1) AND revoked_at IS NULL";

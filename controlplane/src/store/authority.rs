@@ -7,6 +7,15 @@ use super::{Client, StoreError, Transaction, signed, unsigned};
 /// Today's only shard; wire and schema carry it.
 pub const SHARD: i32 = 0;
 
+/// Holds the row of `$1` shard under `$2` epoch until the transaction ends. No row: another leader has taken over, and writes
+/// of this epoch must not be committed.
+pub const FENCE: &str = "SELECT 1 FROM authority WHERE shard = $1 AND epoch = $2 FOR SHARE";
+
+/// [`FENCE`] as the main part of a statement that writes: it fails (22012, a division by zero) where there is no row, and
+/// takes what the statement wrote along.
+pub const FENCE_OR_FAIL: &str = "SELECT 1 / count(*) FROM
+    (SELECT 1 FROM authority WHERE shard = $1 AND epoch = $2 FOR SHARE) AS fence";
+
 /// What a takeover found.
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {

@@ -1,5 +1,7 @@
 //! `bucket`: names and what was configured. Ids are commit sequences, so a re-created name is another bucket.
 
+use std::sync::LazyLock;
+
 use super::{Client, StoreError, signed, unsigned};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +40,38 @@ pub fn read(row: &tokio_postgres::Row) -> BucketRow {
     }
 }
 
-/// Buckets of a batch, by id or by name; read inside a commit.
-pub fn select_touched() -> String {
-    format!("SELECT {COLUMNS} FROM bucket WHERE id = ANY($1) OR name = ANY($2)")
+/// The grounds that a batch stands on, by one statement: buckets by id (`$1`) or name (`$2`), which of these access keys
+/// (`$3`) live, with their tenants, and whether any bytes are shared. [`ground`] reads its rows.
+pub static GROUNDS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {COLUMNS}, NULL::text, NULL::bigint FROM bucket WHERE id = ANY($1) OR name = ANY($2)
+         UNION ALL SELECT {NO_BUCKET}, access_key_id, tenant_id FROM access_key
+             WHERE access_key_id = ANY($3) AND revoked_at IS NULL
+         UNION ALL SELECT {NO_BUCKET}, NULL, NULL WHERE EXISTS (SELECT 1 FROM blob)"
+    )
+});
+const NO_BUCKET: &str = "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+/// The first column behind those of a bucket.
+const KEY_COLUMN: usize = 10;
+
+/// A row of [`GROUNDS`].
+pub enum Ground {
+    Bucket(BucketRow),
+    /// A live access key and its tenant.
+    Key(String, u64),
+    /// There are bytes with more than one reference.
+    Counted,
+}
+
+#[must_use]
+pub fn ground(row: &tokio_postgres::Row) -> Ground {
+    if row.get::<_, Option<i64>>(0).is_some() {
+        return Ground::Bucket(read(row));
+    }
+    match row.get(KEY_COLUMN) {
+        Some(id) => Ground::Key(id, unsigned(row.get(KEY_COLUMN + 1))),
+        None => Ground::Counted,
+    }
 }
 
 /// Which of these hold objects or versions; read inside a commit.

@@ -1,5 +1,7 @@
 //! `head`: the live current objects, in bytewise order of their keys. Older versions are in `version`.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use holdfast_common::wire;
 use prost::Message as _;
@@ -68,12 +70,12 @@ pub fn read(row: &tokio_postgres::Row) -> Result<HeadRow, StoreError> {
 }
 
 /// The heads of many keys by one statement: `$1` bucket ids, `$2` keys.
-pub fn select_many() -> String {
+pub static SELECT_MANY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {COLUMNS} FROM UNNEST($1::bigint[], $2::bytea[]) AS i(bucket_id, key)
          JOIN head h ON h.bucket_id = i.bucket_id AND h.key = i.key"
     )
-}
+});
 
 pub const UPSERT: &str = "INSERT INTO head AS h (bucket_id, key, seq, op_id, version_id, size, modified_ms, etag,
          tenant_id, manifest, meta)
@@ -120,7 +122,7 @@ impl Columns {
 
 /// Heads of many keys, outside a commit.
 pub async fn lookup(client: &Client, keys: &[(u64, Bytes)]) -> Result<Vec<HeadRow>, StoreError> {
-    let statement = client.prepare_cached(&select_many()).await?;
+    let statement = client.prepare_cached(&SELECT_MANY).await?;
     let buckets: Vec<i64> = keys.iter().map(|(bucket, _)| signed(*bucket)).collect();
     let names: Vec<&[u8]> = keys.iter().map(|(_, key)| key.as_ref()).collect();
     client.query(&statement, &[&buckets, &names]).await?.iter().map(read).collect()

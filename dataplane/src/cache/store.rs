@@ -218,6 +218,10 @@ fn write_loop(db: &DB, writes: &flume::Receiver<Write>, applied: u64) {
     let mut stop = false;
     while !stop {
         let Ok(first) = writes.recv() else { break };
+        if matches!(first, Write::Fill { .. }) && writes.is_empty() {
+            // Nobody waits for a fill, and others that come meanwhile need not wake this thread again.
+            std::thread::sleep(limits::CACHE_GATHER);
+        }
         let mut batch = WriteBatch::default();
         for write in std::iter::once(first).chain(writes.try_iter().take(limits::CACHE_BATCH_ITEMS)) {
             match write {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::worker::{Job, Worker};
-use crate::limits::INDEX_CHECKPOINT_EVERY;
+use crate::limits::{INDEX_CHECKPOINT_EVERY, INDEX_GATHER};
 use crate::rt::{Rt, receive_within};
 
 /// The thread: jobs as they come, counting while there are none, a checkpoint now and then.
@@ -22,6 +22,10 @@ pub(super) fn thread(mut worker: Worker, inbox: &flume::Receiver<Job>) {
                 Err(flume::RecvTimeoutError::Disconnected) => Some(Job::Stop),
             },
         };
+        if matches!(job, Some(Job::Insert { .. })) && inbox.is_empty() {
+            // Readers find what is queued in the overlay. Others are on their way, and need not wake this thread again.
+            std::thread::sleep(INDEX_GATHER);
+        }
         worker.turn(job, inbox);
         if counting {
             can_count = worker.count_some();

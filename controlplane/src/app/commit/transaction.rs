@@ -1,8 +1,8 @@
-//! One batch as one transaction: a round trip that reads, a decision, a round trip that writes and commits.
+//! One batch: a round trip that reads, a decision, a round trip that writes and commits.
 //!
-//! Statements of a round trip are sent together (pipelined) and each takes whole columns by UNNEST, so the cost is a
-//! few statements per batch, whatever its size. The epoch row is read FOR SHARE: a leader that was replaced reads
-//! another epoch, or none, and writes nothing.
+//! Statements take whole columns by UNNEST, so the cost is a few statements per batch, whatever its size: two that read and one
+//! that writes, where it can be (`apply`). The writing transaction reads the epoch row FOR SHARE: a leader that was
+//! replaced finds another epoch, or none, writes nothing and answers nothing of what it read.
 
 mod apply;
 mod gather;
@@ -16,7 +16,7 @@ use crate::app::commit::batch::Settled;
 use crate::app::commit::{Item, now_ms};
 use crate::plan::decide::{Decision, Stamp, decide};
 use crate::plan::writes::Writes;
-use crate::store::{Client, StoreError};
+use crate::store::StoreError;
 
 /// Why a batch was not committed, sorted by what to do.
 #[derive(Debug)]
@@ -42,6 +42,10 @@ impl From<StoreError> for Failure {
         if *state == SqlState::UNIQUE_VIOLATION {
             return Self::Taken(error.to_string());
         }
+        // No other statement here divides.
+        if *state == SqlState::DIVISION_BY_ZERO {
+            return Self::Fenced;
+        }
         // 22: data exception, 23: integrity violation, 54: program limit.
         if matches!(&state.code()[..2], "22" | "23" | "54") {
             Self::Content(error.to_string())
@@ -65,22 +69,7 @@ pub(crate) async fn run(
     again: bool,
 ) -> Result<Vec<Settled>, Failure> {
     let client = inner.store.reserved().await?;
-    let done = steps(inner, &client, items, epoch, again).await;
-    if done.is_err() && client.batch_execute("ROLLBACK").await.is_err() {
-        // Not fit for the pool any more.
-        drop(deadpool_postgres::Object::take(client));
-    }
-    done
-}
-
-async fn steps(
-    inner: &Inner,
-    client: &Client,
-    items: &[(&Item, u64)],
-    epoch: u64,
-    again: bool,
-) -> Result<Vec<Settled>, Failure> {
-    let facts = gather::facts(client, items, epoch, again).await?;
+    let facts = gather::facts(&client, items, again).await?;
     let now_ms = inner.stamp_ms(now_ms());
     let mut writes = Writes::default();
     let mut settled = Vec::with_capacity(items.len());
@@ -94,9 +83,14 @@ async fn steps(
         }
     }
     assert_disjoint(&writes);
-    let seq = items.first().map_or(0, |(_, seq)| *seq);
-    apply::all(client, writes, apply::Context { epoch, seq, now_ms, delete_delay_ms: inner.delete_delay_ms })
-        .await?;
+    let context = apply::Context {
+        epoch,
+        seq: items.first().map_or(0, |(_, seq)| *seq),
+        now_ms,
+        delete_delay_ms: inner.delete_delay_ms,
+        counted: facts.counted,
+    };
+    apply::all(client, writes, context).await?;
     Ok(settled)
 }
 

@@ -1,4 +1,9 @@
-//! The writing half of a batch: everything its items want, a statement per table, and COMMIT, in one round trip.
+//! The writing half of a batch: everything its items want, a statement per table, and that this is still the authority.
+//!
+//! Nearly every batch is one statement, which is its own transaction: each table's part is a WITH clause of it. What costs a
+//! batch of a few items most is not its rows but its messages: each is answered by itself, and wakes both sides.
+
+use std::fmt::Write as _;
 
 use futures_util::future::{join, join_all};
 use prost::Message as _;
@@ -8,7 +13,9 @@ use uuid::Uuid;
 use crate::app::commit::transaction::Failure;
 use crate::app::references;
 use crate::plan::writes::{ChangeRow, Reference, Writes};
-use crate::store::{Client, blob, bucket, changelog, freed, head, job, manifest_page, signed, upload};
+use crate::store::{
+    Client, authority, blob, bucket, changelog, freed, head, job, manifest_page, signed, upload,
+};
 
 /// What all rows of a batch share.
 #[derive(Clone, Copy)]
@@ -18,16 +25,20 @@ pub(super) struct Context {
     pub(super) seq: u64,
     pub(super) now_ms: u64,
     pub(super) delete_delay_ms: u64,
+    /// Some bytes have more than one reference, so references have to be counted.
+    pub(super) counted: bool,
 }
+
+type Values = Vec<Box<dyn ToSql + Sync + Send>>;
 
 /// Columns that live until the statements have been answered.
 #[derive(Default)]
 struct Statements {
-    list: Vec<(&'static str, Vec<Box<dyn ToSql + Sync + Send>>)>,
+    list: Vec<(&'static str, Values)>,
 }
 
 impl Statements {
-    fn add(&mut self, text: &'static str, values: Vec<Box<dyn ToSql + Sync + Send>>) {
+    fn add(&mut self, text: &'static str, values: Values) {
         self.list.push((text, values));
     }
 
@@ -38,11 +49,8 @@ impl Statements {
         for (text, _) in &self.list {
             statements.push(client.prepare_cached(text).await?);
         }
-        let values: Vec<Vec<&(dyn ToSql + Sync)>> = self
-            .list
-            .iter()
-            .map(|(_, values)| values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect())
-            .collect();
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> =
+            self.list.iter().map(|(_, values)| borrowed(values)).collect();
         let executes =
             statements.iter().zip(&values).map(|(statement, values)| client.execute(statement, values));
         let commit = async {
@@ -57,10 +65,84 @@ impl Statements {
         }
         Ok(last?)
     }
+
+    /// Runs all as one statement, so none may need what another wrote: they see the tables as they were before.
+    async fn send_as_one(self, client: &Client, context: Context) -> Result<(), Failure> {
+        let mut text = String::with_capacity(4096);
+        let mut values = Values::new();
+        for (at, (part, its)) in self.list.into_iter().enumerate() {
+            text.push_str(if at == 0 { "WITH" } else { "," });
+            let _ = write!(text, " part_{at} AS ({})", renumbered(part, values.len()));
+            values.extend(its);
+        }
+        let _ = write!(text, " {}", renumbered(authority::FENCE_OR_FAIL, values.len()));
+        values.push(Box::new(authority::SHARD));
+        values.push(Box::new(signed(context.epoch)));
+        let statement = client.prepare_cached(&text).await?;
+        client.execute(&statement, &borrowed(&values)).await?;
+        Ok(())
+    }
+}
+
+fn borrowed(values: &Values) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
+}
+
+/// A statement whose parameters come after `before` others.
+fn renumbered(text: &str, before: usize) -> String {
+    let mut pieces = text.split('$');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize = piece[..digits].parse().expect("a `$` stands before a parameter's number only");
+        let _ = write!(out, "${}{}", number + before, &piece[digits..]);
+    }
+    out
 }
 
 /// Writes and commits.
-pub(super) async fn all(client: &Client, mut writes: Writes, context: Context) -> Result<(), Failure> {
+pub(super) async fn all(client: Client, writes: Writes, context: Context) -> Result<(), Failure> {
+    if is_one_statement(&writes, context) {
+        return at_once(&client, writes, context).await;
+    }
+    let done = in_steps(&client, writes, context).await;
+    if done.is_err() && client.batch_execute("ROLLBACK").await.is_err() {
+        // Not fit for the pool any more.
+        drop(Client::take(client));
+    }
+    done
+}
+
+/// Whether no part of it needs what another has done, in this batch or before: then all parts are one statement.
+fn is_one_statement(writes: &Writes, context: Context) -> bool {
+    let counts = !writes.shared.is_empty() || (context.counted && !writes.dropped.is_empty());
+    let closes = !writes.uploads_closed.is_empty()
+        || !writes.uploads_gone.is_empty()
+        || !writes.parts_gone.is_empty()
+        || !writes.buckets.is_empty()
+        || !writes.buckets_gone.is_empty();
+    !counts && !closes
+}
+
+async fn at_once(client: &Client, mut writes: Writes, context: Context) -> Result<(), Failure> {
+    // Nothing is counted, so each of these was the only reference. None can become shared meanwhile: a copy takes its
+    // source's lock, which the batch holds.
+    let gone = references::all(std::mem::take(&mut writes.dropped));
+    let mut statements = Statements::default();
+    tables(&mut statements, &writes, &gone, context);
+    statements.send_as_one(client, context).await
+}
+
+async fn in_steps(client: &Client, mut writes: Writes, context: Context) -> Result<(), Failure> {
+    let (shard, epoch) = (authority::SHARD, signed(context.epoch));
+    let fence = client.prepare_cached(authority::FENCE).await?;
+    let values: [&(dyn ToSql + Sync); 2] = [&shard, &epoch];
+    // Polled in order, so BEGIN goes first; both travel together.
+    let (begun, held) = join(client.batch_execute("BEGIN"), client.query(&fence, &values)).await;
+    begun?;
+    if held?.is_empty() {
+        return Err(Failure::Fenced);
+    }
     // References are added before any are dropped: a copy onto itself must not reach zero in between.
     if !writes.shared.is_empty() {
         share(client, &writes).await?;
@@ -68,15 +150,19 @@ pub(super) async fn all(client: &Client, mut writes: Writes, context: Context) -
     let dropped = std::mem::take(&mut writes.dropped);
     let gone = references::drop_all(client, dropped).await?;
     let mut statements = Statements::default();
-    objects(&mut statements, &writes);
-    uploads(&mut statements, &writes, context);
-    buckets(&mut statements, &writes);
-    if !gone.is_empty() {
-        free(&mut statements, &gone, context);
-    }
-    repairs(&mut statements, &writes, context);
-    changes(&mut statements, &writes, context);
+    tables(&mut statements, &writes, &gone, context);
     statements.send(client, Some("COMMIT")).await
+}
+
+fn tables(statements: &mut Statements, writes: &Writes, gone: &[Reference], context: Context) {
+    objects(statements, writes);
+    uploads(statements, writes, context);
+    buckets(statements, writes);
+    if !gone.is_empty() {
+        free(statements, gone, context);
+    }
+    repairs(statements, writes, context);
+    changes(statements, writes, context);
 }
 
 fn free(statements: &mut Statements, gone: &[Reference], context: Context) {
@@ -237,4 +323,15 @@ fn changes(statements: &mut Statements, writes: &Writes, context: Context) {
             Box::new(rows.iter().map(|row| row.outcome.clone()).collect::<Vec<_>>()),
         ],
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::renumbered;
+
+    #[test]
+    fn parameters_move_behind_those_before_them() {
+        assert_eq!(renumbered("SELECT $1::bigint, $12", 3), "SELECT $4::bigint, $15");
+        assert_eq!(renumbered("SELECT 1", 3), "SELECT 1");
+    }
 }

@@ -1,9 +1,14 @@
-//! The reading half of a batch: fence, buckets, keys, heads, uploads, parts, recorded outcomes, in one round trip.
+//! The reading half of a batch: buckets, keys, heads, uploads, parts, recorded outcomes, in one round trip.
+//!
+//! Outside of any transaction. What is read of a key, an upload or a bucket is written by nobody but this authority's own
+//! batches, and the batch holds their locks; that it is still the authority is proven by the writing half, or nothing is
+//! written and nothing is answered.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use holdfast_common::wire::Mutation;
 use holdfast_common::wire::mutation::Op;
 use tokio_postgres::Row;
@@ -13,11 +18,9 @@ use uuid::Uuid;
 use crate::app::commit::Item;
 use crate::app::commit::transaction::Failure;
 use crate::plan::decide::{Facts, upload_name};
-use crate::store::authority::SHARD;
+use crate::store::bucket::Ground;
 use crate::store::head::decode;
-use crate::store::{Client, access_key, bucket, changelog, head, signed, unsigned, upload};
-
-const FENCE: &str = "SELECT 1 FROM authority WHERE shard = $1 AND epoch = $2 FOR SHARE";
+use crate::store::{Client, bucket, changelog, head, signed, unsigned, upload};
 
 /// What has to be read for a batch.
 #[derive(Default)]
@@ -100,9 +103,7 @@ impl Wanted {
 }
 
 enum Read {
-    Fence,
-    Buckets,
-    Keys,
+    Grounds,
     Recorded,
     Heads,
     Occupied,
@@ -110,36 +111,26 @@ enum Read {
     Parts,
 }
 
-/// Begins the transaction and reads.
-pub(super) async fn facts(
-    client: &Client,
-    items: &[(&Item, u64)],
-    epoch: u64,
-    again: bool,
-) -> Result<Facts, Failure> {
+/// Reads. With `again` every item's recorded outcome is looked for, not only those marked as retries.
+pub(super) async fn facts(client: &Client, items: &[(&Item, u64)], again: bool) -> Result<Facts, Failure> {
     let wanted = Wanted::of(items, again);
     let keys: Vec<String> = wanted.keys.iter().cloned().collect();
     let buckets: Vec<i64> = wanted.buckets.iter().copied().collect();
-    let epoch = signed(epoch);
-    let mut reads: Vec<(Read, String, Vec<&(dyn ToSql + Sync)>)> = vec![
-        (Read::Fence, FENCE.into(), vec![&SHARD, &epoch]),
-        (Read::Buckets, bucket::select_touched(), vec![&buckets, &wanted.bucket_names]),
-    ];
-    if !keys.is_empty() {
-        reads.push((Read::Keys, access_key::LIVE.into(), vec![&keys]));
-    }
+    let mut reads: Vec<Asked<'_>> =
+        vec![(Read::Grounds, bucket::GROUNDS.as_str().into(), vec![&buckets, &wanted.bucket_names, &keys])];
     if !wanted.retried.is_empty() {
         reads.push((Read::Recorded, changelog::RECORDED.into(), vec![&wanted.retried]));
     }
     if !wanted.head_keys.is_empty() {
-        reads.push((Read::Heads, head::select_many(), vec![&wanted.head_buckets, &wanted.head_keys]));
+        let values: Vec<&(dyn ToSql + Sync)> = vec![&wanted.head_buckets, &wanted.head_keys];
+        reads.push((Read::Heads, head::SELECT_MANY.as_str().into(), values));
     }
     if !wanted.occupied.is_empty() {
         reads.push((Read::Occupied, bucket::OCCUPIED.into(), vec![&wanted.occupied]));
-        reads.push((Read::Uploads, upload::select_of_buckets(), vec![&wanted.occupied]));
+        reads.push((Read::Uploads, upload::select_of_buckets().into(), vec![&wanted.occupied]));
     }
     if !wanted.uploads.is_empty() {
-        reads.push((Read::Uploads, upload::select_many(), vec![&wanted.uploads]));
+        reads.push((Read::Uploads, upload::select_many().into(), vec![&wanted.uploads]));
     }
     if !wanted.part_uploads.is_empty() {
         reads.push((
@@ -169,26 +160,20 @@ async fn parts_of_doomed(client: &Client, facts: &mut Facts) -> Result<(), Failu
     Ok(())
 }
 
-async fn pipelined(
-    client: &Client,
-    reads: &[(Read, String, Vec<&(dyn ToSql + Sync)>)],
-) -> Result<Facts, Failure> {
+/// What is read, by which statement, of which values.
+type Asked<'a> = (Read, Cow<'static, str>, Vec<&'a (dyn ToSql + Sync)>);
+
+async fn pipelined(client: &Client, reads: &[Asked<'_>]) -> Result<Facts, Failure> {
     let mut statements = Vec::with_capacity(reads.len());
     for (_, text, _) in reads {
         statements.push(client.prepare_cached(text).await?);
     }
     let queries =
         reads.iter().zip(&statements).map(|((_, _, values), statement)| client.query(statement, values));
-    // Polled in order, so BEGIN goes first; all travel together.
-    let (begun, answers) = join(client.batch_execute("BEGIN"), join_all(queries)).await;
-    begun?;
     let mut facts = Facts::default();
-    for ((read, _, _), rows) in reads.iter().zip(answers) {
-        let rows = rows?;
-        if matches!(read, Read::Fence) && rows.is_empty() {
-            return Err(Failure::Fenced);
-        }
-        for row in &rows {
+    // All travel together.
+    for ((read, _, _), rows) in reads.iter().zip(join_all(queries).await) {
+        for row in &rows? {
             take(read, row, &mut facts)?;
         }
     }
@@ -197,15 +182,16 @@ async fn pipelined(
 
 fn take(read: &Read, row: &Row, facts: &mut Facts) -> Result<(), Failure> {
     match read {
-        Read::Fence => {}
-        Read::Buckets => {
-            let bucket = bucket::read(row);
-            facts.bucket_names.insert(bucket.name.clone(), bucket.clone());
-            facts.buckets.insert(bucket.id, bucket);
-        }
-        Read::Keys => {
-            facts.keys.insert(row.get(0), unsigned(row.get(1)));
-        }
+        Read::Grounds => match bucket::ground(row) {
+            Ground::Bucket(bucket) => {
+                facts.bucket_names.insert(bucket.name.clone(), bucket.clone());
+                facts.buckets.insert(bucket.id, bucket);
+            }
+            Ground::Key(id, tenant_id) => {
+                facts.keys.insert(id, tenant_id);
+            }
+            Ground::Counted => facts.counted = true,
+        },
         Read::Recorded => {
             facts.recorded.insert(*row.get::<_, Uuid>(0).as_bytes(), (row.get(1), row.get(2)));
         }
