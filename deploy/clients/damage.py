@@ -78,6 +78,7 @@ def beyond_the_parity_nothing_wrong_is_served(bin_dir, work):
                 assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500, error
                 failed += 1
             except botocore.exceptions.BotoCoreError:  # the body began and was cut off, as HTTP has it
+                assert len(body) > 4 * KIB, f"{key} is one piece: its answer had to be an error, not half an object"
                 failed += 1
         assert failed, "three rotten drives went unnoticed"
         s3.head_bucket(Bucket=BUCKET)

@@ -27,7 +27,8 @@ pub(super) struct Spawn<'a> {
     pub(super) user: Option<&'a User>,
     /// Handed over opened; named `@directory@` among the arguments.
     pub(super) directory: Option<&'a Path>,
-    pub(super) clear_env: bool,
+    /// Instead of our environment, with a PATH and the C locale; `None`: it inherits ours.
+    pub(super) own_env: Option<&'a [(&'a str, &'a str)]>,
 }
 
 /// A running child.
@@ -48,8 +49,9 @@ impl Spawn<'_> {
         let copy = log.try_clone().step(|| format!("cannot open {}", self.log.display()))?;
         // By this link, not by name: the program may have been replaced since we started.
         let mut command = Command::new("/proc/self/exe");
-        if self.clear_env {
+        if let Some(own) = self.own_env {
             command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LC_ALL", "C");
+            command.envs(own.iter().copied());
         }
         // Colours are for terminals, and the log is none.
         command

@@ -33,11 +33,16 @@ const SETTINGS: &[&str] = &[
     "wal_compression=on",
     "max_connections=64",
     "jit=off",
+    "update_process_title=off",
     "logging_collector=off",
     "log_destination=stderr",
     "timezone=UTC",
     "log_timezone=UTC",
 ];
+
+/// A backend frees what a statement took at its end. Left alone glibc gives that back to the kernel and faults it in again for
+/// the next: a seventh of what PostgreSQL spends on a small commit (perf: brk and page faults).
+const ALLOCATOR: &[(&str, &str)] = &[("MALLOC_TOP_PAD_", "262144"), ("MALLOC_TRIM_THRESHOLD_", "4194304")];
 
 /// Where its programs are.
 #[derive(Clone, Debug)]
@@ -128,7 +133,7 @@ fn serve(
         death_signal: Signal::INT,
         user,
         directory: Some(&cluster),
-        clear_env: true,
+        own_env: Some(ALLOCATOR),
     };
     let mut args = vec!["-D".to_owned(), directory_argument().to_owned()];
     let quoted = format!("unix_socket_directories=\"{}\"", sockets.display());
@@ -174,7 +179,7 @@ async fn make_cluster(directory: &DataDir, programs: &Programs, user: Option<&Us
         death_signal: Signal::TERM,
         user,
         directory: Some(&new),
-        clear_env: true,
+        own_env: Some(&[]),
     };
     let args = ["-D", directory_argument(), "-U", NAME, "-E", "UTF8", "--locale=C", "--data-checksums"];
     let mut process = spawn.start(args.into_iter().chain(["--auth-local=peer", "--auth-host=reject"]))?;

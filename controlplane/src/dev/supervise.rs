@@ -231,7 +231,7 @@ impl Programs {
             death_signal: Signal::TERM,
             user: None,
             directory: None,
-            clear_env: false,
+            own_env: None,
         };
         spawn.start(["--config".as_ref(), config.as_os_str()])
     }

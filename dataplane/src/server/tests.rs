@@ -38,7 +38,6 @@ on_every_runtime!(
     a_malformed_chunk_closes_the_connection,
     a_long_answer_is_whole_and_keeps_the_connection,
     a_failing_answer_is_never_a_short_success,
-    an_answer_that_fails_at_once_is_an_error,
     head_sends_no_body,
     http_10_and_close_are_closed,
     stopping_ends_idle_connections_and_finishes_others,
