@@ -13,6 +13,7 @@ mod connection;
 mod content;
 pub mod cost;
 pub(crate) mod failure;
+pub(crate) mod growth;
 pub(crate) mod idle;
 mod metrics;
 mod multipart;
@@ -49,6 +50,7 @@ pub fn main(cli: Cli) -> Result<(), failure::Stop> {
             let idle = idle::run(&options)?;
             if options.json { idle.to_json() } else { idle.to_table() }
         }
+        Some(Command::Growth(options)) => growth::run(&options)?,
         Some(Command::Capacity(options)) => capacity::run(&options)?,
         None => {
             let report = run::run(&cli.run)?;

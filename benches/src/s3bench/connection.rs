@@ -86,6 +86,9 @@ impl Connection {
                 break (head, etag);
             }
         };
+        if self.start == self.end && head.body != Body::Length(0) {
+            self.transport.acknowledge();
+        }
         let sink = if head.status < 300 { sink } else { Sink::Keep(errors, ERROR_BODY_BYTES_MAX) };
         let mut body = BodyReader { sink, bytes: 0, same: true };
         match head.body {

@@ -24,6 +24,8 @@ pub enum Command {
     Suite(SuiteOptions),
     /// What open connections without a request cost the server in memory
     Idle(IdleOptions),
+    /// PUT, GET and LIST at a few thousand objects and at a million: what growth costs
+    Growth(super::growth::GrowthOptions),
     /// Draws saved runs: throughput and CPU per operation as bars, latency percentiles as curves
     Plot(PlotOptions),
     /// What so many nodes and such a database hold for a mix, and what is full first, from saved runs
@@ -269,7 +271,7 @@ impl Mix {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, factor) = match text {
         _ if text.ends_with("ms") => (&text[..text.len() - 2], 0.001),
         _ if text.ends_with('s') => (&text[..text.len() - 1], 1.0),

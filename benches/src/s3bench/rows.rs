@@ -86,6 +86,11 @@ pub(crate) const ROWS: [Row; 17] = [
 ];
 
 impl Row {
+    /// A row that is not of the matrix.
+    pub(super) fn of(op: Op, size: u64, concurrency: usize, keys: u64, payload: Payload) -> Self {
+        Self { payload, ..row(op, size, concurrency, keys, Part::Matrix) }
+    }
+
     /// `put 1MiB trailer c=8`: operation, size, payload where it is not signed, connections.
     pub(crate) fn name(&self) -> String {
         let size = human_size(self.size).replace(' ', "");
