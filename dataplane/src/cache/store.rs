@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use rocksdb::{BlockBasedOptions, Cache, DB, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions};
+use rocksdb::{Cache, DB, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions};
 
 use super::entry::{Cached, record_key};
 use crate::limits;
 use crate::link::state::key_hash;
+use crate::rocks::tables;
 
 const META_STATE: &[u8] = b"m/state";
 
@@ -102,10 +103,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), String>
 }
 
 fn options() -> Options {
-    let mut table = BlockBasedOptions::default();
-    table.set_block_cache(&Cache::new_lru_cache(limits::CACHE_BLOCK_CACHE_BYTES));
-    table.set_bloom_filter(10.0, false);
-    table.set_cache_index_and_filter_blocks(true);
+    let table = tables(&Cache::new_lru_cache(limits::CACHE_BLOCK_CACHE_BYTES));
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_block_based_table_factory(&table);

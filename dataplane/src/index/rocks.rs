@@ -4,13 +4,14 @@ use std::path::Path;
 
 use holdfast_common::id::DriveId;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, Options,
-    ReadOptions, ReadTier, WriteBatch, WriteOptions,
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, Options, ReadOptions, ReadTier,
+    WriteBatch, WriteOptions,
 };
 
 use super::store::{Cached, Store};
 use super::{IndexError, Key, Location};
 use crate::limits::{INDEX_CACHE_BYTES, INDEX_FILES_MAX, INDEX_WRITE_BUFFER_BYTES};
+use crate::rocks::tables;
 
 impl From<rocksdb::Error> for IndexError {
     fn from(error: rocksdb::Error) -> Self {
@@ -118,13 +119,8 @@ fn options() -> Options {
 }
 
 fn family_options(cache: &Cache) -> Options {
-    let mut table = BlockBasedOptions::default();
-    table.set_block_cache(cache);
-    table.set_bloom_filter(10.0, false);
-    table.set_cache_index_and_filter_blocks(true);
-    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = Options::default();
-    options.set_block_based_table_factory(&table);
+    options.set_block_based_table_factory(&tables(cache));
     options.set_write_buffer_size(INDEX_WRITE_BUFFER_BYTES);
     options.set_max_write_buffer_number(2);
     options
