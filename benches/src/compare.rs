@@ -12,6 +12,7 @@ mod holdfast;
 mod install;
 mod machine;
 mod options;
+mod picture;
 mod process;
 mod ratio;
 mod rows;

@@ -20,7 +20,7 @@ mod multipart;
 mod operations;
 pub mod options;
 mod pacer;
-mod plot;
+pub(crate) mod plot;
 mod progress;
 mod record;
 pub(crate) mod report;

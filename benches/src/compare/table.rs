@@ -11,7 +11,7 @@ use std::fmt::Write;
 pub(super) const BEGIN: &str = "<!-- compare:begin -->";
 pub(super) const END: &str = "<!-- compare:end -->";
 
-const OURS: &str = "holdfast";
+pub(super) const OURS: &str = "holdfast";
 
 /// Who is ahead, a line per row.
 pub(super) fn short(saved: &Saved) -> String {

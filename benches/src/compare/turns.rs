@@ -8,7 +8,7 @@ use super::rows::{QUICK, Row};
 use super::saved::{RowResult, Saved, SystemNote, Turn};
 use super::session::Session;
 use super::system::{Kind, Running};
-use super::{error::at, garage, holdfast, install, seaweedfs, table};
+use super::{error::at, garage, holdfast, install, picture, seaweedfs, table};
 use crate::limits::{REST_CORES_MAX, REST_LOOK, REST_PATIENCE};
 use crate::s3bench::{self, cost, options::RunOptions};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,12 +98,16 @@ fn take_part(
     Ok(taking_part)
 }
 
-/// The short table to standard output, both to DIR/compare.md, the short one into the README.
+/// The short table to standard output, both to DIR/compare.md, the short one into the README, and a picture.
 fn publish(cli: &Cli, saved: &Saved) -> Result<(), CompareError> {
     let short = table::short(saved);
     if !cli.quick {
         let path = cli.out.join("compare.md");
         at(format!("write {}", path.display()), std::fs::write(&path, table::page(saved)))?;
+        let path = cli.out.join("compare.svg");
+        let svg =
+            picture::draw(saved).map_err(|cause| CompareError::Options(format!("cannot draw: {cause}")))?;
+        at(format!("write {}", path.display()), std::fs::write(&path, svg))?;
     }
     if let Some(path) = &cli.readme {
         let text = at(format!("read {}", path.display()), std::fs::read_to_string(path))?;

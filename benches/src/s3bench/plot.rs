@@ -4,6 +4,8 @@
 mod bars;
 mod curves;
 
+pub(crate) use bars::Bars;
+
 use super::failure::Stop;
 use super::options::PlotOptions;
 use super::report::Report;
@@ -25,6 +27,8 @@ struct Group<'a> {
 
 /// Pixels.
 const WIDTH: u32 = 1400;
+/// Of a chart with many, so that the numbers above them stand apart.
+const BAR_WIDTH: u32 = 30;
 const BARS_HEIGHT: u32 = 360;
 const CURVES_HEIGHT: u32 = 320;
 const CURVES_PER_LINE: usize = 3;
@@ -89,6 +93,32 @@ fn middle<'a>(runs: &'a [Report], name: &str) -> Option<&'a Report> {
     same.get(same.len() / 2).copied()
 }
 
+fn figures(groups: &[Group<'_>], figure: impl Fn(&Report) -> Option<f64>) -> Vec<Bars> {
+    let bars = |group: &Group<'_>| Bars {
+        row: group.name.clone(),
+        values: group.runs.iter().map(|run| run.and_then(&figure)).collect(),
+    };
+    groups.iter().map(bars).collect()
+}
+
+/// One SVG of charts below each other, each a title and its rows; `names` are the systems'.
+pub(crate) fn charts(names: &[&str], charts: &[(&str, Vec<Bars>)]) -> Result<String, String> {
+    let rows = charts.iter().map(|(_, rows)| rows.len()).max().unwrap_or(0);
+    let width = WIDTH.max((rows * names.len()) as u32 * BAR_WIDTH);
+    let mut svg = String::new();
+    let mut drawn = || -> Drawn<()> {
+        let height = BARS_HEIGHT * charts.len() as u32;
+        let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
+        root.fill(&WHITE)?;
+        for (area, (title, rows)) in root.split_evenly((charts.len(), 1)).iter().zip(charts) {
+            bars::draw(area, title, names, rows)?;
+        }
+        Ok(root.present()?)
+    };
+    drawn().map_err(|error| error.to_string())?;
+    Ok(svg)
+}
+
 type Drawn<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn draw(systems: &[System]) -> Drawn<String> {
@@ -102,10 +132,11 @@ fn draw(systems: &[System]) -> Drawn<String> {
         root.fill(&WHITE)?;
         let (throughput, rest) = root.split_vertically(BARS_HEIGHT);
         let (cpu, rest) = rest.split_vertically(BARS_HEIGHT);
-        let per_second = |report: &Report| Some(report.all.operations_per_s);
-        bars::draw(&throughput, "Operations per second", &names, &groups, per_second)?;
+        let per_second = figures(&groups, |report| Some(report.all.operations_per_s));
+        bars::draw(&throughput, "Operations per second", &names, &per_second)?;
         let micros = |report: &Report| report.server.as_ref().map(|server| 1e6 / server.operations_per_cpu_s);
-        bars::draw(&cpu, "Server CPU per operation, us (less is better)", &names, &groups, micros)?;
+        let micros = figures(&groups, micros);
+        bars::draw(&cpu, "Server CPU per operation, us (less is better)", &names, &micros)?;
         for (panel, group) in rest.split_evenly((lines, CURVES_PER_LINE)).iter().zip(&groups) {
             curves::draw(panel, &names, group)?;
         }

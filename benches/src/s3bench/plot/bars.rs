@@ -1,7 +1,6 @@
 //! One figure of every row as bars, systems beside each other, on a logarithmic scale: rows differ a thousandfold.
 
-use super::super::report::Report;
-use super::{Drawn, Group, colour};
+use super::{Drawn, colour};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -11,24 +10,23 @@ const FILLED: f64 = 0.8;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-pub(super) fn draw(
-    area: &Area<'_>,
-    title: &str,
-    names: &[&str],
-    groups: &[Group<'_>],
-    figure: impl Fn(&Report) -> Option<f64>,
-) -> Drawn<()> {
-    let values: Vec<Vec<Option<f64>>> = groups
-        .iter()
-        .map(|group| group.runs.iter().map(|run| run.and_then(&figure).filter(|v| *v > 0.0)).collect())
-        .collect();
+/// A row's bars.
+pub(crate) struct Bars {
+    pub(crate) row: String,
+    /// One for each system; what is not above 0 is left out.
+    pub(crate) values: Vec<Option<f64>>,
+}
+
+pub(super) fn draw(area: &Area<'_>, title: &str, names: &[&str], rows: &[Bars]) -> Drawn<()> {
+    let values: Vec<Vec<Option<f64>>> =
+        rows.iter().map(|row| row.values.iter().map(|value| value.filter(|v| *v > 0.0)).collect()).collect();
     let (low, high) = decades(values.iter().flatten().flatten().copied());
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(34)
         .y_label_area_size(64)
-        .build_cartesian_2d(0.0..groups.len() as f64, (low..high).log_scale())?;
+        .build_cartesian_2d(0.0..rows.len() as f64, (low..high).log_scale())?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -51,7 +49,7 @@ pub(super) fn draw(
     let plotting = chart.plotting_area();
     let above = text(11, VPos::Bottom);
     let below = text(12, VPos::Top);
-    for (at, group) in groups.iter().enumerate() {
+    for (at, row) in rows.iter().enumerate() {
         for (system, value) in values[at].iter().enumerate() {
             if let Some(value) = value {
                 let middle = at as f64 + (1.0 - FILLED) / 2.0 + width * (system as f64 + 0.475);
@@ -60,7 +58,7 @@ pub(super) fn draw(
             }
         }
         // two lines: the operation, and what to
-        let (op, what) = group.name.split_once(' ').unwrap_or((&group.name, ""));
+        let (op, what) = row.row.split_once(' ').unwrap_or((&row.row, ""));
         let label = EmptyElement::at((at as f64 + 0.5, low))
             + Text::new(op.to_owned(), (0, 5), &below)
             + Text::new(what.to_owned(), (0, 19), &below);
