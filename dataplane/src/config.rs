@@ -82,7 +82,8 @@ settings! {
     cores: Option<usize> = None;
     /// Connections each core accepts; more are told to come back later.
     connections_max_per_core: usize = crate::limits::CONNECTIONS_MAX_PER_CORE;
-    /// How cores do their I/O: `monoio` and `glommio` are io_uring, and epoll where io_uring is forbidden; `epoll` never tries.
+    /// How cores do their I/O: `monoio` and `glommio` (for comparing only) are io_uring, and epoll where io_uring is forbidden;
+    /// `epoll` never tries.
     runtime: RuntimeChoice = RuntimeChoice::Monoio;
     /// Refuses to start where io_uring is forbidden, instead of falling back.
     require_io_uring: bool = false;

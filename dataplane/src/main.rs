@@ -154,7 +154,12 @@ fn choose_runtime(config: &Config) -> Result<Runtime, String> {
     }
     match probe() {
         Uring::Available { .. } if config.runtime == RuntimeChoice::Glommio => match probe_glommio() {
-            Uring::Available { .. } => Ok(Runtime::Glommio),
+            Uring::Available { .. } => {
+                tracing::warn!(
+                    "`runtime = \"glommio\"` is for comparing: a core of it was seen to sleep for good"
+                );
+                Ok(Runtime::Glommio)
+            }
             Uring::Forbidden { cause, fix } => Err(format!(
                 "`runtime = \"glommio\"` cannot be used: {cause}; {fix}; or set `runtime = \"monoio\"`"
             )),

@@ -23,8 +23,8 @@ pub(super) fn draw(saved: &Saved) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::super::saved::SystemNote;
-    use super::super::system::Durable;
     use super::super::saved::tests::{result, turn};
+    use super::super::system::Durable;
     use super::*;
 
     #[test]

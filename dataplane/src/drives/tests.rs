@@ -24,7 +24,6 @@ use super::host::{Host, RealHost};
 use super::*;
 use crate::limits::SEGMENT_BYTES_MIN;
 use crate::rt::epoll::EpollRt;
-use crate::rt::glommio::GlommioRt;
 use crate::rt::monoio::UringRt;
 use crate::rt::{AlignedBuf, CoreConfig, Rt};
 
@@ -156,7 +155,6 @@ fn what_was_appended_is_read_back_in_any_range() {
         });
     }
     check::<UringRt>();
-    check::<GlommioRt>();
     check::<EpollRt>();
 }
 

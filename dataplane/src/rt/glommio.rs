@@ -6,6 +6,10 @@
 //! - A task's waker is counted in 16 bits, and a cancelled operation keeps one until the loop comes round: an operation
 //!   of the ring that is given up again and again in one turn panics. Only `accept` is given up here, and only once.
 //! - `spawn_local` runs the new task inside its spawner, who may hold a borrow: tasks are put at the end of the queue.
+//! - **It may sleep for good.** Once in some ten runs of the suites on kernel 6.18 an executor slept in `io_uring_enter` with a direct
+//!   read or a timer due, and nothing woke it (`a_dropped_read_writes_into_nobodys_memory`, 2026-11-22; cause not found). So
+//!   it is for comparing, not for data, and its suites run by hand only: `cargo test --release -p holdfast-dataplane --lib
+//!   -- --ignored glommio`.
 //! - Its three rings each pin the executor's I/O memory; where the limit forbids it, it goes on without.
 
 mod file;
