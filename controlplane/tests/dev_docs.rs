@@ -5,8 +5,9 @@ use std::process::Command;
 
 use holdfast_controlplane::config::Config;
 
+/// By the working directory, which is the package's: a binary that another checkout built reads this one's files.
 fn deploy(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
+    Path::new("../deploy").join(name)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The runtime seam: what the data plane needs from the machine, with owned buffers, so that io_uring can carry it.
 //!
-//! Three implementations, one suite (`rt/tests.rs`): [`monoio`] (io_uring, one pinned thread per core for sockets and files),
+//! Three implementations, one suite (`rt/tests.rs`; glommio's part of it by hand): [`monoio`] (io_uring, one pinned thread per core for sockets and files),
 //! [`glommio`] (io_uring too, sockets by readiness) and [`epoll`] (monoio's event loop over epoll, files on a bounded thread
 //! pool) for where io_uring is forbidden. Completion is the common denominator: a readiness runtime implements it easily, the
 //! reverse is not true.
@@ -9,7 +9,7 @@
 //! `require_io_uring` says otherwise; where only glommio's wishes are not met (an old kernel, little lockable memory) the
 //! start is refused, because its operator named it and has monoio to choose before epoll.
 //!
-//! monoio is the default. The whole system on two cores of a busy machine (Cascade Lake, kernel 6.18), runs in turns
+//! monoio is the default. The whole system on two cores of a busy machine (AMD EPYC, kernel 6.18), runs in turns
 //! A B C A B C of 3 s each, medians; operations per CPU-second of all processes / operations per second, as ratios to monoio:
 //!
 //! | row | runs of each | monoio | glommio | epoll |
@@ -22,8 +22,9 @@
 //!
 //! Within 10 % is noise; the starred were taken in turns as well, but beside a running test suite. So glommio costs a sixth
 //! more where answers are small, and is even elsewhere. MEASURED.md A2 saw bare monoio servers at half of glommio's wall
-//! throughput with 8 connections that read 1 MiB files. In the whole system, from the page cache, the two are even, in CPU and
-//! on the clock; what made the difference there, and which part of the read path took it away, is not known.
+//! throughput with 8 connections that read 1 MiB files. In the whole system, from the page cache, the two were even, in CPU and
+//! on the clock. Since then the send buffer of a near client is bounded (`limits::SEND_BUFFER_LOCAL_BYTES`), on monoio's sockets
+//! only, which nearly doubled GET 64 MiB on the clock; that this was the difference there is likely, and was not shown.
 //!
 //! Rules that its users keep (MEASURED.md A3 and A8 say what breaks otherwise):
 //! - No `select!` and no timeout over a future of this seam outside of it: deadlines are arguments, and when one

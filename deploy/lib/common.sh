@@ -12,6 +12,16 @@ BIN=$CARGO_TARGET_DIR/release
 VENV=$HOLDFAST_CACHE/venv
 mkdir -p "$HOLDFAST_CACHE"
 
+# cargo goes by times: what another checkout built later than this one's files were written would pass for this one's.
+checkout() {
+  local stamp=$CARGO_TARGET_DIR/checkout
+  if [ -d "$CARGO_TARGET_DIR" ] && [ "$(cat "$stamp" 2>/dev/null)" != "$ROOT" ]; then
+    find "$ROOT" -name target -prune -o -name .git -prune -o \( -name '*.rs' -o -name '*.proto' -o -name '*.sql' \) -exec touch {} +
+  fi
+  mkdir -p "$CARGO_TARGET_DIR"
+  echo "$ROOT" > "$stamp"
+}
+
 STARTED=$SECONDS
 say() { printf '\n== %s  (%d s)\n' "$*" $((SECONDS - STARTED)); }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -51,6 +61,7 @@ toolchain() {
       die "no cargo, and rustup could not be fetched; install Rust 1.95 or newer and run this again"
     export PATH=$HOME/.cargo/bin:$PATH
   fi
+  checkout
 }
 
 # rocksdb: the C++ library is compiled once per version and linked by every build after it, whatever its profile.

@@ -1,5 +1,7 @@
 //! `authority` and `term`: leadership of the shard as a row, and how far each ended epoch came.
 
+use std::sync::LazyLock;
+
 use uuid::Uuid;
 
 use super::{Client, StoreError, Transaction, signed, unsigned};
@@ -13,8 +15,8 @@ pub const FENCE: &str = "SELECT 1 FROM authority WHERE shard = $1 AND epoch = $2
 
 /// [`FENCE`] as the main part of a statement that writes: it fails (22012, a division by zero) where there is no row, and
 /// takes what the statement wrote along.
-pub const FENCE_OR_FAIL: &str = "SELECT 1 / count(*) FROM
-    (SELECT 1 FROM authority WHERE shard = $1 AND epoch = $2 FOR SHARE) AS fence";
+pub static FENCE_OR_FAIL: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT 1 / count(*) FROM ({FENCE}) AS fence"));
 
 /// What a takeover found.
 #[derive(Clone, Copy, Debug)]

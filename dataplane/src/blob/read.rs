@@ -5,11 +5,9 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use futures_util::future::{Either, select};
 use holdfast_common::id::{BackendId, FragmentId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{Arrival, Fetch, Gather, RowLost, Scheme};
@@ -117,7 +115,7 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
         }
     }
 
-    /// All of a range that lies in one piece, read without a task, a queue and a timer of its own: most small objects.
+    /// All of a range that lies in one piece, read without a task and a queue of its own: most small objects.
     /// `None`: it is not so simple, or something was wrong, which the others make up for.
     async fn lone(&mut self) -> Option<Chunk> {
         if self.ahead.len() != 1 || !self.open.is_empty() || self.bad != 0 {
@@ -134,16 +132,13 @@ impl<D: Drives, R: Rt> BlobReader<D, R> {
         let fetch = Fetch { index, within: span.within, zeros: 0 };
         let (drives, backend) = (Rc::clone(&self.blobs.drives), self.backends[usize::from(index)]);
         let id = FragmentId { blob: self.known.op_id, index, attempt: self.known.attempt };
-        let read = pin!(drives.read(backend, id, row, fetch.within.clone()));
-        let read = match select(read, pin!(R::sleep(BLOB_READ_PATIENCE))).await {
-            Either::Left((read, _)) => whole(&fetch, read),
-            Either::Right(_) => {
-                // Late is not wrong, and no note; but this range is read from others.
-                self.bad |= 1 << index;
-                return None;
-            }
+        let read = drives.read(backend, id, row, fetch.within.clone());
+        let Some(read) = within::<R, _>(read, BLOB_READ_PATIENCE).await else {
+            // Late is not wrong, and no note; but this range is read from others.
+            self.bad |= 1 << index;
+            return None;
         };
-        match read {
+        match whole(&fetch, read) {
             Ok(bytes) => {
                 self.ahead.start = self.ahead.end;
                 Some(bytes)

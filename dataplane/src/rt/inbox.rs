@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use super::Rt;
 
 /// What `future` comes to, or `None` when it has not within `patience`; then it is dropped, so it must not be an operation
-/// of a socket or file (see the rules of [`super`]).
+/// of a connection or listener (see the rules of [`super`]; one of a file may be dropped).
 pub(crate) async fn within<R: Rt, F: Future>(future: F, patience: Duration) -> Option<F::Output> {
     match select(pin!(future), pin!(R::sleep(patience))).await {
         Either::Left((output, _)) => Some(output),

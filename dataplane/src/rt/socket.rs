@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -87,16 +87,15 @@ impl TcpConn {
         // Both calls fail only on a connection that is broken, which the send after them will say.
         let near = round_trip(self.stream.as_raw_fd()).is_some_and(|time| time <= SEND_BUFFER_LOCAL_RTT);
         if near {
-            // SAFETY: the descriptor is open as long as `self`; the socket is not closed, for ownership is given back.
-            let socket = unsafe { socket2::Socket::from_raw_fd(self.stream.as_raw_fd()) };
-            let _ = socket.set_send_buffer_size(SEND_BUFFER_LOCAL_BYTES);
-            let _ = socket.into_raw_fd();
+            // SAFETY: the descriptor is open as long as `self`.
+            let socket = unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) };
+            let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_LOCAL_BYTES);
         }
     }
 }
 
 /// The shortest round trip the kernel has seen on a TCP connection; the handshake is one.
-fn round_trip(fd: std::os::fd::RawFd) -> Option<Duration> {
+fn round_trip(fd: RawFd) -> Option<Duration> {
     // SAFETY: an all-zero tcp_info is valid, the call writes at most the size we name, and an older kernel writes less.
     let info = unsafe {
         let mut info: libc::tcp_info = std::mem::zeroed();
@@ -169,10 +168,9 @@ impl Conn for TcpConn {
     }
 
     async fn shutdown_write(&mut self) {
-        // SAFETY: the descriptor is open as long as `self`; the socket is not closed, for ownership is given back.
-        let socket = unsafe { socket2::Socket::from_raw_fd(self.stream.as_raw_fd()) };
-        let _ = socket.shutdown(std::net::Shutdown::Write);
-        let _ = socket.into_raw_fd();
+        // SAFETY: the descriptor is open as long as `self`.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) };
+        let _ = socket2::SockRef::from(&socket).shutdown(std::net::Shutdown::Write);
     }
 
     fn peer(&self) -> SocketAddr {

@@ -75,7 +75,7 @@ impl Statements {
             let _ = write!(text, " part_{at} AS ({})", renumbered(part, values.len()));
             values.extend(its);
         }
-        let _ = write!(text, " {}", renumbered(authority::FENCE_OR_FAIL, values.len()));
+        let _ = write!(text, " {}", renumbered(&authority::FENCE_OR_FAIL, values.len()));
         values.push(Box::new(authority::SHARD));
         values.push(Box::new(signed(context.epoch)));
         let statement = client.prepare_cached(&text).await?;
@@ -128,9 +128,7 @@ async fn at_once(client: &Client, mut writes: Writes, context: Context) -> Resul
     // Nothing is counted, so each of these was the only reference. None can become shared meanwhile: a copy takes its
     // source's lock, which the batch holds.
     let gone = references::all(std::mem::take(&mut writes.dropped));
-    let mut statements = Statements::default();
-    tables(&mut statements, &writes, &gone, context);
-    statements.send_as_one(client, context).await
+    tables(&writes, &gone, context).send_as_one(client, context).await
 }
 
 async fn in_steps(client: &Client, mut writes: Writes, context: Context) -> Result<(), Failure> {
@@ -149,20 +147,21 @@ async fn in_steps(client: &Client, mut writes: Writes, context: Context) -> Resu
     }
     let dropped = std::mem::take(&mut writes.dropped);
     let gone = references::drop_all(client, dropped).await?;
-    let mut statements = Statements::default();
-    tables(&mut statements, &writes, &gone, context);
-    statements.send(client, Some("COMMIT")).await
+    tables(&writes, &gone, context).send(client, Some("COMMIT")).await
 }
 
-fn tables(statements: &mut Statements, writes: &Writes, gone: &[Reference], context: Context) {
-    objects(statements, writes);
-    uploads(statements, writes, context);
-    buckets(statements, writes);
+/// What is written, a statement for each table.
+fn tables(writes: &Writes, gone: &[Reference], context: Context) -> Statements {
+    let mut statements = Statements::default();
+    objects(&mut statements, writes);
+    uploads(&mut statements, writes, context);
+    buckets(&mut statements, writes);
     if !gone.is_empty() {
-        free(statements, gone, context);
+        free(&mut statements, gone, context);
     }
-    repairs(statements, writes, context);
-    changes(statements, writes, context);
+    repairs(&mut statements, writes, context);
+    changes(&mut statements, writes, context);
+    statements
 }
 
 fn free(statements: &mut Statements, gone: &[Reference], context: Context) {
