@@ -131,7 +131,7 @@ fn fill(reader: &CacheReader, writer: &CacheWriter, entries: Vec<(Bytes, Cached)
 }
 
 fn find(reader: &CacheReader, key: &[u8]) -> Option<Cached> {
-    block_on(reader.find(BUCKET, key))
+    block_on(reader.find(BUCKET, key)).map(|stored| stored.cached)
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -14,4 +14,4 @@ mod store;
 
 pub use entry::{Cached, Known};
 pub use hot::HotRecords;
-pub use store::{CacheReader, CacheWriter, Recovered, open};
+pub use store::{CacheReader, CacheWriter, Recovered, Stored, open};

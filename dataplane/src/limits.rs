@@ -160,9 +160,9 @@ pub const LINK_REPORT_TICK: Duration = Duration::from_secs(5);
 /// A lease shorter than this would be renewed more often than it is worth.
 pub const LEASE_MS_MIN: u64 = 300;
 
-/// Slots of the invalidation array: 1,048,576 x 8 B are 8 MiB a node. Keys that share one cost each other lookups, never a wrong
-/// answer: with 65,536 of them half of the reads of a million objects that this node had put itself asked the authority.
-pub const CACHE_SLOTS: usize = 1 << 20;
+/// Slots of the invalidation array: 65,536 x 8 B are 512 KiB a node. A record in a core's memory whose slot another key raised is
+/// asked of RocksDB again, which evicts by key; so this need not grow with the objects.
+pub const CACHE_SLOTS: usize = 1 << 16;
 
 /// Buckets a node caches from at once.
 pub const CACHE_BUCKETS_MAX: usize = 10_000;

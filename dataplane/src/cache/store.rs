@@ -25,9 +25,18 @@ pub struct Recovered {
     pub interest: Vec<u64>,
 }
 
+/// What was found, and how far it is vouched for.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub cached: Cached,
+    /// Every invalidation up to here had been carried out before this was read, so it is the key's state up to here: exact,
+    /// where a slot of the invalidation array also tells of other keys.
+    pub unchanged_to: u64,
+}
+
 enum Write {
     Fill { bucket_id: u64, key: Bytes, cached: Cached },
-    Evict { keys: Vec<(u64, Bytes, u64)>, state: Recovered },
+    Evict { keys: Vec<(u64, Bytes, u64)>, watermark: u64, state: Recovered },
     Clear(Recovered),
     Stop,
 }
@@ -43,13 +52,20 @@ pub struct CacheWriter {
 /// The read side of one core.
 #[derive(Clone)]
 pub struct CacheReader {
-    db: Arc<DB>,
+    store: Store,
     far: flume::Sender<FarRead>,
+}
+
+/// The database, and the watermark up to which invalidations have been carried out in it.
+#[derive(Clone)]
+struct Store {
+    db: Arc<DB>,
+    evicted_to: Arc<AtomicU64>,
 }
 
 struct FarRead {
     key: Vec<u8>,
-    reply: tokio::sync::oneshot::Sender<Option<Cached>>,
+    reply: tokio::sync::oneshot::Sender<Option<Stored>>,
 }
 
 /// Opens (or makes) the cache in `dir` and starts its two threads.
@@ -81,17 +97,18 @@ pub fn open(dir: &Path) -> Result<(CacheReader, CacheWriter), String> {
     let recovered = Arc::new(recovered(&db));
     let (queue, writes) = flume::bounded(limits::CACHE_WRITES_QUEUED);
     let (far, far_reads) = flume::bounded::<FarRead>(limits::CACHE_READS_QUEUED);
-    let applied = recovered.applied;
+    // What is in the database stands as of the watermark that was stored with it.
+    let store = Store { db, evicted_to: Arc::new(AtomicU64::new(recovered.applied)) };
     let writer = CacheWriter { queue, recovered, fills_dropped: Arc::default() };
     spawn("cache-writer", {
-        let db = db.clone();
-        move || write_loop(&db, &writes, applied)
+        let store = store.clone();
+        move || write_loop(&store, &writes)
     })?;
     spawn("cache-reader", {
-        let db = db.clone();
-        move || read_loop(&db, &far_reads)
+        let store = store.clone();
+        move || read_loop(&store, &far_reads)
     })?;
-    Ok((CacheReader { db, far }, writer))
+    Ok((CacheReader { store, far }, writer))
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), String> {
@@ -151,10 +168,11 @@ impl CacheWriter {
         }
     }
 
-    /// Removes what was overtaken and stores how far invalidations have been applied, in one batch. Called by the link
-    /// thread only, which may wait: an eviction is never dropped.
-    pub(crate) fn evict(&self, keys: Vec<(u64, Bytes, u64)>, state: Recovered) {
-        let _ = self.queue.send(Write::Evict { keys, state });
+    /// Removes what was overtaken and stores how far invalidations have been applied, in one batch. With `keys` every
+    /// invalidation of this session up to `watermark` has been given. Called by the link thread only, which may wait: an
+    /// eviction is never dropped.
+    pub(crate) fn evict(&self, keys: Vec<(u64, Bytes, u64)>, watermark: u64, state: Recovered) {
+        let _ = self.queue.send(Write::Evict { keys, watermark, state });
     }
 
     pub(crate) fn clear(&self, state: Recovered) {
@@ -179,12 +197,12 @@ impl CacheWriter {
 
 impl CacheReader {
     /// What the cache holds of a key; the caller must still ask whether it is usable.
-    pub async fn find(&self, bucket_id: u64, key: &[u8]) -> Option<Cached> {
+    pub async fn find(&self, bucket_id: u64, key: &[u8]) -> Option<Stored> {
         let key = record_key(bucket_id, key);
         let mut near = ReadOptions::default();
         near.set_read_tier(ReadTier::BlockCache);
-        match self.db.get_pinned_opt(&key, &near) {
-            Ok(found) => found.and_then(|bytes| Cached::decode(&bytes)),
+        match self.store.find(&key, &near) {
+            Ok(found) => found,
             // Not in memory: RocksDB answers `Incomplete`. The reader thread may wait for the disk, a core may not.
             Err(_) => {
                 let (reply, answer) = tokio::sync::oneshot::channel();
@@ -195,10 +213,18 @@ impl CacheReader {
     }
 }
 
-fn read_loop(db: &DB, reads: &flume::Receiver<FarRead>) {
+impl Store {
+    /// The watermark is read first: what was carried out before it is not found any more.
+    fn find(&self, key: &[u8], options: &ReadOptions) -> Result<Option<Stored>, rocksdb::Error> {
+        let unchanged_to = self.evicted_to.load(Ordering::Acquire);
+        let found = self.db.get_pinned_opt(key, options)?;
+        Ok(found.and_then(|bytes| Some(Stored { cached: Cached::decode(&bytes)?, unchanged_to })))
+    }
+}
+
+fn read_loop(store: &Store, reads: &flume::Receiver<FarRead>) {
     for read in reads {
-        let found = db.get_pinned(&read.key).ok().flatten().and_then(|bytes| Cached::decode(&bytes));
-        let _ = read.reply.send(found);
+        let _ = read.reply.send(store.find(&read.key, &ReadOptions::default()).ok().flatten());
     }
 }
 
@@ -206,11 +232,12 @@ fn read_loop(db: &DB, reads: &flume::Receiver<FarRead>) {
 /// commit does not throw away the entry it just made; forgetting (it is bounded) only costs a lookup.
 ///
 /// `evicted` remembers what was evicted, and `evicted_floor` what was forgotten of that: an answer that was asked before
-/// an eviction and comes after it is not stored. Its slot makes it unusable today, but slots do not survive a restart.
-fn write_loop(db: &DB, writes: &flume::Receiver<Write>, applied: u64) {
+/// an eviction and comes after it is not stored. [`Stored::unchanged_to`] rests on that, and a restart, which forgets slots.
+fn write_loop(store: &Store, writes: &flume::Receiver<Write>) {
     let mut fresh: HashMap<u64, u64> = HashMap::new();
     let mut evicted: HashMap<u64, u64> = HashMap::new();
-    let mut evicted_floor = applied;
+    let mut evicted_to = store.evicted_to.load(Ordering::Acquire);
+    let mut evicted_floor = evicted_to;
     let mut unlogged = WriteOptions::default();
     unlogged.disable_wal(true);
     let mut stop = false;
@@ -235,7 +262,8 @@ fn write_loop(db: &DB, writes: &flume::Receiver<Write>, applied: u64) {
                     fresh.insert(hash, cached.as_of);
                     batch.put(record_key(bucket_id, &key), cached.encode());
                 }
-                Write::Evict { keys, state } => {
+                Write::Evict { keys, watermark, state } => {
+                    evicted_to = watermark;
                     for (bucket_id, key, seq) in keys {
                         let hash = key_hash(bucket_id, &key);
                         if evicted.len() >= limits::CACHE_FRESH_MAX {
@@ -254,7 +282,8 @@ fn write_loop(db: &DB, writes: &flume::Receiver<Write>, applied: u64) {
                 Write::Clear(state) => {
                     fresh.clear();
                     evicted.clear();
-                    evicted_floor = state.applied;
+                    // Not the higher of both: after lost history watermarks begin anew, below what was.
+                    (evicted_to, evicted_floor) = (state.applied, state.applied);
                     batch.clear();
                     batch.delete_range(b"r".as_slice(), b"s".as_slice());
                     batch.put(META_STATE, state.encode());
@@ -262,14 +291,15 @@ fn write_loop(db: &DB, writes: &flume::Receiver<Write>, applied: u64) {
                 Write::Stop => stop = true,
             }
         }
-        if let Err(error) = db.write_opt(batch, &unlogged) {
+        if let Err(error) = store.db.write_opt(batch, &unlogged) {
             tracing::error!(%error, "the metadata cache cannot be written; it is ignored from here on");
             // Entries that stay behind are harmless while this process lives (their slots were raised), and the stored
             // watermark stays behind with them, so the next start replays from before this batch.
             return;
         }
+        store.evicted_to.store(evicted_to, Ordering::Release);
     }
-    if let Err(error) = db.flush() {
+    if let Err(error) = store.db.flush() {
         tracing::warn!(%error, "the metadata cache was not flushed; the next start begins with an older one");
     }
 }
@@ -280,8 +310,8 @@ mod tests {
     use super::*;
 
     fn find_now(reader: &CacheReader, key: &[u8]) -> Option<u64> {
-        let found = reader.db.get(record_key(1, key)).ok().flatten()?;
-        Cached::decode(&found).map(|cached| cached.as_of)
+        let found = reader.store.find(&record_key(1, key), &ReadOptions::default());
+        found.expect("reads").map(|stored| stored.cached.as_of)
     }
 
     #[test]
@@ -295,7 +325,7 @@ mod tests {
                 writer.fill(1, key(name), Cached { as_of, known: Known::Absent });
             }
             let state = Recovered { applied: 7, acknowledged: 7, interest: vec![1] };
-            writer.evict(vec![(1, key("old"), 6), (1, key("own"), 7)], state);
+            writer.evict(vec![(1, key("old"), 6), (1, key("own"), 7)], 7, state);
             // An answer from before the eviction that comes after it.
             writer.fill(1, key("old"), Cached { as_of: 5, known: Known::Absent });
             writer.stop();
@@ -318,5 +348,27 @@ mod tests {
         writer.clear(Recovered::default());
         writer.stop();
         assert_eq!(find_now(&reader, b"kept"), None);
+    }
+
+    #[test]
+    fn what_other_keys_raised_does_not_count_against_a_record() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (reader, writer) = open(dir.path()).expect("opens");
+        let key = Bytes::from_static(b"k");
+        let evict = |name: &'static [u8], seq| {
+            let state = Recovered { applied: seq, acknowledged: 0, interest: vec![1] };
+            writer.evict(vec![(1, Bytes::from_static(name), seq)], seq, state);
+            while reader.store.evicted_to.load(Ordering::Acquire) < seq {
+                std::thread::yield_now();
+            }
+        };
+        writer.fill(1, key.clone(), Cached { as_of: 5, known: Known::Absent });
+        evict(b"other", 9);
+        let stored = reader.store.find(&record_key(1, &key), &ReadOptions::default());
+        let stored = stored.expect("reads").expect("it was not evicted");
+        assert_eq!((stored.cached.as_of, stored.unchanged_to), (5, 9));
+        evict(b"k", 12);
+        assert_eq!(find_now(&reader, &key), None);
+        writer.stop();
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::{Core, Env};
 use crate::agent::{Note, OpenOp, PinSet};
 use crate::blob::{BlobError, BlobReader, BlobWriter, NewBlob};
-use crate::cache::{Cached, Known};
+use crate::cache::{Cached, Known, Stored};
 use crate::link::{Link, LinkError};
 use crate::rt::Rt as _;
 
@@ -70,25 +70,27 @@ impl<E: Env> Core<E> {
     /// What this node knows and may show. The check comes after the fetch, whatever was fetched from.
     async fn cached(&self, bucket_id: u64, key: &Bytes) -> Option<Cached> {
         let hot = self.hot.borrow_mut().find(bucket_id, key);
-        if let Some(cached) = hot.filter(|cached| self.may_show(bucket_id, key, cached)) {
+        if let Some(cached) = hot.filter(|cached| self.may_show(bucket_id, key, cached, 0)) {
             self.counters.hot_hits.fetch_add(1, Relaxed);
             return Some(cached);
         }
         if !self.state.lease_live(E::Rt::boottime_ms()) {
             return None;
         }
-        let stored = self.cache.as_ref()?.find(bucket_id, key).await?;
-        if !self.may_show(bucket_id, key, &stored) {
+        let Stored { cached, unchanged_to } = self.cache.as_ref()?.find(bucket_id, key).await?;
+        if !self.may_show(bucket_id, key, &cached, unchanged_to) {
             return None;
         }
         self.counters.cache_hits.fetch_add(1, Relaxed);
-        self.hot.borrow_mut().keep(bucket_id, key.clone(), stored.clone());
-        Some(stored)
+        // What is kept in this core's memory has its slot alone to go by, so it is as old as it is proven to be true.
+        let cached = Cached { as_of: cached.as_of.max(unchanged_to), ..cached };
+        self.hot.borrow_mut().keep(bucket_id, key.clone(), cached.clone());
+        Some(cached)
     }
 
-    fn may_show(&self, bucket_id: u64, key: &Bytes, cached: &Cached) -> bool {
+    fn may_show(&self, bucket_id: u64, key: &Bytes, cached: &Cached, unchanged_to: u64) -> bool {
         let (view, now) = (self.view(), E::Rt::boottime_ms());
-        self.state.usable(&view, bucket_id, key, cached.as_of, now)
+        self.state.usable(&view, (bucket_id, key), cached.as_of, unchanged_to, now)
     }
 
     /// One question to the authority however many ask on this core at once.
@@ -113,7 +115,7 @@ impl<E: Env> Core<E> {
         };
         if let Some(answer) = joined {
             match answer.await {
-                Ok(Ok(cached)) if self.may_show(bucket_id, &key, &cached) => return Ok(cached),
+                Ok(Ok(cached)) if self.may_show(bucket_id, &key, &cached, 0) => return Ok(cached),
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(_)) | Err(_) => return self.ask(bucket_id, &key).await,
             }
@@ -145,12 +147,13 @@ impl<E: Env> Core<E> {
 
     /// Fills the caches, if the bucket may be cached; asks that it may, if not yet.
     pub(super) fn keep(&self, bucket_id: u64, key: &Bytes, cached: &Cached) {
-        if !self.view().interest.contains_key(&bucket_id) {
+        let Some(since) = self.view().interest.get(&bucket_id).copied() else {
             self.link.interest(bucket_id);
             return;
-        }
-        // Slots know nothing of before this run's replay: what a repeated completion answers may be older than that.
-        if cached.as_of < self.state.cache.recovered().applied {
+        };
+        // Of changes before the interest nobody tells this node, and slots know nothing of before this run's replay: what was
+        // asked earlier, or what a repeated completion answers, may be older than either. After a restart nobody could tell.
+        if cached.as_of < since.max(self.state.cache.recovered().applied) {
             return;
         }
         self.hot.borrow_mut().keep(bucket_id, key.clone(), cached.clone());

@@ -29,12 +29,15 @@ impl Freshness {
     /// May what was read at `as_of` be shown now? Call it *after* it was fetched from wherever it was cached, with a clock
     /// that was read within the request.
     ///
+    /// `unchanged_to`: a store that carries out every invalidation knows more than a slot, which other keys raise too: all
+    /// invalidations up to there were carried out before the entry was fetched, and it was still there. 0: not known.
+    ///
     /// The lease is asked first: a new one is given after floor and slots were raised, so who sees it sees those. The other
     /// way round a record could pass the old floor, and then the new lease.
-    pub(crate) fn usable(&self, hash: u64, as_of: u64, boottime_ms: u64) -> bool {
+    pub(crate) fn usable(&self, hash: u64, as_of: u64, unchanged_to: u64, boottime_ms: u64) -> bool {
         self.lease_live(boottime_ms)
             && as_of >= self.floor.load(Ordering::Acquire)
-            && self.not_overtaken(hash, as_of)
+            && self.not_overtaken(hash, as_of.max(unchanged_to))
     }
 
     /// No change after `as_of` is known of this key.

@@ -372,6 +372,7 @@ impl Session {
         self.state.applied_raise(watermark);
         self.state.cache.evict(
             keys,
+            watermark,
             Recovered {
                 applied: self.state.applied(),
                 acknowledged: self.state.acknowledged(),

@@ -108,14 +108,22 @@ impl NodeState {
     }
 
     /// May a record (or the knowledge that there is none) read at `as_of` be shown now? Call it *after* the record was
-    /// fetched from wherever it was cached: the slot read must come last.
+    /// fetched from wherever it was cached: the slot read must come last. `unchanged_to`: up to which commit the place it came
+    /// from vouches for it, whatever the slot says; 0 where it does not.
     #[must_use]
-    pub fn usable(&self, view: &View, bucket_id: u64, key: &[u8], as_of: u64, boottime_ms: u64) -> bool {
+    pub fn usable(
+        &self,
+        view: &View,
+        (bucket_id, key): (u64, &[u8]),
+        as_of: u64,
+        unchanged_to: u64,
+        boottime_ms: u64,
+    ) -> bool {
         let since = match view.interest.get(&bucket_id) {
             Some(since) => *since,
             None => return false,
         };
-        as_of >= since && self.freshness.usable(key_hash(bucket_id, key), as_of, boottime_ms)
+        as_of >= since && self.freshness.usable(key_hash(bucket_id, key), as_of, unchanged_to, boottime_ms)
     }
 
     /// No change after `as_of` is known of this key: good enough for an answer that was asked before it was shown.

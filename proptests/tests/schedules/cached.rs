@@ -21,6 +21,9 @@ struct World {
     freshness: Freshness,
     /// The node's cache: the sequence that was read, and the watermark it was read at.
     cached: Mutex<Option<(u64, u64)>>,
+    /// As `cache/store.rs`: the last eviction of the key, and up to where all of them have been carried out.
+    evicted: Mutex<u64>,
+    evicted_to: AtomicU64,
 }
 
 impl World {
@@ -32,14 +35,18 @@ impl World {
     fn get(&self) {
         let told = self.revealed.load(Ordering::SeqCst);
         let now = self.now();
+        let unchanged_to = self.evicted_to.load(Ordering::SeqCst);
         let cached = *self.cached.lock();
-        let found = match cached.filter(|(_, as_of)| self.freshness.usable(KEY, *as_of, now)) {
+        let found = match cached.filter(|(_, as_of)| self.freshness.usable(KEY, *as_of, unchanged_to, now)) {
             Some((row, _)) => row,
             None => {
                 let as_of = self.revealed.load(Ordering::SeqCst);
                 let row = self.row.load(Ordering::SeqCst);
                 // Stored late, perhaps after an invalidation that came in between.
-                *self.cached.lock() = Some((row, as_of));
+                let evicted = self.evicted.lock();
+                if as_of >= *evicted {
+                    *self.cached.lock() = Some((row, as_of));
+                }
                 row
             }
         };
@@ -51,10 +58,14 @@ impl World {
         self.freshness.raise(KEY, seq);
         self.revealed.fetch_max(seq, Ordering::SeqCst);
         if evict {
+            let mut evicted = self.evicted.lock();
+            *evicted = seq;
             let mut cached = self.cached.lock();
             if cached.is_some_and(|(_, as_of)| as_of < seq) {
                 *cached = None;
             }
+            drop(cached);
+            self.evicted_to.store(seq, Ordering::SeqCst);
         }
     }
 }
@@ -66,6 +77,8 @@ fn world() -> Arc<World> {
         clock: AtomicU64::new(1),
         freshness: Freshness::new(SLOTS),
         cached: Mutex::default(),
+        evicted: Mutex::default(),
+        evicted_to: AtomicU64::new(1),
     };
     world.freshness.lease_extend(LEASE_MS);
     Arc::new(world)

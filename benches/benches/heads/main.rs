@@ -8,10 +8,18 @@ use holdfast_benches::table;
 use holdfast_common::id::TenantId;
 use holdfast_protocol::access::{KeyIdentity, Permissions, Scope};
 use holdfast_protocol::http::RequestHead;
+use holdfast_protocol::operation::{Addressing, route};
 use holdfast_protocol::sigv4::{KeyLookup, KeySource, SigningKey, authenticate, derive_day_key};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+mod allocations;
+
+use allocations::{Counted, allocations};
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
 
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -96,9 +104,16 @@ fn heads(c: &mut Criterion) {
     group.bench_function("verify SigV4", |b| {
         b.iter(|| authenticate(black_box(&head), &keys, REGION, NOW_MS).map(|verified| verified.who))
     });
+    let addressing = Addressing::new(&[]);
+    group.bench_function("route", |b| b.iter(|| route(black_box(&head), &addressing)));
     // The oracle can only sign; a verifier made of it would pay that and the parse of the claim.
     group.bench_function("sign with aws-sigv4", |b| b.iter(|| oracle(black_box(&credentials))));
     group.finish();
+    println!("allocations of one request:");
+    println!("  parse         {}", allocations(|| RequestHead::parse(&text)));
+    println!("  verify SigV4  {}", allocations(|| authenticate(&head, &keys, REGION, NOW_MS)));
+    println!("  route         {} (bucket, key, input)", allocations(|| route(&head, &addressing)));
+    println!("  aws-sigv4     {}", allocations(|| oracle(&credentials)));
 }
 
 criterion_group!(benches, heads);
