@@ -7,7 +7,7 @@
 //! Large pieces have no slots of their own (DESIGN 4.4 thought of them): `cargo bench -p holdfast-benches --bench drives --
 //! slots` appended pieces of 256 KiB, 8 a flush, through segments at 341 and 366 MB/s, beside 329 and 367 MB/s for bare
 //! writes into slots, one at a time (no record, no checksum). So slots would win nothing by being slots. What is left
-//! to win is depth: bare writes, 8 in flight, came to 600 MB/s, and a core has one in flight per drive. (Both runs on a
+//! to win is depth: bare writes, 8 in flight, came to 600 MB/s, and a core has one batch in flight per drive. (Both runs on a
 //! busy machine, with only our own crates optimised: the ratios count, and want a second look on a quiet one.)
 
 pub mod drive;
@@ -39,6 +39,7 @@ pub use holdfast_protocol::record::PieceCoding;
 
 pub use self::core::CoreDrives;
 pub use self::engine::{Engine, EngineConfig, Opened, Starter};
+pub use self::writer::piece_buffer;
 use crate::rt::Chunk;
 
 /// One core's view of the drives. Cheap handle; futures are `!Send`, and each may be dropped at any time.

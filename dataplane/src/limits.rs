@@ -10,7 +10,10 @@ pub const POOL_CLASS_BYTES_MIN: usize = 4 << 10;
 /// Largest pooled buffer, bytes: four 256 KiB pieces; larger ones are rare and go straight to the allocator.
 pub const POOL_CLASS_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes of idle buffers one thread keeps per size class. Nine classes make at most 72 MiB a core, and only after a
+/// One class between those powers of two: a full piece with its record around it, in whole sectors.
+pub const POOL_CLASS_BYTES_PIECE: usize = (256 << 10) + (4 << 10);
+
+/// Bytes of idle buffers one thread keeps per size class. Ten classes make at most 80 MiB a core, and only after a
 /// burst that used all of them.
 pub const POOL_BYTES_MAX_PER_CLASS: usize = 8 << 20;
 
@@ -202,6 +205,9 @@ pub const SEGMENT_BYTES_SIMULATED: u64 = 5 << 18;
 
 /// Bytes that one write carries at most: the largest pooled buffer. A single larger record goes alone.
 pub const BATCH_BYTES: usize = POOL_CLASS_BYTES_MAX;
+/// Pieces from this on are written from the buffer they came in, each by a write of its own, padded to a sector: at worst 3 %
+/// of the drive. Smaller ones are copied together.
+pub const WRITE_IN_PLACE_BYTES_MIN: usize = 128 << 10;
 /// Payload waiting to be written on one (core, drive). Two rows of 32 large uploads; beyond it appends wait, and on a
 /// drive that hangs they are refused.
 pub const APPEND_QUEUE_BYTES_MAX: usize = 32 << 20;

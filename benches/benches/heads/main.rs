@@ -104,7 +104,7 @@ fn heads(c: &mut Criterion) {
     group.bench_function("verify SigV4", |b| {
         b.iter(|| authenticate(black_box(&head), &keys, REGION, NOW_MS).map(|verified| verified.who))
     });
-    let addressing = Addressing::new(&[]);
+    let addressing = Addressing::new::<&str>([]);
     group.bench_function("route", |b| b.iter(|| route(black_box(&head), &addressing)));
     // The oracle can only sign; a verifier made of it would pay that and the parse of the claim.
     group.bench_function("sign with aws-sigv4", |b| b.iter(|| oracle(black_box(&credentials))));

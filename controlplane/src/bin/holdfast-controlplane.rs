@@ -12,6 +12,9 @@ use holdfast_controlplane::server;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The control plane of Holdfast.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-controlplane", version, args_conflicts_with_subcommands = true)]

@@ -1,7 +1,7 @@
 //! The rounds of MD5 (RFC 1321) and SHA-256 (FIPS 180-4) over one block of every lane.
 //!
-//! MD5 is one long chain of dependent steps that leaves most of a core idle; SHA-256 keeps it busy. Both have 64 rounds a
-//! block, so where both are wanted they go side by side: 15 % less time than one after the other.
+//! MD5 is one long chain of dependent steps that leaves most of a core idle, so SHA-256, where it is wanted too, goes beside
+//! it: four rounds of the one, four steps of the other.
 
 use super::words::Words;
 
@@ -29,43 +29,23 @@ pub(super) const SHA256_ROOTS: [u32; 64] = [
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ];
 
-/// One block of every lane: `le` are its words as MD5 reads them, `be` as SHA-256 does. What is not asked for stays as it is.
+/// What is done beside MD5's sixteen times four steps of one block.
+pub(super) trait Beside {
+    /// What goes with steps `4 * four` and on; called with 0 to 15, in order.
+    fn go(&mut self, four: usize);
+}
+
+/// Nothing.
+impl Beside for () {
+    #[inline(always)]
+    fn go(&mut self, _: usize) {}
+}
+
+/// MD5 of one block of every lane: `words` as it reads them, the least significant byte first.
 #[inline(always)]
-pub(super) fn block<W: Words, const SHA256: bool>(
-    md5: &mut [W; 4],
-    sha: &mut [W; 8],
-    le: &[W; 16],
-    be: [W; 16],
-) {
-    let [mut ma, mut mb, mut mc, mut md] = *md5;
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *sha;
-    let mut w = be;
-    macro_rules! sha_round {
-        ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $i:expr, $first:expr) => {
-            if SHA256 {
-                let i = $i % 16;
-                if !$first {
-                    let (x, y) = (w[(i + 1) % 16], w[(i + 14) % 16]);
-                    let s0 = x.rol::<25, 7>().xor3(x.rol::<14, 18>(), x.shr::<3>());
-                    let s1 = y.rol::<15, 17>().xor3(y.rol::<13, 19>(), y.shr::<10>());
-                    w[i] = w[i].add(s0).add(w[(i + 9) % 16].add(s1));
-                }
-                let s1 = $e.rol::<26, 6>().xor3($e.rol::<21, 11>(), $e.rol::<7, 25>());
-                let t1 = $h.add(w[i].add(W::splat(SHA256_ROOTS[$i]))).add($e.choose($f, $g)).add(s1);
-                let s0 = $a.rol::<30, 2>().xor3($a.rol::<19, 13>(), $a.rol::<10, 22>());
-                $d = $d.add(t1);
-                $h = t1.add(s0.add($a.majority($b, $c)));
-            }
-        };
-    }
-    macro_rules! md5_step {
-        ($mix:ident $a:ident $b:ident $c:ident $d:ident, $i:expr, $word:expr, $left:literal $right:literal) => {
-            let mixed = md5_mix!($mix, $b, $c, $d);
-            let sum = $a.add(le[($word) % 16].add(W::splat(MD5_SINES[$i]))).add(mixed);
-            $a = sum.rol::<$left, $right>().add($b);
-        };
-    }
-    macro_rules! md5_mix {
+pub(super) fn md5<W: Words>(state: &mut [W; 4], words: &[W; 16], beside: &mut impl Beside) {
+    let [mut a, mut b, mut c, mut d] = *state;
+    macro_rules! mix {
         (f, $b:ident, $c:ident, $d:ident) => {
             $b.choose($c, $d)
         };
@@ -79,37 +59,84 @@ pub(super) fn block<W: Words, const SHA256: bool>(
             $b.mix_i($c, $d)
         };
     }
-    // Four rounds of each.
+    macro_rules! step {
+        ($mix:ident $a:ident $b:ident $c:ident $d:ident, $i:expr, $word:expr, $left:literal $right:literal) => {
+            let mixed = mix!($mix, $b, $c, $d);
+            let sum = $a.add(words[($word) % 16].add(W::splat(MD5_SINES[$i]))).add(mixed);
+            $a = sum.rol::<$left, $right>().add($b);
+        };
+    }
     macro_rules! four {
-        ($mix:ident $i:expr, $first:expr, $step:literal $start:literal, $l0:literal $r0:literal $l1:literal $r1:literal $l2:literal $r2:literal $l3:literal $r3:literal, [$a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident]) => {
-            sha_round!($a $b $c $d $e $f $g $h, $i, $first);
-            md5_step!($mix ma mb mc md, $i, $step * $i + $start, $l0 $r0);
-            sha_round!($h $a $b $c $d $e $f $g, $i + 1, $first);
-            md5_step!($mix md ma mb mc, $i + 1, $step * ($i + 1) + $start, $l1 $r1);
-            sha_round!($g $h $a $b $c $d $e $f, $i + 2, $first);
-            md5_step!($mix mc md ma mb, $i + 2, $step * ($i + 2) + $start, $l2 $r2);
-            sha_round!($f $g $h $a $b $c $d $e, $i + 3, $first);
-            md5_step!($mix mb mc md ma, $i + 3, $step * ($i + 3) + $start, $l3 $r3);
+        ($mix:ident $i:expr, $step:literal $start:literal, $l0:literal $r0:literal $l1:literal $r1:literal $l2:literal $r2:literal $l3:literal $r3:literal) => {
+            step!($mix a b c d, $i, $step * $i + $start, $l0 $r0);
+            step!($mix d a b c, $i + 1, $step * ($i + 1) + $start, $l1 $r1);
+            step!($mix c d a b, $i + 2, $step * ($i + 2) + $start, $l2 $r2);
+            step!($mix b c d a, $i + 3, $step * ($i + 3) + $start, $l3 $r3);
+            beside.go($i / 4);
         };
     }
     macro_rules! sixteen {
-        ($mix:ident $i:expr, $first:expr, $step:literal $start:literal, $l0:literal $r0:literal $l1:literal $r1:literal $l2:literal $r2:literal $l3:literal $r3:literal) => {
-            four!($mix $i, $first, $step $start, $l0 $r0 $l1 $r1 $l2 $r2 $l3 $r3, [a b c d e f g h]);
-            four!($mix $i + 4, $first, $step $start, $l0 $r0 $l1 $r1 $l2 $r2 $l3 $r3, [e f g h a b c d]);
-            four!($mix $i + 8, $first, $step $start, $l0 $r0 $l1 $r1 $l2 $r2 $l3 $r3, [a b c d e f g h]);
-            four!($mix $i + 12, $first, $step $start, $l0 $r0 $l1 $r1 $l2 $r2 $l3 $r3, [e f g h a b c d]);
+        ($mix:ident $i:expr, $($rest:tt)*) => {
+            four!($mix $i, $($rest)*);
+            four!($mix $i + 4, $($rest)*);
+            four!($mix $i + 8, $($rest)*);
+            four!($mix $i + 12, $($rest)*);
         };
     }
-    sixteen!(f 0, true, 1 0, 7 25 12 20 17 15 22 10);
-    sixteen!(g 16, false, 5 1, 5 27 9 23 14 18 20 12);
-    sixteen!(h 32, false, 3 5, 4 28 11 21 16 16 23 9);
-    sixteen!(i 48, false, 7 0, 6 26 10 22 15 17 21 11);
-    for (state, word) in md5.iter_mut().zip([ma, mb, mc, md]) {
+    sixteen!(f 0, 1 0, 7 25 12 20 17 15 22 10);
+    sixteen!(g 16, 5 1, 5 27 9 23 14 18 20 12);
+    sixteen!(h 32, 3 5, 4 28 11 21 16 16 23 9);
+    sixteen!(i 48, 7 0, 6 26 10 22 15 17 21 11);
+    for (state, word) in state.iter_mut().zip([a, b, c, d]) {
         *state = state.add(word);
     }
-    if SHA256 {
-        for (state, word) in sha.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-            *state = state.add(word);
+}
+
+/// SHA-256 of one block of every lane.
+pub(super) struct Sha256<W> {
+    state: [W; 8],
+    words: [W; 16],
+}
+
+impl<W: Words> Sha256<W> {
+    /// `words` as MD5 reads them.
+    #[inline(always)]
+    pub(super) fn new(state: &[W; 8], words: &[W; 16]) -> Self {
+        Self { state: *state, words: std::array::from_fn(|i| words[i].swapped()) }
+    }
+
+    /// Adds what the rounds made of it to the state.
+    #[inline(always)]
+    pub(super) fn end(self, state: &mut [W; 8]) {
+        state.iter_mut().zip(self.state).for_each(|(state, word)| *state = state.add(word));
+    }
+
+    #[inline(always)]
+    fn round(&mut self, i: usize) {
+        let w = &mut self.words;
+        if i >= 16 {
+            let (x, y) = (w[(i + 1) % 16], w[(i + 14) % 16]);
+            let s0 = x.rol::<25, 7>().xor3(x.rol::<14, 18>(), x.shr::<3>());
+            let s1 = y.rol::<15, 17>().xor3(y.rol::<13, 19>(), y.shr::<10>());
+            w[i % 16] = w[i % 16].add(s0).add(w[(i + 9) % 16].add(s1));
         }
+        // The letters move one place a round; the words stay.
+        let [a, b, c, d, e, f, g, h]: [usize; 8] = std::array::from_fn(|letter| (letter + 64 - i) % 8);
+        let s = &mut self.state;
+        let s1 = s[e].rol::<26, 6>().xor3(s[e].rol::<21, 11>(), s[e].rol::<7, 25>());
+        let t1 = s[h].add(w[i % 16].add(W::splat(SHA256_ROOTS[i]))).add(s[e].choose(s[f], s[g])).add(s1);
+        let s0 = s[a].rol::<30, 2>().xor3(s[a].rol::<19, 13>(), s[a].rol::<10, 22>());
+        s[d] = s[d].add(t1);
+        s[h] = t1.add(s0.add(s[a].majority(s[b], s[c])));
+    }
+}
+
+impl<W: Words> Beside for Sha256<W> {
+    #[inline(always)]
+    fn go(&mut self, four: usize) {
+        self.round(4 * four);
+        self.round(4 * four + 1);
+        self.round(4 * four + 2);
+        self.round(4 * four + 3);
     }
 }

@@ -11,7 +11,9 @@ use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 
-use crate::limits::{POOL_BYTES_MAX_PER_CLASS, POOL_CLASS_BYTES_MAX, POOL_CLASS_BYTES_MIN};
+use crate::limits::{
+    POOL_BYTES_MAX_PER_CLASS, POOL_CLASS_BYTES_MAX, POOL_CLASS_BYTES_MIN, POOL_CLASS_BYTES_PIECE,
+};
 
 /// Alignment and smallest size, bytes: the logical block of every drive we meet, and a page.
 pub const ALIGN: usize = 4096;
@@ -22,9 +24,13 @@ pub(super) const DIRECT_ALIGN: usize = 512;
 /// What given back memory is filled with in tests.
 pub(super) const POISON: u8 = 0xdb;
 
-const CLASSES: usize = (POOL_CLASS_BYTES_MAX / POOL_CLASS_BYTES_MIN).ilog2() as usize + 1;
+/// Sizes of pooled buffers: powers of two, and after them the odd one.
+const CLASSES: usize = POWERS + 1;
+const POWERS: usize = (POOL_CLASS_BYTES_MAX / POOL_CLASS_BYTES_MIN).ilog2() as usize + 1;
 
 const _: () = assert!(POOL_CLASS_BYTES_MIN.is_multiple_of(ALIGN) && POOL_CLASS_BYTES_MIN.is_power_of_two());
+const _: () =
+    assert!(POOL_CLASS_BYTES_PIECE.is_multiple_of(ALIGN) && POOL_CLASS_BYTES_PIECE < POOL_CLASS_BYTES_MAX);
 const _: () = assert!(POOL_CLASS_BYTES_MAX.is_power_of_two() && POOL_CLASS_BYTES_MAX >= POOL_CLASS_BYTES_MIN);
 
 /// An owned, aligned run of bytes with a fixed capacity and a length.
@@ -34,8 +40,8 @@ pub struct AlignedBuf {
 }
 
 impl AlignedBuf {
-    /// An empty buffer that holds at least `bytes`: the next power of two from 4 KiB to 1 MiB, from this thread's pool
-    /// when it has one; beyond 1 MiB the next multiple of 4 KiB, unpooled.
+    /// An empty buffer that holds at least `bytes`: the next power of two from 4 KiB to 1 MiB (or the size of a piece
+    /// with its record), from this thread's pool when it has one; beyond 1 MiB the next multiple of 4 KiB, unpooled.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self { memory: Memory::take(bytes), len: 0 }
@@ -236,7 +242,7 @@ impl Memory {
                 .try_with(|pool| pool.borrow_mut()[class].pop())
                 .ok()
                 .flatten()
-                .unwrap_or_else(|| Self::allocate(POOL_CLASS_BYTES_MIN << class)),
+                .unwrap_or_else(|| Self::allocate(size_of_class(class))),
             None => Self::allocate(bytes.next_multiple_of(ALIGN)),
         }
     }
@@ -293,7 +299,15 @@ thread_local! {
     static POOL: RefCell<[Vec<Memory>; CLASSES]> = RefCell::default();
 }
 
+fn size_of_class(class: usize) -> usize {
+    if class == POWERS { POOL_CLASS_BYTES_PIECE } else { POOL_CLASS_BYTES_MIN << class }
+}
+
+/// The class of least size that holds `bytes`.
 fn class_of(bytes: usize) -> Option<usize> {
     let size = bytes.max(POOL_CLASS_BYTES_MIN).next_power_of_two();
+    if bytes <= POOL_CLASS_BYTES_PIECE && size > POOL_CLASS_BYTES_PIECE {
+        return Some(POWERS);
+    }
     (size <= POOL_CLASS_BYTES_MAX).then(|| (size / POOL_CLASS_BYTES_MIN).ilog2() as usize)
 }

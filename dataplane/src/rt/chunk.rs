@@ -60,12 +60,21 @@ impl Chunk {
     }
 
     /// The buffer itself, when nobody else shares it.
-    #[must_use]
-    pub fn into_buf(self) -> Option<AlignedBuf> {
-        match self.owner {
-            Owner::Buf(buf) => Arc::try_unwrap(buf).ok(),
-            Owner::Bytes(_) => None,
+    ///
+    /// # Errors
+    /// These bytes, when somebody does.
+    pub fn into_buf(self) -> Result<AlignedBuf, Self> {
+        let Self { owner, span } = self;
+        match owner {
+            Owner::Buf(buf) => Arc::try_unwrap(buf).map_err(|buf| Self { owner: Owner::Buf(buf), span }),
+            Owner::Bytes(_) => Err(Self { owner, span }),
         }
+    }
+
+    /// Whether these bytes begin at `start` of a buffer that holds at least `bytes`.
+    #[must_use]
+    pub fn lies_in(&self, start: usize, bytes: usize) -> bool {
+        matches!(&self.owner, Owner::Buf(buf) if self.span.start == start && buf.capacity() >= bytes)
     }
 }
 

@@ -124,14 +124,18 @@ impl<'a> Request<'a> {
             if name.len() < 6 || !name.as_bytes()[..6].eq_ignore_ascii_case(b"x-amz-") {
                 continue;
             }
-            let name = name.to_ascii_lowercase();
-            let lacking = |known: &&str| name == **known || known.ends_with('-') && name.starts_with(*known);
-            let fixed = FIXED.iter().find(|(known, _)| *known == name);
+            let lacking = |known: &&str| {
+                name.eq_ignore_ascii_case(known)
+                    || known.ends_with('-')
+                        && name.get(..known.len()).is_some_and(|head| head.eq_ignore_ascii_case(known))
+            };
+            let fixed = FIXED.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
             let refused = match fixed {
                 Some((_, allowed)) => !allowed.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value)),
                 None => LACKING.iter().any(lacking),
             };
             if refused {
+                let name = name.to_ascii_lowercase();
                 return Err(S3Error::not_implemented(format_args!("What the header {name} asks for"))
                     .with("Header", name));
             }

@@ -66,29 +66,62 @@ pub fn record_bytes(payload_len: usize, tlv_len: usize) -> Result<usize, TlvTooL
     Ok((header + payload_len + FOOTER_BYTES).next_multiple_of(RECORD_ALIGN))
 }
 
+/// Where the payload of a record without TLVs begins, from its start.
+#[must_use]
+pub fn payload_at(payload_len: usize) -> usize {
+    header_bytes(payload_len, 0)
+}
+
 /// Writes the record for `place` to the start of `out` (which holds at least [`record_bytes`]) and says how many bytes
 /// its header and all of it take. `tlvs` is a run of encoded TLVs.
 pub fn encode(out: &mut [u8], place: Place, record: &Record, tlvs: &[u8], payload: &[u8]) -> (usize, usize) {
     let total = record_bytes(payload.len(), tlvs.len()).expect("the caller asked record_bytes first");
     let header_len = header_bytes(payload.len(), tlvs.len());
     let (header, rest) = out[..total].split_at_mut(header_len);
-    put_fixed(header, place, record, payload.len(), tlvs.len());
-    let mut at = FIXED_BYTES;
+    let (copies, footer) = rest.split_at_mut(payload.len());
     // Checksum and copy block by block: the copy reads what the checksum has just brought near.
-    for (block, copy) in payload.chunks(BLOCK_BYTES).zip(rest.chunks_mut(BLOCK_BYTES)) {
-        header[at..at + CRC_BYTES].copy_from_slice(&block_crc(block).to_le_bytes());
-        copy[..block.len()].copy_from_slice(block);
+    let blocks = payload.chunks(BLOCK_BYTES).zip(copies.chunks_mut(BLOCK_BYTES)).map(|(block, copy)| {
+        copy.copy_from_slice(block);
+        block_crc(block)
+    });
+    put_header(header, footer, place, record, payload.len(), blocks, tlvs);
+    (header_len, total)
+}
+
+/// As [`encode`], without TLVs, for a payload that stands in `out` already, at [`payload_at`].
+pub fn encode_around(out: &mut [u8], place: Place, record: &Record, payload_len: usize) -> (usize, usize) {
+    let total = record_bytes(payload_len, 0).expect("no TLVs always fit");
+    let header_len = header_bytes(payload_len, 0);
+    let (header, rest) = out[..total].split_at_mut(header_len);
+    let (payload, footer) = rest.split_at_mut(payload_len);
+    put_header(header, footer, place, record, payload_len, payload.chunks(BLOCK_BYTES).map(block_crc), &[]);
+    (header_len, total)
+}
+
+/// All of a record but its payload.
+fn put_header(
+    header: &mut [u8],
+    footer: &mut [u8],
+    place: Place,
+    record: &Record,
+    payload_len: usize,
+    block_crcs: impl Iterator<Item = u32>,
+    tlvs: &[u8],
+) {
+    put_fixed(header, place, record, payload_len, tlvs.len());
+    let mut at = FIXED_BYTES;
+    for crc in block_crcs {
+        header[at..at + CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
         at += CRC_BYTES;
     }
     header[at..at + tlvs.len()].copy_from_slice(tlvs);
     header[at + tlvs.len()..].fill(0);
     let crc = header_crc(header, place);
-    header[header_len - CRC_BYTES..].copy_from_slice(&crc.to_le_bytes());
-    let footer = &mut rest[payload.len()..];
+    let end = header.len() - CRC_BYTES;
+    header[end..].copy_from_slice(&crc.to_le_bytes());
     footer[..4].copy_from_slice(&crc.to_le_bytes());
     footer[4..8].copy_from_slice(&FOOTER_MAGIC.to_le_bytes());
     footer[8..].fill(0);
-    (header_len, total)
 }
 
 fn put_fixed(header: &mut [u8], place: Place, record: &Record, payload_len: usize, tlv_len: usize) {

@@ -56,6 +56,17 @@ fn golden_bytes_of_version_1() {
     assert_eq!(SegmentHeader::parse(&segment.encode()), Some(segment));
 }
 
+#[test]
+fn a_payload_that_stands_in_its_place_gives_the_same_bytes() {
+    for len in [1, 12, BLOCK_BYTES, 262_144, 300_001] {
+        let mut out = vec![0xee; record_bytes(len, 0).unwrap()];
+        out[payload_at(len)..][..len].copy_from_slice(&payload(len));
+        let lengths = encode_around(&mut out, place(4096), &piece(5), len);
+        assert_eq!(lengths, (payload_at(len), out.len()));
+        assert!(out == encoded(4096, &piece(5), &[], &payload(len)), "{len} bytes");
+    }
+}
+
 /// One line per line of the table in the module's documentation, then block checksum, TLVs, zeros and header checksum,
 /// then payload and footer.
 const GOLDEN_HEADER: [&str; 5] = [

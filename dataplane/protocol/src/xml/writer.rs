@@ -83,27 +83,36 @@ impl XmlWriter {
 /// same (`&#x1;`), and clients that meet such keys ask for `encoding-type=url`. CR is referenced, because a parser
 /// would turn it into LF; U+FFFE and U+FFFF are referenced for the reason of the controls.
 pub fn escape(out: &mut Vec<u8>, text: &str) {
-    let mut plain_from = 0;
-    for (at, character) in text.char_indices() {
-        let replacement: &[u8] = match character {
-            '&' => b"&amp;",
-            '<' => b"&lt;",
-            '>' => b"&gt;",
-            '"' => b"&quot;",
-            '\t' | '\n' => continue,
-            '\0'..='\u{1f}' | '\u{7f}' | '\u{fffe}' | '\u{ffff}' => b"",
-            _ => continue,
-        };
-        out.extend_from_slice(&text.as_bytes()[plain_from..at]);
-        plain_from = at + character.len_utf8();
-        if replacement.is_empty() {
-            out.extend_from_slice(format!("&#x{:x};", u32::from(character)).as_bytes());
-        } else {
-            out.extend_from_slice(replacement);
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| ATTENTION[usize::from(byte)]) {
+        let (plain, special) = rest.split_at(at);
+        out.extend_from_slice(plain.as_bytes());
+        let character = special.chars().next().expect("a byte of attention begins a character");
+        match character {
+            '&' => out.extend_from_slice(b"&amp;"),
+            '<' => out.extend_from_slice(b"&lt;"),
+            '>' => out.extend_from_slice(b"&gt;"),
+            '"' => out.extend_from_slice(b"&quot;"),
+            '\0'..='\u{1f}' | '\u{7f}' | '\u{fffe}' | '\u{ffff}' => {
+                out.extend_from_slice(format!("&#x{:x};", u32::from(character)).as_bytes());
+            }
+            _ => out.extend_from_slice(&special.as_bytes()[..character.len_utf8()]),
         }
+        rest = &special[character.len_utf8()..];
     }
-    out.extend_from_slice(&text.as_bytes()[plain_from..]);
+    out.extend_from_slice(rest.as_bytes());
 }
+
+/// First bytes of characters that may need escaping; of those beyond ASCII only U+F000 to U+FFFF begin with 0xEF.
+static ATTENTION: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8, b'&' | b'<' | b'>' | b'"' | 0..=8 | 11..=0x1f | 0x7f | 0xef);
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -119,6 +128,7 @@ mod tests {
     fn escapes_what_xml_cannot_carry() {
         assert_eq!(escaped("a<b>&\"c'"), "a&lt;b&gt;&amp;&quot;c'");
         assert_eq!(escaped("\u{1}\r\u{7f}\u{ffff}\t\né😀"), "&#x1;&#xd;&#x7f;&#xffff;\t\né😀");
+        assert_eq!(escaped("\u{f000}\u{fffd}\u{fffe}"), "\u{f000}\u{fffd}&#xfffe;");
         assert_eq!(escaped(""), "");
     }
 
