@@ -12,7 +12,7 @@ thread_local! {
 }
 
 /// The system's allocator, counting calls of each thread. A bench that wants counts makes it its global one.
-pub struct Counted;
+pub(crate) struct Counted;
 
 // SAFETY: every call is passed on unchanged; counting touches a thread-local without a destructor and allocates nothing.
 unsafe impl GlobalAlloc for Counted {
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Counted {
 }
 
 /// How often `stage` allocates or grows something; the second call counts, so that what is made once is not its.
-pub fn allocations<T>(mut stage: impl FnMut() -> T) -> u64 {
+pub(crate) fn allocations<T>(mut stage: impl FnMut() -> T) -> u64 {
     black_box(stage());
     let before = COUNT.with(Cell::get);
     let made = black_box(stage());

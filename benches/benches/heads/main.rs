@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
 use criterion::{Criterion, Throughput, criterion_group};
-use holdfast_benches::table;
+use holdfast_benches::table::{self, Row, Table};
 use holdfast_common::id::TenantId;
 use holdfast_protocol::access::{KeyIdentity, Permissions, Scope};
 use holdfast_protocol::http::RequestHead;
@@ -109,11 +109,16 @@ fn heads(c: &mut Criterion) {
     // The oracle can only sign; a verifier made of it would pay that and the parse of the claim.
     group.bench_function("sign with aws-sigv4", |b| b.iter(|| oracle(black_box(&credentials))));
     group.finish();
-    println!("allocations of one request:");
-    println!("  parse         {}", allocations(|| RequestHead::parse(&text)));
-    println!("  verify SigV4  {}", allocations(|| authenticate(&head, &keys, REGION, NOW_MS)));
-    println!("  route         {} (bucket, key, input)", allocations(|| route(&head, &addressing)));
-    println!("  aws-sigv4     {}", allocations(|| oracle(&credentials)));
+    let verify = allocations(|| authenticate(&head, &keys, REGION, NOW_MS));
+    assert_eq!(verify, 0, "verifying allocates nothing");
+    let counts = [
+        ("parse", allocations(|| RequestHead::parse(&text))),
+        ("verify SigV4", verify),
+        ("route: bucket, key, input", allocations(|| route(&head, &addressing))),
+        ("sign with aws-sigv4", allocations(|| oracle(&credentials))),
+    ];
+    let rows = counts.map(|(stage, count)| Row::alone(stage, count as f64, "allocations"));
+    table::print_all(&[Table { title: "allocations of one head".into(), rows: rows.into() }]);
 }
 
 criterion_group!(benches, heads);
