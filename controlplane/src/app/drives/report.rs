@@ -37,13 +37,14 @@ impl Authority {
                 free_bytes: drive.free_bytes,
             };
             let row = backend::upsert_drive(client, &said).await?;
-            inner.reports.0.lock().insert(drive_id, (drive.clone(), now_ms()));
             let was = before.get(&row.id);
             if was.is_some_and(|was| was.state != "active") && row.state == "active" {
                 let revived = job::revive(client, row.id).await?;
                 tracing::info!(backend = row.id, label = row.label, revived, "a drive is back");
             }
             let row = drain_ended(client, row, drive.work.as_ref()).await?;
+            // Shown when all that follows from it is written down.
+            inner.reports.0.lock().insert(drive_id, (drive.clone(), now_ms()));
             if was.is_none_or(|was| was.revision != row.revision) {
                 changed.push(config::of_backend(&row));
             }
