@@ -9,6 +9,7 @@ pub mod access;
 pub mod aws_chunked;
 pub mod date;
 pub mod digest;
+pub mod document;
 pub mod erasure;
 pub mod error;
 pub mod http;

@@ -130,3 +130,38 @@ pub const XML_DEPTH_MAX: usize = 8;
 
 const _: () = assert!(COMPLETE_BODY_BYTES_MAX > PARTS_MAX as usize * 190);
 const _: () = assert!(DELETE_BODY_BYTES_MAX > DELETE_KEYS_MAX * OBJECT_KEY_BYTES_MAX);
+
+// ---- Documents of buckets and objects ------------------------------------------------------------------------------
+
+/// Body of PutBucketCors, bytes: S3's rule (64 KiB).
+pub const CORS_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Rules of one CORSConfiguration: S3's rule.
+pub const CORS_RULES_MAX: usize = 100;
+/// The ID of a CORS rule, characters: S3's rule.
+pub const CORS_RULE_ID_CHARS_MAX: usize = 255;
+/// Names in one Access-Control-Request-Headers: no request could carry more.
+pub const CORS_REQUEST_HEADERS_MAX: usize = HEADERS_MAX;
+
+/// Tags of one object: S3's rule.
+pub const OBJECT_TAGS_MAX: usize = 10;
+/// Tags of one bucket: S3's rule.
+pub const BUCKET_TAGS_MAX: usize = 50;
+/// A tag's key, UTF-16 code units: S3's rule, which counts as Java does.
+pub const TAG_KEY_UNITS_MAX: usize = 128;
+/// A tag's value, UTF-16 code units: S3's rule.
+pub const TAG_VALUE_UNITS_MAX: usize = 256;
+/// Body of PutBucketTagging and PutObjectTagging, bytes: 50 of the longest tags, every character a numeric reference of
+/// six bytes (`&#228;`), with 64 bytes of elements around each, are 118,400.
+pub const TAGGING_BODY_BYTES_MAX: usize = 128 * 1024;
+
+/// Grants of one ACL, in a body or in headers: S3's rule.
+pub const ACL_GRANTS_MAX: usize = 100;
+/// Body of PutBucketAcl and PutObjectAcl, bytes: 100 grants of at most 400 bytes and white space.
+pub const ACL_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bodies of a few elements, bytes: versioning, ownership controls, public access block.
+pub const SMALL_DOCUMENT_BODY_BYTES_MAX: usize = 16 * 1024;
+
+const _: () =
+    assert!(TAGGING_BODY_BYTES_MAX >= BUCKET_TAGS_MAX * (6 * (TAG_KEY_UNITS_MAX + TAG_VALUE_UNITS_MAX) + 64));
+const _: () = assert!(ACL_BODY_BYTES_MAX >= ACL_GRANTS_MAX * 400 + 1024);

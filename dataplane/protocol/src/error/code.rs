@@ -32,6 +32,7 @@ macro_rules! codes {
 }
 
 codes! {
+    AccessControlListNotSupported 400 "The bucket does not allow ACLs.";
     AccessDenied 403 "Access Denied.";
     AccessForbidden 403 "CORSResponse: CORS is not enabled for this bucket.";
     AuthorizationHeaderMalformed 400 "The authorization header that you provided is not valid.";
@@ -46,10 +47,12 @@ codes! {
     EntityTooSmall 400 "Your proposed upload is smaller than the minimum allowed size.";
     ExpiredToken 400 "The provided token has expired.";
     IllegalLocationConstraintException 400 "The location constraint is incompatible with the region this request was sent to.";
+    IllegalVersioningConfigurationException 400 "The Versioning element must be specified.";
     IncompleteBody 400 "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InternalError 500 "We encountered an internal error. Please try again.";
     InvalidAccessKeyId 403 "The access key id you provided does not exist in our records.";
     InvalidArgument 400 "Invalid Argument.";
+    InvalidBucketAclWithObjectOwnership 400 "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting.";
     InvalidBucketName 400 "The specified bucket is not valid.";
     InvalidBucketState 409 "The request is not valid for the current state of the bucket.";
     InvalidDigest 400 "The Content-MD5 you specified is not valid.";
@@ -75,6 +78,7 @@ codes! {
     MalformedXML 400 "The XML you provided was not well-formed or did not validate against our published schema.";
     MaxMessageLengthExceeded 400 "Your request was too big.";
     MaxPostPreDataLengthExceededError 400 "Your POST request fields preceding the upload file were too large.";
+    MetadataConfigurationNotFound 404 "The metadata configuration was not found.";
     MetadataTooLarge 400 "Your metadata headers exceed the maximum allowed metadata size.";
     MethodNotAllowed 405 "The specified method is not allowed against this resource.";
     MissingAuthenticationToken 403 "The request was not signed.";
@@ -84,16 +88,20 @@ codes! {
     NoSuchBucket 404 "The specified bucket does not exist.";
     NoSuchBucketPolicy 404 "The bucket policy does not exist.";
     NoSuchCORSConfiguration 404 "The CORS configuration does not exist.";
+    NoSuchConfiguration 404 "The specified configuration does not exist.";
     NoSuchKey 404 "The specified key does not exist.";
     NoSuchLifecycleConfiguration 404 "The lifecycle configuration does not exist.";
     NoSuchObjectLockConfiguration 404 "The specified object does not have a ObjectLock configuration.";
+    NoSuchPublicAccessBlockConfiguration 404 "The public access block configuration was not found.";
     NoSuchTagSet 404 "The TagSet does not exist.";
     NoSuchUpload 404 "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart upload might have been aborted or completed.";
     NoSuchVersion 404 "The specified version does not exist.";
+    NoSuchWebsiteConfiguration 404 "The specified bucket does not have a website configuration.";
     NotImplemented 501 "A header or query you provided implies functionality that is not implemented.";
     NotModified 304 "Not Modified.";
     ObjectLockConfigurationNotFoundError 404 "Object Lock configuration does not exist for this bucket.";
     OperationAborted 409 "A conflicting conditional operation is currently in progress against this resource. Try again.";
+    OwnershipControlsNotFoundError 404 "The bucket ownership controls were not found.";
     PreconditionFailed 412 "At least one of the preconditions you specified did not hold.";
     QuotaExceeded 403 "The quota of the bucket or tenant is exhausted.";
     ReplicationConfigurationNotFoundError 404 "The replication configuration was not found.";

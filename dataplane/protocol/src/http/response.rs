@@ -46,7 +46,7 @@ impl ResponseHead {
     /// bodies of its own.
     pub fn header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<&mut Self, ResponseHeaderError> {
         let value = value.as_ref();
-        if name.is_empty() || !name.bytes().all(is_token) {
+        if !is_field_name(name) {
             return Err(ResponseHeaderError::Name { name: name.to_owned() });
         }
         assert!(!is_framing(name), "{name} is set by content_length() and chunked()");
@@ -109,8 +109,10 @@ fn is_framing(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// A token (RFC 9110, 5.6.2): what the name of a header can be. Users bring names too: metadata, CORS rules.
+pub(crate) fn is_field_name(name: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(token)
 }
 
 fn put_decimal(out: &mut BytesMut, mut value: u64) {

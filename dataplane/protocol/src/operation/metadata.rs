@@ -3,6 +3,7 @@
 use holdfast_common::wire::{ObjectMeta, Pair};
 
 use crate::error::{Code, S3Error};
+use crate::http::response::is_field_name;
 use crate::limits::USER_METADATA_BYTES_MAX;
 
 use super::request::{Request, header_text};
@@ -76,7 +77,7 @@ fn user_metadata(request: &Request<'_>) -> Result<Vec<Pair>, S3Error> {
     let mut bytes = 0;
     for (name, value) in request.with_prefix("x-amz-meta-") {
         let name = name.to_ascii_lowercase();
-        if name.is_empty() || !name.bytes().all(is_token) {
+        if !is_field_name(&name) {
             return Err(S3Error::invalid_argument(
                 "x-amz-meta-",
                 name,
@@ -102,9 +103,4 @@ fn user_metadata(request: &Request<'_>) -> Result<Vec<Pair>, S3Error> {
             .with("MaxSizeAllowed", USER_METADATA_BYTES_MAX.to_string()));
     }
     Ok(pairs)
-}
-
-/// A character of a header name (RFC 9110, 5.6.2). Hoisted names come out of a query and may hold anything.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -4,6 +4,8 @@
 //! DTD, a processing instruction or an entity beyond XML's own five is `MalformedXML`. Namespaces are optional and not
 //! compared: clients send S3's, an older one, or none.
 
+use std::borrow::Cow;
+
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::error::{Code, S3Error};
@@ -44,6 +46,8 @@ pub struct XmlReader<'a> {
     depth: usize,
     /// An element like `<A/>` was opened, and its end is still to be told.
     empty_open: bool,
+    /// The start of the element opened last, for its attributes.
+    opened: Option<BytesStart<'a>>,
 }
 
 impl<'a> XmlReader<'a> {
@@ -59,7 +63,7 @@ impl<'a> XmlReader<'a> {
         config.check_end_names = true;
         config.allow_dangling_amp = false;
         config.allow_unmatched_ends = false;
-        Ok(Self { reader, depth: 0, empty_open: false })
+        Ok(Self { reader, depth: 0, empty_open: false, opened: None })
     }
 
     /// Opens the root, which must be called `name`.
@@ -79,8 +83,8 @@ impl<'a> XmlReader<'a> {
         }
         loop {
             match self.event()? {
-                Event::Start(start) => return self.opened(&start, false).map(Some),
-                Event::Empty(start) => return self.opened(&start, true).map(Some),
+                Event::Start(start) => return self.open(start, false).map(Some),
+                Event::Empty(start) => return self.open(start, true).map(Some),
                 Event::End(_) => {
                     self.depth = self.depth.checked_sub(1).ok_or(XmlError::NotWellFormed)?;
                     return Ok(None);
@@ -130,6 +134,18 @@ impl<'a> XmlReader<'a> {
         Ok(())
     }
 
+    /// An attribute of the element just opened, by its name without prefix, as written. S3 has one that means something:
+    /// `xsi:type` of an ACL's grantee.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let mut attributes = self.opened.as_ref()?.attributes().flatten();
+        let found = attributes.find(|attribute| attribute.key.local_name().into_inner() == name)?;
+        match found.value {
+            Cow::Borrowed(value) => Some(value),
+            Cow::Owned(_) => None,
+        }
+    }
+
     /// After the root's end: nothing but blanks and comments may follow.
     pub fn end(&mut self) -> Result<(), XmlError> {
         assert_eq!(self.depth, 0, "end() belongs after the root's end");
@@ -143,7 +159,7 @@ impl<'a> XmlReader<'a> {
         self.reader.read_event().map_err(|_| XmlError::NotWellFormed)
     }
 
-    fn opened(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<String, XmlError> {
+    fn open(&mut self, start: BytesStart<'a>, empty: bool) -> Result<String, XmlError> {
         if self.depth == XML_DEPTH_MAX {
             return Err(XmlError::TooComplex);
         }
@@ -157,7 +173,9 @@ impl<'a> XmlReader<'a> {
         }
         self.depth += 1;
         self.empty_open = empty;
-        Ok(start.local_name().into_inner().to_owned())
+        let name = start.local_name().into_inner().to_owned();
+        self.opened = Some(start);
+        Ok(name)
     }
 }
 
@@ -248,6 +266,18 @@ mod tests {
             assert_eq!(read(body), Err(expected.clone()), "{body}");
         }
         assert_eq!(XmlReader::new(b"<R>\xff</R>").err(), Some(XmlError::NotUtf8));
+    }
+
+    #[test]
+    fn attributes_are_those_of_the_element_just_opened() {
+        let mut xml = XmlReader::new(b"<R xmlns:i='u'><A i:type=\"Group\" b='&lt;'/><B>1</B></R>").unwrap();
+        xml.root("R").unwrap();
+        assert_eq!(xml.attribute("type"), None);
+        assert_eq!(xml.child().unwrap().as_deref(), Some("A"));
+        assert_eq!((xml.attribute("type"), xml.attribute("b")), (Some("Group"), Some("&lt;")));
+        assert_eq!(xml.text().unwrap(), "");
+        assert_eq!(xml.child().unwrap().as_deref(), Some("B"));
+        assert_eq!(xml.attribute("type"), None);
     }
 
     #[test]

@@ -28,11 +28,29 @@ impl XmlWriter {
     /// Opens the root of an answer, with S3's namespace.
     pub fn open_root(&mut self, name: &str) {
         self.depth += 1;
+        self.root_tag(name, b"\">");
+    }
+
+    /// The whole of an answer that says nothing: `<name xmlns="..."/>`.
+    pub fn empty_root(&mut self, name: &str) {
+        self.root_tag(name, b"\"/>");
+    }
+
+    /// Opens an element that tells its XML Schema type, as an ACL's grantees do. `kind` is written as it is.
+    pub fn open_typed(&mut self, name: &str, kind: &'static str) {
+        self.depth += 1;
         self.out.push(b'<');
         self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b" xmlns=\"");
-        self.out.extend_from_slice(NAMESPACE.as_bytes());
+        self.out.extend_from_slice(b" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"");
+        self.out.extend_from_slice(kind.as_bytes());
         self.out.extend_from_slice(b"\">");
+    }
+
+    /// `<name/>`.
+    pub fn empty(&mut self, name: &str) {
+        self.out.push(b'<');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"/>");
     }
 
     /// Closes `</name>`.
@@ -70,6 +88,14 @@ impl XmlWriter {
     pub fn finish(self) -> Vec<u8> {
         assert_eq!(self.depth, 0, "an element was left open");
         self.out
+    }
+
+    fn root_tag(&mut self, name: &str, end: &[u8]) {
+        self.out.push(b'<');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b" xmlns=\"");
+        self.out.extend_from_slice(NAMESPACE.as_bytes());
+        self.out.extend_from_slice(end);
     }
 
     fn tag(&mut self, start: &[u8], name: &str) {
