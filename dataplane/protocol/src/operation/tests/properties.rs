@@ -68,6 +68,14 @@ proptest! {
     }
 
     #[test]
+    fn any_copy_source_is_read_or_refused(source in "(/?src(/|%2F)|%2F)?[ -~]{0,30}(\\?versionId=[ -~]{0,8})?") {
+        let headers = [format!("x-amz-copy-source: {source}")];
+        if let Err(error) = ask("PUT /bkt/key", &[&headers[0]]) {
+            prop_assert!(matches!(error.status(), 400 | 501), "{}", error);
+        }
+    }
+
+    #[test]
     fn tokens_come_back(after in prop::collection::vec(any::<u8>(), 0..=1024)) {
         prop_assert_eq!(decode_token(&encode_token(&after)), Some(after));
     }
