@@ -12,6 +12,7 @@ use crate::limits;
 use crate::name::{BucketName, ObjectKey};
 
 mod addressing;
+mod attributes;
 mod body;
 mod checksum_mode;
 mod copy;
@@ -24,8 +25,10 @@ mod part;
 mod request;
 mod subresource;
 mod version;
+mod versions;
 
 pub use addressing::Addressing;
+pub use attributes::{GetObjectAttributesInput, ObjectAttributes};
 pub use body::BodyClaims;
 pub use checksum_mode::{checksum_headers, part_at};
 pub use copy::{CopyObjectInput, CopySource, UploadPartCopyInput};
@@ -41,6 +44,7 @@ pub use object::{
 };
 pub use part::PartChecksums;
 pub use version::{VersionId, VersionIdError, VersionSelector};
+pub use versions::ListObjectVersionsInput;
 
 use request::Request;
 use subresource::SubResource;

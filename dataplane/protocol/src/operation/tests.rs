@@ -7,6 +7,7 @@ mod checksums;
 mod copies;
 mod inputs;
 mod properties;
+mod versions;
 
 fn addressing() -> Addressing {
     Addressing::new(["S3.Example.Test", "example.test."])
