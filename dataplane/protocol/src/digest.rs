@@ -6,9 +6,11 @@
 mod algorithm;
 mod body;
 pub mod combine;
+mod value;
 
-pub use algorithm::{ChecksumAlgorithm, ChecksumNameError, ChecksumSet, ChecksumValue};
+pub use algorithm::{ChecksumAlgorithm, ChecksumSet, UnknownChecksum};
 pub use body::{BodyDigests, DigestPlan, Digests, Elsewhere};
+pub use value::ChecksumValue;
 
 /// SHA-256 of a complete message in memory (control bodies, canonical requests).
 #[must_use]

@@ -106,8 +106,6 @@ pub const PARTS_MAX: u32 = 10_000;
 pub const USER_METADATA_BYTES_MAX: usize = 2048;
 /// An upload id in a request. Ours are far shorter; longer ones are nobody's.
 pub const UPLOAD_ID_BYTES_MAX: usize = 256;
-/// A version id in a request. AWS's have 32 characters.
-pub const VERSION_ID_BYTES_MAX: usize = 64;
 /// Entries of one listing page (keys, uploads, parts): S3's rule. More may be asked for and is cut to this.
 pub const LIST_ENTRIES_MAX: u32 = 1000;
 /// Buckets of one ListBuckets page: S3's rule.
@@ -121,14 +119,14 @@ pub const DELETE_KEYS_MAX: usize = 1000;
 pub const CREATE_BUCKET_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Body of DeleteObjects, bytes: 1000 keys of 1024 bytes and their tags; AWS stops at 2 MiB too.
 pub const DELETE_BODY_BYTES_MAX: usize = 2 << 20;
-/// Body of CompleteMultipartUpload, bytes: 10,000 parts, each of an ETag, a SHA-256 and tags (~190), make 1.9 MB.
+/// Body of CompleteMultipartUpload, bytes: 10,000 parts, each of an ETag, a SHA-512 and tags (~240), make 2.4 MB.
 pub const COMPLETE_BODY_BYTES_MAX: usize = 4 << 20;
 /// Attributes of one XML element. S3 clients send a namespace or two.
 pub const XML_ATTRIBUTES_MAX: usize = 8;
 /// Elements inside elements. The bodies of S3 need four.
 pub const XML_DEPTH_MAX: usize = 8;
 
-const _: () = assert!(COMPLETE_BODY_BYTES_MAX > PARTS_MAX as usize * 190);
+const _: () = assert!(COMPLETE_BODY_BYTES_MAX > PARTS_MAX as usize * 240);
 const _: () = assert!(DELETE_BODY_BYTES_MAX > DELETE_KEYS_MAX * OBJECT_KEY_BYTES_MAX);
 
 // ---- Documents of buckets and objects ------------------------------------------------------------------------------

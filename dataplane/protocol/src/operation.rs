@@ -12,17 +12,25 @@ use crate::limits;
 use crate::name::{BucketName, ObjectKey};
 
 mod addressing;
+mod attributes;
 mod body;
+mod checksum_mode;
 mod copy;
+mod integrity;
 mod list;
 mod metadata;
 mod multipart;
 mod object;
+mod part;
 mod request;
 mod subresource;
+mod version;
+mod versions;
 
 pub use addressing::Addressing;
+pub use attributes::{GetObjectAttributesInput, ObjectAttributes};
 pub use body::BodyClaims;
+pub use checksum_mode::{checksum_headers, part_at};
 pub use copy::{CopyObjectInput, CopySource, UploadPartCopyInput};
 pub use list::{
     Dialect, ListBucketsInput, ListObjectsInput, ListPartsInput, ListUploadsInput, decode_token, encode_token,
@@ -32,9 +40,11 @@ pub use multipart::{
     CompleteInput, CreateUploadInput, ExpectedChecksum, UploadPartInput, UploadRef, checksum_kind_name,
 };
 pub use object::{
-    DeleteObjectInput, GetObjectInput, PutObjectInput, ResponseOverrides, Selection, VersionSelector,
-    etag_condition,
+    DeleteObjectInput, GetObjectInput, PutObjectInput, ResponseOverrides, Selection, etag_condition,
 };
+pub use part::PartChecksums;
+pub use version::{VersionId, VersionIdError, VersionSelector};
+pub use versions::ListObjectVersionsInput;
 
 use request::Request;
 use subresource::SubResource;
@@ -160,6 +170,9 @@ fn service_operation(request: &Request<'_>, sub_resource: SubResource) -> Result
 
 fn bucket_operation(request: &Request<'_>, sub_resource: SubResource) -> Result<Operation, S3Error> {
     use SubResource as S;
+    if request.has_argument("versionId") {
+        return Err(object::no_version_here(request)?);
+    }
     Ok(match (request.method(), sub_resource) {
         (Method::Get, S::None) => Operation::ListObjects(ListObjectsInput::read(request)?),
         (Method::Get, S::Location) => Operation::GetBucketLocation,
@@ -229,10 +242,10 @@ impl Routed {
     }
 }
 
-/// An ETag as the authority compares it: without quotes and weakness mark; `*` stays.
+/// An ETag as the authority compares it: without quotes; `*` stays. A weak one keeps its mark and so equals none: it is no
+/// proof that the bytes are the same (RFC 9110, 13.1.1).
 fn etag_of(text: &str) -> String {
     let text = text.trim();
-    let text = text.strip_prefix("W/").unwrap_or(text);
     text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text).to_owned()
 }
 

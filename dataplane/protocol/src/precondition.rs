@@ -85,6 +85,14 @@ impl Conditions {
         *self == Self::default()
     }
 
+    /// What they mean at `now_ms`: `If-Modified-Since` with a time to come is no condition, because nothing was modified since
+    /// then yet (S3 ignores it, and so does RFC 9110's predecessor, 2616, 14.25).
+    #[must_use]
+    pub fn as_of(self, now_ms: u64) -> Self {
+        let if_modified_since_ms = self.if_modified_since_ms.filter(|since| !is_later(*since, now_ms));
+        Self { if_modified_since_ms, ..self }
+    }
+
     /// For GET and HEAD of an object that exists. `etag` with or without quotes.
     pub fn evaluate(&self, etag: &str, modified_ms: u64) -> Verdict {
         let etag = unquote(etag);
@@ -109,13 +117,13 @@ impl Conditions {
         match self.evaluate(etag, modified_ms) {
             Verdict::Proceed => Verdict::Proceed,
             Verdict::Failed { condition: "If-Match" } => {
-                Verdict::Failed { condition: "x-amz-copy-source-if-match" }
+                Verdict::Failed { condition: "x-amz-copy-source-If-Match" }
             }
-            Verdict::Failed { .. } => Verdict::Failed { condition: "x-amz-copy-source-if-unmodified-since" },
+            Verdict::Failed { .. } => Verdict::Failed { condition: "x-amz-copy-source-If-Unmodified-Since" },
             Verdict::NotModified if self.if_none_match.is_some() => {
-                Verdict::Failed { condition: "x-amz-copy-source-if-none-match" }
+                Verdict::Failed { condition: "x-amz-copy-source-If-None-Match" }
             }
-            Verdict::NotModified => Verdict::Failed { condition: "x-amz-copy-source-if-modified-since" },
+            Verdict::NotModified => Verdict::Failed { condition: "x-amz-copy-source-If-Modified-Since" },
         }
     }
 }

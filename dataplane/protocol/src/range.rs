@@ -1,6 +1,9 @@
 //! Byte ranges: what a `Range` header asks for, and, apart from it, what that means for an object of a given size.
 
+use std::fmt;
 use std::ops::Range;
+
+use crate::error::{Code, S3Error};
 
 /// A well-formed range. Whether it fits an object is told by [`ByteRange::resolve`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +33,12 @@ pub struct NotSatisfiable {
 /// Why `x-amz-copy-source-range` is refused, which is strict where `Range` is forgiving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CopyRangeError {
-    #[error("x-amz-copy-source-range must have the form bytes=first-last")]
+    #[error(
+        "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the \
+         zero-based offsets of the first and last bytes to copy"
+    )]
     Malformed,
-    #[error("x-amz-copy-source-range does not lie within a source of {size} bytes")]
+    #[error("Range specified is not valid for source object of size: {size}")]
     OutsideSource { size: u64 },
 }
 
@@ -88,6 +94,25 @@ impl ByteRange {
     }
 }
 
+/// As it was asked for.
+impl fmt::Display for ByteRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FromTo { first, last } => write!(f, "bytes={first}-{last}"),
+            Self::From { first } => write!(f, "bytes={first}-"),
+            Self::Last { bytes } => write!(f, "bytes=-{bytes}"),
+        }
+    }
+}
+
+impl CopyRangeError {
+    /// The refusal of the range that was sent as `value`.
+    #[must_use]
+    pub fn refusal(self, value: &str) -> S3Error {
+        S3Error::invalid_argument("x-amz-copy-source-range", value, self.to_string())
+    }
+}
+
 impl Resolved {
     pub fn whole(size: u64) -> Self {
         Self { start: 0, len: size }
@@ -111,6 +136,14 @@ impl NotSatisfiable {
     /// The value of `Content-Range` in a 416.
     pub fn content_range(self) -> String {
         format!("bytes */{}", self.size)
+    }
+
+    /// The 416 for the range that was asked for.
+    #[must_use]
+    pub fn refusal(self, asked: ByteRange) -> S3Error {
+        S3Error::new(Code::InvalidRange)
+            .with("RangeRequested", asked.to_string())
+            .with("ActualObjectSize", self.size.to_string())
     }
 }
 
@@ -150,6 +183,13 @@ mod tests {
         check("bytes=-0", 10, unsatisfiable(10));
         check("bytes=0-", 0, unsatisfiable(0));
         check("bytes=-5", 0, unsatisfiable(0));
+        check("bytes=-0", 0, unsatisfiable(0));
+        check("bytes=0-0", 0, unsatisfiable(0));
+        check("bytes=9-9", 10, Some(Ok(9..10)));
+        check("bytes=10-10", 10, unsatisfiable(10));
+        check("bytes=-10", 10, Some(Ok(0..10)));
+        check("bytes=0-18446744073709551615", u64::MAX, Some(Ok(0..u64::MAX)));
+        check("bytes=-18446744073709551616", u64::MAX, Some(Ok(0..u64::MAX)));
     }
 
     #[test]
@@ -168,6 +208,12 @@ mod tests {
             "bytes=1--2",
             "bytes=0x1-2",
             "bytes 0-1",
+            "bytes=0 - 1",
+            "bytes=0-1, -1",
+            "bytes=0-0,-1",
+            "bytes==0-1",
+            "bytes=0-1;q=1",
+            "bytes=٠-١",
         ] {
             check(header, 10, None);
         }
@@ -179,8 +225,23 @@ mod tests {
         assert_eq!(resolve("bytes=0-9", 10), Ok(Resolved { start: 0, len: 10 }));
         assert_eq!(resolve("bytes=0-10", 10), Err(CopyRangeError::OutsideSource { size: 10 }));
         assert_eq!(resolve("bytes=0-0", 0), Err(CopyRangeError::OutsideSource { size: 0 }));
-        for header in ["bytes=5-", "bytes=-5", "0-5", "bytes=3-1"] {
+        for header in
+            ["", "bytes=5-", "bytes=-5", "0-5", "bytes=3-1", "bytes=0", "bytes=hello-world", "bytes=0-2,3-5"]
+        {
             assert_eq!(resolve(header, 10), Err(CopyRangeError::Malformed), "{header:?}");
+        }
+        let error = CopyRangeError::OutsideSource { size: 10 }.refusal("bytes=0-10");
+        assert_eq!(error.message, "Range specified is not valid for source object of size: 10");
+        assert_eq!(error.extra[1], ("ArgumentValue", "bytes=0-10".into()));
+    }
+
+    #[test]
+    fn a_416_tells_what_was_asked_and_what_there_is() {
+        for header in ["bytes=10-", "bytes=10-99", "bytes=-0"] {
+            let range = ByteRange::parse(header).unwrap();
+            let error = range.resolve(10).unwrap_err().refusal(range);
+            let told = [("RangeRequested", header.to_owned()), ("ActualObjectSize", "10".to_owned())];
+            assert_eq!((error.status(), error.extra), (416, told.to_vec()));
         }
     }
 

@@ -1,10 +1,13 @@
 //! One body's digests, all in one pass.
 
-use super::algorithm::{ChecksumAlgorithm, ChecksumSet, ChecksumValue};
+use super::algorithm::{ALGORITHMS, ChecksumAlgorithm, ChecksumSet};
 use super::fixed;
+use super::value::ChecksumValue;
 use crc_fast::CrcAlgorithm;
 use md5_many::Md5State;
-use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};
+use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh64::Xxh64;
 
 /// What to compute of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,10 +31,16 @@ pub struct Elsewhere {
 pub struct BodyDigests {
     plan: DigestPlan,
     length: u64,
+    /// For ETag, Content-MD5 and the checksum of that name alike.
     md5: Option<Md5State>,
+    /// For the payload's hash and the checksum of that name alike.
     sha256: Option<Context>,
     sha1: Option<Context>,
+    sha512: Option<Context>,
     crcs: [Option<crc_fast::Digest>; 3],
+    xxh64: Option<Xxh64>,
+    /// 64 and 128 bits differ in how they end only. Boxed, because it is half a kilobyte that few bodies want.
+    xxh3: Option<Box<Xxh3>>,
 }
 
 /// The finished digests.
@@ -41,8 +50,14 @@ pub struct Digests {
     pub length: u64,
     pub md5: Option<[u8; 16]>,
     pub payload_sha256: Option<[u8; 32]>,
-    checksums: [Option<ChecksumValue>; 5],
+    checksums: [Option<ChecksumValue>; ALGORITHMS],
 }
+
+const CRCS: [(ChecksumAlgorithm, CrcAlgorithm); 3] = [
+    (ChecksumAlgorithm::Crc32, CrcAlgorithm::Crc32IsoHdlc),
+    (ChecksumAlgorithm::Crc32c, CrcAlgorithm::Crc32Iscsi),
+    (ChecksumAlgorithm::Crc64Nvme, CrcAlgorithm::Crc64Nvme),
+];
 
 impl BodyDigests {
     #[must_use]
@@ -53,21 +68,20 @@ impl BodyDigests {
     /// All of the plan but what is computed elsewhere, which [`Self::finish_with`] wants.
     #[must_use]
     pub fn without(plan: DigestPlan, elsewhere: Elsewhere) -> Self {
-        let sha256 =
-            (plan.payload_sha256 || plan.checksums.has(ChecksumAlgorithm::Sha256)) && !elsewhere.sha256;
         let wants = |algorithm| plan.checksums.has(algorithm);
-        let crc = |algorithm, as_crc| wants(algorithm).then(|| crc_fast::Digest::new(as_crc));
+        let md5 = (plan.md5 || wants(ChecksumAlgorithm::Md5)) && !elsewhere.md5;
+        let sha256 = (plan.payload_sha256 || wants(ChecksumAlgorithm::Sha256)) && !elsewhere.sha256;
+        let xxh3 = wants(ChecksumAlgorithm::Xxhash3) || wants(ChecksumAlgorithm::Xxhash128);
         Self {
             plan,
             length: 0,
-            md5: (plan.md5 && !elsewhere.md5).then(Md5State::new),
+            md5: md5.then(Md5State::new),
             sha256: sha256.then(|| Context::new(&SHA256)),
             sha1: wants(ChecksumAlgorithm::Sha1).then(|| Context::new(&SHA1_FOR_LEGACY_USE_ONLY)),
-            crcs: [
-                crc(ChecksumAlgorithm::Crc32, CrcAlgorithm::Crc32IsoHdlc),
-                crc(ChecksumAlgorithm::Crc32c, CrcAlgorithm::Crc32Iscsi),
-                crc(ChecksumAlgorithm::Crc64Nvme, CrcAlgorithm::Crc64Nvme),
-            ],
+            sha512: wants(ChecksumAlgorithm::Sha512).then(|| Context::new(&SHA512)),
+            crcs: CRCS.map(|(algorithm, crc)| wants(algorithm).then(|| crc_fast::Digest::new(crc))),
+            xxh64: wants(ChecksumAlgorithm::Xxhash64).then(|| Xxh64::new(0)),
+            xxh3: xxh3.then(|| Box::new(Xxh3::new())),
         }
     }
 
@@ -92,8 +106,14 @@ impl BodyDigests {
         for crc in self.crcs.iter_mut().flatten() {
             crc.update(bytes);
         }
-        for context in [&mut self.sha256, &mut self.sha1].into_iter().flatten() {
+        for context in [&mut self.sha256, &mut self.sha1, &mut self.sha512].into_iter().flatten() {
             context.update(bytes);
+        }
+        if let Some(xxh64) = &mut self.xxh64 {
+            xxh64.update(bytes);
+        }
+        if let Some(xxh3) = &mut self.xxh3 {
+            xxh3.update(bytes);
         }
     }
 
@@ -107,25 +127,42 @@ impl BodyDigests {
     #[must_use]
     pub fn finish_with(self, md5: Option<[u8; 16]>, sha256: Option<[u8; 32]>) -> Digests {
         let md5 = self.md5.map(|md5| md5.finalize()).or(md5);
-        let sha256 = self.sha256.map(|context| fixed(context.finish().as_ref())).or(sha256);
-        let sha1 = self.sha1.map(Context::finish);
-        let crc = |algorithm, at: usize| {
-            self.crcs[at]
-                .as_ref()
-                .map(|crc: &crc_fast::Digest| ChecksumValue::from_crc(algorithm, crc.finalize()))
-        };
-        let sha256_checksum = sha256.filter(|_| self.plan.checksums.has(ChecksumAlgorithm::Sha256));
+        let sha256: Option<[u8; 32]> = self.sha256.map(|context| fixed(context.finish().as_ref())).or(sha256);
+        let mut found = Checksums { planned: self.plan.checksums, values: [None; ALGORITHMS] };
+        for ((algorithm, _), crc) in CRCS.into_iter().zip(&self.crcs) {
+            let value = crc.as_ref().map(|crc| ChecksumValue::from_crc(algorithm, crc.finalize()));
+            found.values[algorithm as usize] = value;
+        }
+        let (sha1, sha512) = (self.sha1.map(Context::finish), self.sha512.map(Context::finish));
+        found.keep(ChecksumAlgorithm::Sha1, sha1.as_ref().map(AsRef::as_ref));
+        found.keep(ChecksumAlgorithm::Sha256, sha256.as_ref().map(<[u8; 32]>::as_slice));
+        found.keep(ChecksumAlgorithm::Sha512, sha512.as_ref().map(AsRef::as_ref));
+        found.keep(ChecksumAlgorithm::Md5, md5.as_ref().map(<[u8; 16]>::as_slice));
+        let xxh64 = self.xxh64.map(|state| state.digest().to_be_bytes());
+        found.keep(ChecksumAlgorithm::Xxhash64, xxh64.as_ref().map(<[u8; 8]>::as_slice));
+        if let Some(state) = self.xxh3 {
+            found.keep(ChecksumAlgorithm::Xxhash3, Some(&state.digest().to_be_bytes()));
+            found.keep(ChecksumAlgorithm::Xxhash128, Some(&state.digest128().to_be_bytes()));
+        }
         Digests {
             length: self.length,
             md5: md5.filter(|_| self.plan.md5),
             payload_sha256: sha256.filter(|_| self.plan.payload_sha256),
-            checksums: [
-                crc(ChecksumAlgorithm::Crc32, 0),
-                crc(ChecksumAlgorithm::Crc32c, 1),
-                crc(ChecksumAlgorithm::Crc64Nvme, 2),
-                sha1.and_then(|digest| ChecksumValue::from_bytes(ChecksumAlgorithm::Sha1, digest.as_ref())),
-                sha256_checksum.and_then(|raw| ChecksumValue::from_bytes(ChecksumAlgorithm::Sha256, &raw)),
-            ],
+            checksums: found.values,
+        }
+    }
+}
+
+/// Collects what was planned, and nothing that a digest computed for another reason could give besides.
+struct Checksums {
+    planned: ChecksumSet,
+    values: [Option<ChecksumValue>; ALGORITHMS],
+}
+
+impl Checksums {
+    fn keep(&mut self, algorithm: ChecksumAlgorithm, raw: Option<&[u8]>) {
+        if self.planned.has(algorithm) {
+            self.values[algorithm as usize] = raw.and_then(|raw| ChecksumValue::from_bytes(algorithm, raw));
         }
     }
 }

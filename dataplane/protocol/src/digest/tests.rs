@@ -39,7 +39,52 @@ fn published_check_values() {
     assert_eq!(shown(ChecksumAlgorithm::Sha256), sha);
     assert_eq!(all.payload_sha256.map(hex::encode).as_deref(), Some(sha));
     assert_eq!(all.md5.map(hex::encode).as_deref(), Some("25f9e794323b453885f5181f1b624d0b"));
-    assert_eq!((all.length, all.checksums().count()), (9, 5));
+    assert_eq!(shown(ChecksumAlgorithm::Md5), "25f9e794323b453885f5181f1b624d0b");
+    let sha512 = "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a\
+                  d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85";
+    assert_eq!(shown(ChecksumAlgorithm::Sha512), sha512);
+    assert_eq!((all.length, all.checksums().count()), (9, ChecksumAlgorithm::ALL.len()));
+}
+
+/// By the reference implementation (python-xxhash on libxxhash 0.8) and by AWS's own (awscrt 0.38.1), which agree: bytes in
+/// the order of xxHash's canonical form. 1000 bytes reach the long form of XXH3 (beyond 240).
+#[test]
+fn xxhash_in_canonical_order() {
+    let check = |body: &[u8], xxh64: &str, xxh3: &str, xxh128: &str| {
+        let shown = |algorithm| hex::encode(checksum(algorithm, body).as_bytes());
+        assert_eq!(shown(ChecksumAlgorithm::Xxhash64), xxh64);
+        assert_eq!(shown(ChecksumAlgorithm::Xxhash3), xxh3);
+        assert_eq!(shown(ChecksumAlgorithm::Xxhash128), xxh128);
+    };
+    check(b"", "ef46db3751d8e999", "2d06800538d394c2", "99aa06d3014798d86001c324468d497f");
+    check(b"123456789", "8cb841db40e6ae83", "72dcb18b67a17dff", "33119477ede5dcd5e9716427681d5860");
+    check(&[b'a'; 1000], "56e43b712eda4223", "b3e7af627147db7c", "b01da365eddaa29cb3e7af627147db7c");
+}
+
+/// Parts of 5 and 1 MiB (5, 5 and 1 for SHA-256) that were put to S3, and what it made of them (eu-west-1, 2026-09-03, from
+/// floci-io/floci's pull request 3093).
+#[test]
+fn what_s3_made_of_parts() {
+    let value =
+        |algorithm, text: &str| ChecksumValue::from_base64(algorithm, text.as_bytes()).expect("a value");
+    let check = |algorithm, parts: &[&str], whole: &str| {
+        let parts: Vec<ChecksumValue> = parts.iter().map(|part| value(algorithm, part)).collect();
+        assert_eq!(composite(algorithm, &parts), Some(value(algorithm, whole)));
+    };
+    check(ChecksumAlgorithm::Crc32, &["W0QpDQ==", "anCi7Q=="], "R/nORQ==");
+    check(ChecksumAlgorithm::Crc32c, &["wMKxiw==", "myWdrQ=="], "ROC8NA==");
+    let sha1 = ["1/0x5kkt8+9IA/j+B6LiWtFTdrY=", "H2o2aM+t5OzS5CuqgWtQ90pWCpo="];
+    check(ChecksumAlgorithm::Sha1, &sha1, "CBB1y8xhBCot1HoCMQCx18NR2tU=");
+    let sha256 = [
+        "lcKa6Boe7a167tUCN5C4OaFygGSYD8MBnBARTrdL+1w=",
+        "gHjhbUT4oo2tSCtSZJdlKi+jeNXJT+VImqdPXsXvkOc=",
+        "4l9PQ3zOPZ0oGFvknFX+J4zZwE4WMzO+l3r8XrbWOeM=",
+    ];
+    check(ChecksumAlgorithm::Sha256, &sha256, "rVWtNbadtsaKXJAcgWPWjifHzJaXde/iV4jaJAOdivc=");
+    let mut full = FullObject::new(ChecksumAlgorithm::Crc32).expect("a CRC");
+    assert!(full.push(&value(ChecksumAlgorithm::Crc32, "W0QpDQ=="), 5 << 20));
+    assert!(full.push(&value(ChecksumAlgorithm::Crc32, "anCi7Q=="), 1 << 20));
+    assert_eq!(full.finish().to_base64(), "+SDIDA==");
 }
 
 #[test]

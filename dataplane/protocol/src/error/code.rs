@@ -75,6 +75,7 @@ codes! {
     MalformedACLError 400 "The XML you provided was not well-formed or did not validate against our published schema.";
     MalformedPOSTRequest 400 "The body of your POST request is not well-formed multipart/form-data.";
     MalformedPolicy 400 "Policies must be valid JSON and the first byte must be '{'.";
+    MalformedTrailerError 400 "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MalformedXML 400 "The XML you provided was not well-formed or did not validate against our published schema.";
     MaxMessageLengthExceeded 400 "Your request was too big.";
     MaxPostPreDataLengthExceededError 400 "Your POST request fields preceding the upload file were too large.";

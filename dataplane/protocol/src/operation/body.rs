@@ -3,10 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::digest::{ChecksumAlgorithm, ChecksumNameError, ChecksumValue};
+use crate::digest::{ChecksumAlgorithm, ChecksumValue};
 use crate::error::{Code, S3Error};
 use crate::http::BodyFraming;
 
+use super::integrity::malformed_trailer;
 use super::request::Request;
 
 /// Claims about a body, parsed. `size` counts decoded bytes, whatever the coding around them.
@@ -29,10 +30,10 @@ pub struct BodyClaims {
 
 impl BodyClaims {
     pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
-        let mut claims = Self::read_without_checksum(request)?;
-        claims.checksum = checksum_of(request)?;
-        if claims.checksum.is_some() && claims.trailer.is_some() {
-            return Err(one_checksum_only());
+        let checksum = checksum_of(request)?; // before Content-MD5: of two wrong ones S3 names this
+        let claims = Self { checksum, ..Self::read_without_checksum(request)? };
+        if checksum.is_some() && claims.trailer.is_some() {
+            return Err(invalid_request("Expecting a single x-amz-checksum- header"));
         }
         claims.check_announced(request)?;
         Ok(claims)
@@ -45,7 +46,7 @@ impl BodyClaims {
         let decoded = request.header_number("x-amz-decoded-content-length")?;
         let trailer = trailer_of(request)?;
         if trailer.is_some() && !aws_chunked {
-            return Err(invalid_request("A body without chunks of aws-chunked has no trailer."));
+            return Err(malformed_trailer());
         }
         let framing = request.framing();
         let size = match (aws_chunked, decoded) {
@@ -100,13 +101,13 @@ impl BodyClaims {
     fn check_announced(&self, request: &Request<'_>) -> Result<(), S3Error> {
         const NAME: &str = "x-amz-sdk-checksum-algorithm";
         let Some(announced) = request.text(NAME)? else { return Ok(()) };
-        let announced = ChecksumAlgorithm::named(&announced).map_err(checksum_name_error)?;
-        match self.algorithm() {
-            Some(given) if given == announced => Ok(()),
-            Some(_) => Err(invalid_request(format!("Value for {NAME} header is invalid."))),
-            None => Err(invalid_request(format!(
+        let announced = ChecksumAlgorithm::named(&announced);
+        match (self.algorithm(), announced) {
+            (given @ Some(_), announced) if given == announced => Ok(()),
+            (None, Some(_)) => Err(invalid_request(format!(
                 "{NAME} specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."
             ))),
+            _ => Err(invalid_request(format!("Value for {NAME} header is invalid."))),
         }
     }
 }
@@ -125,7 +126,7 @@ pub(super) fn checksum_text(request: &Request<'_>) -> Result<Option<(ChecksumAlg
     for (suffix, _) in request.with_prefix("x-amz-checksum-") {
         let header = format!("x-amz-checksum-{suffix}");
         let Some(algorithm) = ChecksumAlgorithm::of_header(&header) else { continue };
-        let algorithm = algorithm.map_err(checksum_name_error)?;
+        let algorithm = algorithm.map_err(|error| invalid_request(error.to_string()))?;
         if found.is_some_and(|earlier| earlier != algorithm) {
             return Err(one_checksum_only());
         }
@@ -139,13 +140,16 @@ pub(super) fn invalid_checksum(algorithm: ChecksumAlgorithm) -> S3Error {
     invalid_request(format!("Value for {} header is invalid.", algorithm.header()))
 }
 
-/// A name in a checksum header that is not one of ours.
-pub(super) fn checksum_name_error(error: ChecksumNameError) -> S3Error {
-    let code = match error {
-        ChecksumNameError::Later(_) => Code::NotImplemented,
-        ChecksumNameError::Unknown => Code::InvalidRequest,
-    };
-    S3Error::new(code).message(error.to_string())
+/// `x-amz-checksum-algorithm`: what an object or upload shall have.
+pub(super) fn algorithm_wanted(request: &Request<'_>) -> Result<Option<ChecksumAlgorithm>, S3Error> {
+    let Some(name) = request.text("x-amz-checksum-algorithm")? else { return Ok(None) };
+    match ChecksumAlgorithm::named(&name) {
+        Some(algorithm) => Ok(Some(algorithm)),
+        None => Err(invalid_request(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, \
+             CRC64NVME, MD5, SHA1, SHA256, SHA512, XXHASH128, XXHASH3, XXHASH64]",
+        )),
+    }
 }
 
 fn content_md5(request: &Request<'_>) -> Result<Option<[u8; 16]>, S3Error> {
@@ -162,8 +166,7 @@ fn trailer_of(request: &Request<'_>) -> Result<Option<ChecksumAlgorithm>, S3Erro
     let Some(name) = request.text("x-amz-trailer")? else { return Ok(None) };
     match ChecksumAlgorithm::of_header(name.trim()) {
         Some(Ok(algorithm)) => Ok(Some(algorithm)),
-        Some(Err(error)) => Err(checksum_name_error(error)),
-        None => Err(invalid_request("The value specified in the x-amz-trailer header is not supported")),
+        _ => Err(invalid_request("The value specified in the x-amz-trailer header is not supported")),
     }
 }
 

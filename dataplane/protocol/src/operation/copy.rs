@@ -10,7 +10,7 @@ use crate::precondition::{Conditions, ETagList};
 use crate::range::ByteRange;
 use crate::uri::decode_percent;
 
-use super::body::{checksum_name_error, invalid_request};
+use super::body::{algorithm_wanted, invalid_request};
 use super::multipart::{part_number, part_number_missing};
 use super::request::Request;
 use super::{UploadRef, VersionSelector, metadata, write_conditions};
@@ -36,6 +36,8 @@ pub struct CopyObjectInput {
     /// of `meta` count, which S3 never copies.
     pub replace_meta: bool,
     pub meta: wire::ObjectMeta,
+    /// `x-amz-tagging-directive: REPLACE`: the copy has the tags of this request and none of the source's.
+    pub replace_tags: bool,
     pub when: wire::Precondition,
     /// The checksum the copy shall have; `None`: the source's.
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
@@ -71,14 +73,8 @@ impl CopySource {
 impl CopyObjectInput {
     pub(super) fn read(request: &Request<'_>, bucket: &BucketName, key: &ObjectKey) -> Result<Self, S3Error> {
         let source = CopySource::read(request)?;
-        let replace_meta = match request.text("x-amz-metadata-directive")?.as_deref() {
-            None | Some("COPY") => false,
-            Some("REPLACE") => true,
-            Some(other) => {
-                let message = "Unknown metadata directive.";
-                return Err(S3Error::invalid_argument("x-amz-metadata-directive", other, message));
-            }
-        };
+        let replace_meta = replaces(request, "x-amz-metadata-directive", "Unknown metadata directive.")?;
+        let replace_tags = replaces(request, "x-amz-tagging-directive", "Unknown tagging directive.")?;
         let meta = metadata::object_meta(request)?;
         let names_class = request.header("x-amz-storage-class")?.is_some();
         let same =
@@ -89,21 +85,32 @@ impl CopyObjectInput {
                  object's metadata, storage class, website redirect location or encryption attributes.",
             ));
         }
-        let algorithm = request.text("x-amz-checksum-algorithm")?;
-        let checksum_algorithm =
-            algorithm.map(|name| ChecksumAlgorithm::named(&name)).transpose().map_err(checksum_name_error)?;
-        Ok(Self { source, replace_meta, meta, when: write_conditions(request)?, checksum_algorithm })
+        Ok(Self {
+            source,
+            replace_meta,
+            meta,
+            replace_tags,
+            when: write_conditions(request)?,
+            checksum_algorithm: algorithm_wanted(request)?,
+        })
+    }
+}
+
+/// A directive: `COPY`, which is the default, or `REPLACE`.
+fn replaces(request: &Request<'_>, name: &str, unknown: &'static str) -> Result<bool, S3Error> {
+    match request.text(name)?.as_deref() {
+        None | Some("COPY") => Ok(false),
+        Some("REPLACE") => Ok(true),
+        Some(other) => Err(S3Error::invalid_argument(name, other, unknown)),
     }
 }
 
 impl UploadPartCopyInput {
     pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
-        let range = request.text("x-amz-copy-source-range")?;
-        let parsed = range.as_deref().map(ByteRange::parse_copy_source).transpose();
-        let range = parsed.map_err(|error| {
-            let value = range.clone().unwrap_or_default();
-            S3Error::invalid_argument("x-amz-copy-source-range", value, error.to_string())
-        })?;
+        let range = match request.text("x-amz-copy-source-range")? {
+            None => None,
+            Some(text) => Some(ByteRange::parse_copy_source(&text).map_err(|error| error.refusal(&text))?),
+        };
         Ok(Self {
             source: CopySource::read(request)?,
             range,
@@ -113,49 +120,49 @@ impl UploadPartCopyInput {
     }
 }
 
-/// `[/]bucket/key[?versionId=id]`, percent-encoded. The version is cut off before decoding, so that a key may hold a `?`;
-/// `+` is itself, as in a path.
+/// `[/]bucket/key[?versionId=id]`, percent-encoded; many clients encode the slashes too, and S3 takes it. The version is cut off
+/// before decoding, so that a key may hold a `?`; `+` is itself, as in a path.
 fn parse_source(raw: &[u8]) -> Result<(BucketName, ObjectKey, VersionSelector), S3Error> {
     const VERSION: &[u8] = b"?versionId=";
-    let raw = raw.strip_prefix(b"/").unwrap_or(raw);
-    if raw.starts_with(b"arn:") {
-        return Err(S3Error::not_implemented("Copying from an access point"));
-    }
     let (path, version) = match memchr::memmem::rfind(raw, VERSION) {
         Some(at) => (&raw[..at], Some(&raw[at + VERSION.len()..])),
         None => (raw, None),
     };
-    let slash = memchr::memchr(b'/', path).ok_or_else(malformed_source)?;
-    let bucket = decode_percent(&path[..slash])?;
-    let bucket = std::str::from_utf8(&bucket).map_err(|_| malformed_source())?;
-    let bucket = BucketName::parse(bucket).map_err(|_| malformed_source())?;
-    let key = decode_percent(&path[slash + 1..])?;
-    if key.is_empty() {
-        return Err(malformed_source());
+    let path = decode_percent(path).map_err(|_| wrong_source("Invalid copy source encoding"))?;
+    let path = path.strip_prefix(b"/").unwrap_or(&path);
+    if path.starts_with(b"arn:") {
+        return Err(S3Error::not_implemented("Copying from an access point"));
     }
-    let key = ObjectKey::parse(Bytes::from(key.into_owned()))?;
+    let no_key = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
+    let slash = memchr::memchr(b'/', path).ok_or_else(|| wrong_source(no_key))?;
+    let (bucket, key) = (&path[..slash], &path[slash + 1..]);
+    let bucket = std::str::from_utf8(bucket).ok().and_then(|name| BucketName::parse(name).ok());
+    let bucket = bucket.ok_or_else(|| wrong_source("Invalid copy source bucket name"))?;
+    if key.is_empty() {
+        return Err(wrong_source(no_key));
+    }
+    let key = ObjectKey::parse(Bytes::copy_from_slice(key));
+    let key = key.map_err(|_| wrong_source("Invalid copy source object key"))?;
     let version = match version {
         None => VersionSelector::Current,
         Some(id) => {
-            let id = decode_percent(id)?;
+            let id = decode_percent(id).map_err(|_| wrong_source("Invalid copy source encoding"))?;
             VersionSelector::parse(&String::from_utf8_lossy(&id))?
         }
     };
     Ok((bucket, key, version))
 }
 
-fn malformed_source() -> S3Error {
-    S3Error::new(Code::InvalidArgument)
-        .message("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
-        .with("ArgumentName", "x-amz-copy-source")
+fn wrong_source(message: &'static str) -> S3Error {
+    S3Error::new(Code::InvalidArgument).message(message).with("ArgumentName", "x-amz-copy-source")
 }
 
 /// The authority compares one ETag; S3's clients never send more.
 fn to_wire(conditions: &Conditions) -> Result<wire::Precondition, S3Error> {
     Ok(wire::Precondition {
         absent: false,
-        if_match: one_tag(conditions.if_match.as_ref())?,
-        if_none_match: one_tag(conditions.if_none_match.as_ref())?,
+        if_match: one_tag(conditions.if_match.as_ref(), "W/")?,
+        if_none_match: one_tag(conditions.if_none_match.as_ref(), "")?,
         if_unmodified_since_ms: conditions.if_unmodified_since_ms.unwrap_or(0),
         if_modified_since_ms: conditions.if_modified_since_ms.unwrap_or(0),
         if_size: 0,
@@ -163,12 +170,15 @@ fn to_wire(conditions: &Conditions) -> Result<wire::Precondition, S3Error> {
     })
 }
 
-fn one_tag(list: Option<&ETagList>) -> Result<String, S3Error> {
+/// `weak_mark` stays before a weak tag: where it is not empty, the tag equals none.
+fn one_tag(list: Option<&ETagList>, weak_mark: &str) -> Result<String, S3Error> {
     match list {
         None => Ok(String::new()),
         Some(ETagList::Any) => Ok("*".to_owned()),
         Some(ETagList::Tags(tags)) => match tags.as_slice() {
-            [tag] if !tag.opaque.is_empty() => Ok(tag.opaque.clone()),
+            [tag] if tag.opaque.is_empty() => Err(invalid_request("The ETag of a condition is empty.")),
+            [tag] if tag.weak => Ok(format!("{weak_mark}{}", tag.opaque)),
+            [tag] => Ok(tag.opaque.clone()),
             _ => Err(S3Error::not_implemented("A condition on a copy's source with other than one ETag")),
         },
     }

@@ -168,7 +168,7 @@ impl ListPartsInput {
 }
 
 /// A prefix, delimiter or marker. One that is longer than any key is refused rather than carried around.
-fn text(request: &Request<'_>, name: &str) -> Result<String, S3Error> {
+pub(super) fn text(request: &Request<'_>, name: &str) -> Result<String, S3Error> {
     let value = request.argument(name)?.unwrap_or_default();
     if value.len() > LIST_TEXT_BYTES_MAX {
         return Err(S3Error::invalid_argument(
@@ -180,7 +180,7 @@ fn text(request: &Request<'_>, name: &str) -> Result<String, S3Error> {
     Ok(value.to_owned())
 }
 
-fn encoding(request: &Request<'_>) -> Result<bool, S3Error> {
+pub(super) fn encoding(request: &Request<'_>) -> Result<bool, S3Error> {
     match request.argument("encoding-type")? {
         None => Ok(false),
         Some(kind) if kind.eq_ignore_ascii_case("url") => Ok(true),

@@ -7,7 +7,7 @@ use crate::digest::{ChecksumAlgorithm, ChecksumValue};
 use crate::error::{Code, S3Error};
 use crate::limits::{PART_BYTES_MAX, PARTS_MAX, UPLOAD_ID_BYTES_MAX};
 
-use super::body::{checksum_name_error, checksum_text, invalid_checksum, invalid_request};
+use super::body::{algorithm_wanted, checksum_text, invalid_checksum, invalid_request};
 use super::request::Request;
 use super::{BodyClaims, metadata, write_conditions};
 
@@ -96,7 +96,7 @@ impl CompleteInput {
             body: BodyClaims::read_without_checksum(request)?,
             expected,
             checksum_kind,
-            object_size: request.header_number("x-amz-mp-object-size")?,
+            object_size: object_size(request)?,
         })
     }
 }
@@ -118,10 +118,11 @@ pub(super) fn part_number_missing() -> S3Error {
     S3Error::invalid_argument("partNumber", "", "A part is put with both uploadId and partNumber.")
 }
 
-/// AWS's table: CRCs of a whole object follow from its parts, SHAs do not; CRC64NVME exists only for the whole.
+/// AWS's table: CRCs of a whole object follow from its parts, other sums do not; CRC64NVME exists only for the whole.
 fn checksum_plan(request: &Request<'_>) -> Result<Option<(ChecksumAlgorithm, Kind)>, S3Error> {
+    let algorithm = algorithm_wanted(request)?;
     let kind = checksum_kind(request)?;
-    let Some(name) = request.text("x-amz-checksum-algorithm")? else {
+    let Some(algorithm) = algorithm else {
         return match kind {
             None => Ok(None),
             Some(_) => Err(invalid_request(
@@ -129,28 +130,27 @@ fn checksum_plan(request: &Request<'_>) -> Result<Option<(ChecksumAlgorithm, Kin
             )),
         };
     };
-    let algorithm = ChecksumAlgorithm::named(&name).map_err(checksum_name_error)?;
     let kind = kind.unwrap_or(if algorithm.composite() { Kind::Composite } else { Kind::FullObject });
     let legal = match kind {
         Kind::FullObject => algorithm.full_object(),
         Kind::Composite => algorithm.composite(),
     };
     if !legal {
-        let kind = checksum_kind_name(kind);
         return Err(invalid_request(format!(
-            "The {kind} checksum type cannot be used with the {} checksum algorithm.",
-            algorithm.name()
+            "The {} checksum type cannot be used with the {} checksum algorithm.",
+            checksum_kind_name(kind),
+            algorithm.name().to_ascii_lowercase()
         )));
     }
     Ok(Some((algorithm, kind)))
 }
 
 fn checksum_kind(request: &Request<'_>) -> Result<Option<Kind>, S3Error> {
-    match request.text("x-amz-checksum-type")?.as_deref() {
-        None => Ok(None),
-        Some("FULL_OBJECT") => Ok(Some(Kind::FullObject)),
-        Some("COMPOSITE") => Ok(Some(Kind::Composite)),
-        Some(_) => Err(invalid_request("Value for x-amz-checksum-type header is invalid.")),
+    let Some(name) = request.text("x-amz-checksum-type")? else { return Ok(None) };
+    let known = [Kind::FullObject, Kind::Composite];
+    match known.into_iter().find(|kind| checksum_kind_name(*kind).eq_ignore_ascii_case(&name)) {
+        Some(kind) => Ok(Some(kind)),
+        None => Err(invalid_request("Value for x-amz-checksum-type header is invalid.")),
     }
 }
 
@@ -165,11 +165,34 @@ pub fn checksum_kind_name(kind: Kind) -> &'static str {
 
 fn expected_checksum(request: &Request<'_>) -> Result<Option<ExpectedChecksum>, S3Error> {
     let Some((algorithm, text)) = checksum_text(request)? else { return Ok(None) };
+    let invalid = || invalid_checksum(algorithm);
     let (value, parts) = match text.split_once('-') {
-        Some((value, count)) => (value, Some(count.parse().map_err(|_| invalid_checksum(algorithm))?)),
+        Some((value, count)) if algorithm.composite() => {
+            (value, Some(part_count(count).ok_or_else(invalid)?))
+        }
+        Some(_) => return Err(invalid()),
         None => (text.as_str(), None),
     };
-    let value =
-        ChecksumValue::from_base64(algorithm, value.as_bytes()).ok_or_else(|| invalid_checksum(algorithm))?;
+    let value = ChecksumValue::from_base64(algorithm, value.as_bytes()).ok_or_else(invalid)?;
     Ok(Some(ExpectedChecksum { value, parts }))
+}
+
+/// The `N` of `value-N`.
+fn part_count(digits: &str) -> Option<u32> {
+    let count = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+    (1..=PARTS_MAX).contains(&count).then_some(count)
+}
+
+/// `x-amz-mp-object-size`
+fn object_size(request: &Request<'_>) -> Result<Option<u64>, S3Error> {
+    let Some(text) = request.text("x-amz-mp-object-size")? else { return Ok(None) };
+    match text.parse::<i64>() {
+        Ok(size) if !text.starts_with('+') => match u64::try_from(size) {
+            Ok(size) => Ok(Some(size)),
+            Err(_) => Err(invalid_request(format!(
+                "Value for x-amz-mp-object-size header is less than zero: '{text}'"
+            ))),
+        },
+        _ => Err(invalid_request(format!("Value for x-amz-mp-object-size header is invalid: '{text}'"))),
+    }
 }

@@ -3,13 +3,13 @@
 use holdfast_common::wire;
 
 use crate::error::{Code, S3Error};
-use crate::limits::{PUT_BYTES_MAX, VERSION_ID_BYTES_MAX};
+use crate::limits::PUT_BYTES_MAX;
 use crate::precondition::{Conditions, IfRange};
 use crate::range::ByteRange;
 
 use super::body::invalid_request;
 use super::request::{Request, header_text};
-use super::{BodyClaims, etag_of, metadata, multipart, write_conditions};
+use super::{BodyClaims, VersionSelector, etag_of, metadata, multipart, write_conditions};
 
 #[derive(Clone, Debug)]
 pub struct PutObjectInput {
@@ -35,18 +35,9 @@ pub struct GetObjectInput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteObjectInput {
     pub version: VersionSelector,
-    /// `If-Match` alone, as in S3.
+    /// `If-Match` alone, an ETag or `*`, as in S3. Held against the version that is named, else the current one; where there
+    /// is none, or a delete marker, it fails.
     pub when: wire::Precondition,
-}
-
-/// Which version is meant. On a bucket that never was versioned the null version is the current one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VersionSelector {
-    Current,
-    /// `versionId=null`
-    Null,
-    /// Well-formed; whether it exists the authority knows.
-    Named(String),
 }
 
 /// Which of an object's bytes are meant.
@@ -74,8 +65,9 @@ impl PutObjectInput {
         if request.has_argument("versionId") {
             return Err(no_version_here(request)?);
         }
-        if request.has_argument("partNumber") {
-            return Err(multipart::part_number_missing());
+        if let Some(number) = request.argument("partNumber")? {
+            let message = "This operation does not accept partNumber without uploadId";
+            return Err(S3Error::invalid_argument("partNumber", number, message));
         }
         Ok(Self {
             body: BodyClaims::read(request)?.of_object(PUT_BYTES_MAX)?,
@@ -108,43 +100,11 @@ impl GetObjectInput {
 
 impl DeleteObjectInput {
     pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
-        let when = match request.text("if-match")? {
-            None => wire::Precondition::default(),
-            Some(_) => write_conditions(request)?,
-        };
-        for name in ["x-amz-if-match-size", "x-amz-if-match-last-modified-time"] {
-            if request.header(name)?.is_some() {
-                return Err(S3Error::not_implemented(format_args!("The header {name}")).with("Header", name));
-            }
+        let when = write_conditions(request)?;
+        if when.absent {
+            return Err(S3Error::not_implemented("If-None-Match on a DELETE").with("Header", "If-None-Match"));
         }
         Ok(Self { version: VersionSelector::read(request)?, when })
-    }
-}
-
-impl VersionSelector {
-    fn read(request: &Request<'_>) -> Result<Self, S3Error> {
-        request.argument("versionId")?.map_or(Ok(Self::Current), Self::parse)
-    }
-
-    /// Reads a version id, of a request or of an entry of DeleteObjects.
-    pub fn parse(version_id: &str) -> Result<Self, S3Error> {
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        match version_id {
-            "null" => Ok(Self::Null),
-            "" => Err(invalid_version(version_id, "Version id cannot be the empty string")),
-            id if id.len() <= VERSION_ID_BYTES_MAX && id.bytes().all(legal) => Ok(Self::Named(id.to_owned())),
-            _ => Err(invalid_version(version_id, "Invalid version id specified")),
-        }
-    }
-
-    /// The version id a request named, for the answer and for the authority.
-    #[must_use]
-    pub fn named(&self) -> Option<&str> {
-        match self {
-            Self::Current => None,
-            Self::Null => Some("null"),
-            Self::Named(id) => Some(id),
-        }
     }
 }
 
@@ -159,6 +119,14 @@ impl Selection {
             (None, Some(range)) => Ok(ByteRange::parse(&range).map_or(Self::Whole, Self::Range)),
             (None, None) => Ok(Self::Whole),
         }
+    }
+
+    /// The refusal of a part that the object does not have: part 2 of one that was put whole, part 4 of 3.
+    #[must_use]
+    pub fn no_such_part(number: u32, part_count: u32) -> S3Error {
+        S3Error::new(Code::InvalidPartNumber)
+            .with("PartNumberRequested", number.to_string())
+            .with("ActualPartCount", part_count.max(1).to_string())
     }
 }
 
@@ -202,11 +170,7 @@ pub fn etag_condition(etag: &str) -> wire::Precondition {
     wire::Precondition { if_match: etag_of(etag), ..Default::default() }
 }
 
-fn invalid_version(value: &str, message: &'static str) -> S3Error {
-    S3Error::invalid_argument("versionId", value, message)
-}
-
-fn no_version_here(request: &Request<'_>) -> Result<S3Error, S3Error> {
+pub(super) fn no_version_here(request: &Request<'_>) -> Result<S3Error, S3Error> {
     let version = request.argument("versionId")?.unwrap_or_default();
     Ok(S3Error::new(Code::InvalidArgument)
         .message("This operation does not accept a version-id.")

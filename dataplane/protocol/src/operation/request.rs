@@ -33,12 +33,11 @@ const LACKING: [&str; 12] = [
 ];
 
 /// Headers that may say the default of this server and nothing else.
-const FIXED: [(&str, &[&str]); 5] = [
+const FIXED: [(&str, &[&str]); 4] = [
     ("x-amz-acl", &["private", "bucket-owner-full-control"]),
     ("x-amz-bucket-object-lock-enabled", &["false"]),
     ("x-amz-object-ownership", &["BucketOwnerEnforced"]),
-    ("x-amz-tagging-directive", &["COPY"]),
-    ("x-amz-annotation-directive", &["COPY"]),
+    ("x-amz-object-annotation-directive", &["COPY"]),
 ];
 
 impl<'a> Request<'a> {

@@ -3,8 +3,11 @@
 use super::subresource::LACKING;
 use super::*;
 
+mod checksums;
+mod copies;
 mod inputs;
 mod properties;
+mod versions;
 
 fn addressing() -> Addressing {
     Addressing::new(["S3.Example.Test", "example.test."])
@@ -210,7 +213,7 @@ fn headers_we_cannot_honour_are_refused() {
         "x-amz-grant-read: id=1",
         "x-amz-bucket-object-lock-enabled: true",
         "x-amz-object-ownership: ObjectWriter",
-        "x-amz-tagging-directive: REPLACE",
+        "x-amz-object-annotation-directive: REPLACE",
         "x-amz-write-offset-bytes: 5",
     ] {
         refused("PUT /bkt/key", &["Content-Length: 0", header], Code::NotImplemented);

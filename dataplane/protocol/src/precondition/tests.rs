@@ -60,13 +60,62 @@ fn precedence() {
     check(&[("unmodified", BEFORE), ("modified", AFTER)], UNMODIFIED);
 }
 
+/// Every combination of holding, failing and absent, against RFC 9110's steps (13.2.2) written down one by one.
+#[test]
+fn precedence_is_that_of_the_rfc() {
+    let [absent, holds, fails] = [None, Some(true), Some(false)];
+    for (a, b, c, d) in [absent, holds, fails]
+        .into_iter()
+        .flat_map(|a| [absent, holds, fails].map(|b| (a, b)))
+        .flat_map(|(a, b)| [absent, holds, fails].map(|c| (a, b, c)))
+        .flat_map(|(a, b, c)| [absent, holds, fails].map(|d| (a, b, c, d)))
+    {
+        let text = |condition: Option<bool>, holding, failing| {
+            condition.map(|holds| if holds { holding } else { failing })
+        };
+        let conditions = Conditions::parse(
+            text(a, "abc", "x"),
+            text(b, "x", "abc"),
+            text(c, BEFORE, AFTER),
+            text(d, AFTER, BEFORE),
+        );
+        let expected = match (a, b, c, d) {
+            (Some(false), ..) => IF_MATCH,                     // step 1
+            (None, _, _, Some(false)) => UNMODIFIED,           // step 2
+            (_, Some(false), ..) => Verdict::NotModified,      // step 3
+            (_, None, Some(false), _) => Verdict::NotModified, // step 4
+            _ => Verdict::Proceed,
+        };
+        assert_eq!(conditions.evaluate("abc", MODIFIED_MS), expected, "{conditions:?}");
+    }
+}
+
+#[test]
+fn a_time_to_come_is_no_condition() {
+    let since = |header| Conditions::parse(None, None, Some(header), Some(header));
+    let now_ms = MODIFIED_MS + 50; // within the second of EXACTLY
+    assert_eq!(since(AFTER).as_of(now_ms).if_modified_since_ms, None);
+    assert_eq!(since(AFTER).as_of(now_ms).if_unmodified_since_ms, since(AFTER).if_unmodified_since_ms);
+    for header in [BEFORE, EXACTLY] {
+        assert_eq!(since(header).as_of(now_ms), since(header));
+    }
+}
+
+/// The order in which S3 names what failed, where everything does (localstack's snapshots of AWS, 2025-11-12).
 #[test]
 fn copy_sources_name_their_condition() {
-    let conditions = Conditions::parse(None, Some("abc"), None, None);
-    assert_eq!(
-        conditions.evaluate_copy_source("abc", MODIFIED_MS),
-        Verdict::Failed { condition: "x-amz-copy-source-if-none-match" }
-    );
+    let mut conditions = Conditions::parse(Some("x"), Some("abc"), Some(EXACTLY), Some(BEFORE));
+    let failed = |conditions: &Conditions| match conditions.evaluate_copy_source("abc", MODIFIED_MS) {
+        Verdict::Failed { condition } => condition,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(failed(&conditions), "x-amz-copy-source-If-Match");
+    conditions.if_match = None;
+    assert_eq!(failed(&conditions), "x-amz-copy-source-If-Unmodified-Since");
+    conditions.if_unmodified_since_ms = None;
+    assert_eq!(failed(&conditions), "x-amz-copy-source-If-None-Match");
+    conditions.if_none_match = None;
+    assert_eq!(failed(&conditions), "x-amz-copy-source-If-Modified-Since");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Answers about one object or upload, and the result of DeleteObjects.
 
 use holdfast_common::wire;
-use holdfast_common::wire::checksum::Kind;
 
 use crate::date::iso8601;
 use crate::digest::ChecksumValue;
@@ -150,11 +149,7 @@ fn write_checksums(xml: &mut XmlWriter, checksums: &[wire::Checksum], parts: u32
     let mut kind = None;
     for checksum in checksums {
         let Some(value) = ChecksumValue::from_wire(checksum) else { continue };
-        let text = match checksum.kind() {
-            Kind::FullObject => value.to_base64(),
-            Kind::Composite => format!("{}-{parts}", value.to_base64()),
-        };
-        xml.text(value.algorithm().element(), &text);
+        xml.text(value.algorithm().element(), &value.shown(checksum.kind(), parts));
         kind = Some(checksum.kind());
     }
     if let Some(kind) = kind {

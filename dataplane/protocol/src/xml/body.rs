@@ -141,8 +141,8 @@ fn completed_part(xml: &mut XmlReader<'_>) -> Result<wire::CompletedPart, S3Erro
             "ETag" => xml.text_once(&name, &mut etag)?,
             _ => {
                 let checksum = part_checksum(xml, name)?;
-                if checksums.iter().any(|earlier| earlier.algorithm == checksum.algorithm) {
-                    return Err(XmlError::Value("Part").into());
+                if !checksums.is_empty() {
+                    return Err(wrong_checksum(""));
                 }
                 checksums.push(checksum);
             }
@@ -167,9 +167,14 @@ fn part_checksum(xml: &mut XmlReader<'_>, name: String) -> Result<wire::Checksum
         return Err(XmlError::Unexpected(name).into());
     };
     let text = xml.text()?;
-    let value = ChecksumValue::from_base64(algorithm, text.trim().as_bytes())
-        .ok_or(XmlError::Value(algorithm.element()))?;
+    let value = ChecksumValue::from_base64(algorithm, text.trim().as_bytes());
+    let value = value.ok_or_else(|| wrong_checksum(&text))?;
     Ok(value.to_wire(wire::checksum::Kind::FullObject))
+}
+
+fn wrong_checksum(value: &str) -> S3Error {
+    let message = "Invalid Base64 or multiple checksums present in request";
+    S3Error::invalid_argument("Checksum", value, message)
 }
 
 /// ETags come with and without quotes.

@@ -128,18 +128,27 @@ fn write_entry(xml: &mut XmlWriter, entry: &wire::ListEntry, names: Names, owner
     names.write(xml, "Key", &entry.key);
     xml.text("LastModified", &iso8601(entry.modified_ms));
     xml.text("ETag", &quoted(&entry.etag));
-    for checksum in &entry.checksums {
-        if let Some(algorithm) = ChecksumAlgorithm::from_wire(checksum.algorithm) {
-            xml.text("ChecksumAlgorithm", algorithm.name());
-            xml.text("ChecksumType", checksum_kind_name(checksum.kind()));
-        }
-    }
+    write_checksum_kinds(xml, &entry.checksums);
     xml.number("Size", entry.size);
     if let Some(owner) = owner {
         owner.write(xml, "Owner");
     }
     xml.text("StorageClass", storage_class(&entry.storage_class));
     xml.close("Contents");
+}
+
+/// The algorithms of an object's checksums, and the type that all of them have.
+pub(super) fn write_checksum_kinds(xml: &mut XmlWriter, checksums: &[wire::Checksum]) {
+    let mut kind = None;
+    for checksum in checksums {
+        if let Some(algorithm) = ChecksumAlgorithm::from_wire(checksum.algorithm) {
+            xml.text("ChecksumAlgorithm", algorithm.name());
+            kind = Some(checksum.kind());
+        }
+    }
+    if let Some(kind) = kind {
+        xml.text("ChecksumType", checksum_kind_name(kind));
+    }
 }
 
 pub(super) fn quoted(etag: &str) -> String {

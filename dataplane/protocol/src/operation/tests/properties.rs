@@ -68,6 +68,38 @@ proptest! {
     }
 
     #[test]
+    fn any_listing_of_versions_and_any_attributes_are_answered(
+        arguments in prop::collection::vec(("(max-keys|key-marker|version-id-marker|encoding-type|prefix|versionId)", "[ -~]{0,12}"), 0..5),
+        headers in prop::collection::vec(("x-amz-(object-attributes|max-parts|part-number-marker|optional-object-attributes)", "([!-~]{0,9}|ETag(,Checksum)?|[0-9]{1,11})"), 0..4),
+    ) {
+        let mut query = Vec::new();
+        for (name, value) in &arguments {
+            query.extend_from_slice(format!("&{name}=").as_bytes());
+            encode_canonical(&mut query, value.as_bytes(), false);
+        }
+        let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        let head = head(&format!("GET /bkt/key?versions{}", String::from_utf8(query).unwrap()), &headers);
+        let request = Request::new(&head).unwrap();
+        match ListObjectVersionsInput::read(&request) {
+            Ok(input) => prop_assert!(input.max_keys <= 1000),
+            Err(error) => prop_assert_eq!(error.status(), 400),
+        }
+        match GetObjectAttributesInput::read(&request) {
+            Ok(input) => prop_assert!((1..=1000).contains(&input.max_parts) && input.part_number_marker <= 10_000),
+            Err(error) => prop_assert_eq!(error.status(), 400),
+        }
+    }
+
+    #[test]
+    fn any_copy_source_is_read_or_refused(source in "(/?src(/|%2F)|%2F)?[ -~]{0,30}(\\?versionId=[ -~]{0,8})?") {
+        let headers = [format!("x-amz-copy-source: {source}")];
+        if let Err(error) = ask("PUT /bkt/key", &[&headers[0]]) {
+            prop_assert!(matches!(error.status(), 400 | 501), "{}", error);
+        }
+    }
+
+    #[test]
     fn tokens_come_back(after in prop::collection::vec(any::<u8>(), 0..=1024)) {
         prop_assert_eq!(decode_token(&encode_token(&after)), Some(after));
     }

@@ -1,5 +1,7 @@
 //! Answers as S3 gives them, byte for byte.
 
+use holdfast_common::wire::checksum::Kind;
+
 use super::*;
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";

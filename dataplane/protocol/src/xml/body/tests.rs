@@ -100,10 +100,18 @@ fn complete_upload_refuses() {
         "<ETag>e</ETag>",
         "<ETag>e</ETag><PartNumber>one</PartNumber>",
         "<ETag>e</ETag><PartNumber>-1</PartNumber>",
-        "<ETag>e</ETag><PartNumber>1</PartNumber><ChecksumCRC32>x</ChecksumCRC32>",
-        "<ETag>e</ETag><PartNumber>1</PartNumber><ChecksumMD5>x</ChecksumMD5>",
+        "<ETag>e</ETag><PartNumber>1</PartNumber><ChecksumCRC16>AAA=</ChecksumCRC16>",
     ] {
         assert_eq!(code(complete(&format!("<Part>{inner}</Part>"))), Code::MalformedXML, "{inner}");
+    }
+    let crc32 = "<ChecksumCRC32>AAAAAA==</ChecksumCRC32>";
+    let two = format!("{crc32}<ChecksumXXHASH64>AAAAAAAAAAA=</ChecksumXXHASH64>");
+    let not_base64 = "<ChecksumCRC32>x</ChecksumCRC32>".to_owned();
+    for checksums in
+        [two, format!("{crc32}{crc32}"), not_base64, "<ChecksumMD5>AAAA</ChecksumMD5>".to_owned()]
+    {
+        let part = format!("<Part><ETag>e</ETag><PartNumber>1</PartNumber>{checksums}</Part>");
+        assert_eq!(code(complete(&part)), Code::InvalidArgument, "{checksums}");
     }
 }
 

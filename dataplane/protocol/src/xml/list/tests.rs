@@ -1,9 +1,9 @@
 //! Listings as S3 answers them, byte for byte.
 
 use super::*;
-use crate::operation::{ListPartsInput, ListUploadsInput, UploadRef};
+use crate::operation::{ListObjectVersionsInput, ListPartsInput, ListUploadsInput, UploadRef, VersionId};
 use crate::uri::decode_percent;
-use crate::xml::{write_list_parts, write_list_uploads};
+use crate::xml::{VersionEntry, VersionsPage, write_list_parts, write_list_uploads, write_list_versions};
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 const XMLNS: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
@@ -158,4 +158,94 @@ fn parts() {
          <ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>"
     );
     check(write_list_parts("bkt", b"k", &input, &page, OWNER), "ListPartsResult", &expected);
+}
+
+const VERSION: &str = "018bcfe5687b7fffbfffffffffffffff";
+
+fn versions_input(encode: bool) -> ListObjectVersionsInput {
+    ListObjectVersionsInput {
+        prefix: "p ".into(),
+        delimiter: "/".into(),
+        key_marker: "m ".into(),
+        version_id_marker: Some(VersionId::Null),
+        max_keys: 3,
+        encode,
+    }
+}
+
+/// A version, above it the delete marker that hides it, and a group.
+fn versions_page() -> VersionsPage {
+    let [object, group]: [wire::ListEntry; 2] = page().entries.try_into().unwrap();
+    let marker = wire::ListEntry { key: object.key.clone(), modified_ms: TIME_MS, ..Default::default() };
+    let id = VersionId::parse(VERSION).unwrap();
+    let entry = |object, version, is_latest, delete_marker| VersionEntry {
+        object,
+        version,
+        is_latest,
+        delete_marker,
+    };
+    VersionsPage {
+        entries: vec![
+            entry(marker, id, true, true),
+            entry(object, VersionId::Null, false, false),
+            entry(group, VersionId::Null, false, false),
+        ],
+        truncated: true,
+        next_key_marker: b"p b/".to_vec(),
+        next_version_id_marker: None,
+    }
+}
+
+#[test]
+fn versions() {
+    let contents = format!(
+        "<DeleteMarker><Key>p a&#x1;</Key><VersionId>{VERSION}</VersionId><IsLatest>true</IsLatest>\
+         <LastModified>{TIME}</LastModified><Owner>{OWNER_XML}</Owner></DeleteMarker><Version><Key>p a&#x1;</Key>\
+         <VersionId>null</VersionId><IsLatest>false</IsLatest>{CONTENTS}<Owner>{OWNER_XML}</Owner>\
+         <StorageClass>STANDARD</StorageClass></Version><CommonPrefixes><Prefix>p b/</Prefix></CommonPrefixes>"
+    );
+    let expected = format!(
+        "<Name>bkt</Name><Prefix>p </Prefix><KeyMarker>m </KeyMarker><VersionIdMarker>null</VersionIdMarker>\
+         <NextKeyMarker>p b/</NextKeyMarker><MaxKeys>3</MaxKeys><Delimiter>/</Delimiter><IsTruncated>true</IsTruncated>\
+         {contents}"
+    );
+    let xml = write_list_versions("bkt", &versions_input(false), &versions_page(), OWNER);
+    check(xml, "ListVersionsResult", &expected);
+}
+
+#[test]
+fn versions_encoded() {
+    let page = VersionsPage {
+        entries: versions_page().entries.drain(..1).collect(),
+        next_key_marker: b"p a\x01".to_vec(),
+        next_version_id_marker: VersionId::parse(VERSION).ok(),
+        ..versions_page()
+    };
+    let expected = format!(
+        "<Name>bkt</Name><Prefix>p%20</Prefix><KeyMarker>m%20</KeyMarker><VersionIdMarker>null</VersionIdMarker>\
+         <NextKeyMarker>p%20a%01</NextKeyMarker><NextVersionIdMarker>{VERSION}</NextVersionIdMarker><MaxKeys>3</MaxKeys>\
+         <Delimiter>/</Delimiter><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><DeleteMarker>\
+         <Key>p%20a%01</Key><VersionId>{VERSION}</VersionId><IsLatest>true</IsLatest><LastModified>{TIME}</LastModified>\
+         <Owner>{OWNER_XML}</Owner></DeleteMarker>"
+    );
+    let xml = write_list_versions("bkt", &versions_input(true), &page, OWNER);
+    check(xml, "ListVersionsResult", &expected);
+}
+
+#[test]
+fn versions_of_an_empty_bucket() {
+    let input = ListObjectVersionsInput {
+        prefix: String::new(),
+        delimiter: String::new(),
+        key_marker: String::new(),
+        version_id_marker: None,
+        ..versions_input(false)
+    };
+    let expected = "<Name>bkt</Name><Prefix></Prefix><KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker>\
+                    <MaxKeys>3</MaxKeys><IsTruncated>false</IsTruncated>";
+    check(
+        write_list_versions("bkt", &input, &VersionsPage::default(), OWNER),
+        "ListVersionsResult",
+        expected,
+    );
 }
