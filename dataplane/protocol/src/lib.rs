@@ -17,6 +17,7 @@ pub mod limits;
 pub mod name;
 pub mod operation;
 pub mod placement;
+pub mod policy;
 pub mod precondition;
 pub mod quorum;
 pub mod range;
