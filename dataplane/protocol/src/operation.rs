@@ -12,13 +12,13 @@ use crate::limits;
 use crate::name::{BucketName, ObjectKey};
 
 mod addressing;
-mod body;
+pub(crate) mod body;
 mod copy;
 mod list;
-mod metadata;
+pub(crate) mod metadata;
 mod multipart;
 mod object;
-mod request;
+pub(crate) mod request;
 mod subresource;
 
 pub use addressing::Addressing;
