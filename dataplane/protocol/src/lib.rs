@@ -1,4 +1,4 @@
-//! The pure core of the data plane: HTTP heads and bodies, S3 routing, SigV4, digests, erasure layout, placement,
+//! The pure core of the data plane: HTTP heads and bodies, S3 routing, POST forms, SigV4, digests, erasure layout, placement,
 //! on-disk records, quorum tallies. Bytes and `now` in, decisions out.
 //!
 //! What is absent here is the invariant: no clock, no sockets, no files, no threads, no randomness, no unsafe.
@@ -12,6 +12,7 @@ pub mod digest;
 pub mod document;
 pub mod erasure;
 pub mod error;
+pub mod form;
 pub mod http;
 pub mod limits;
 pub mod name;

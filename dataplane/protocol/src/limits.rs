@@ -130,12 +130,25 @@ pub const BUCKET_POLICY_DEPTH_MAX: u8 = 8;
 /// Bytes of all the pieces of a bucket policy that hold `?` and stand behind `*`: only those are searched for byte by
 /// byte, and 2048 of them in a Referer of 16 KiB are some 15 ms at worst. Real policies have a dozen.
 pub const BUCKET_POLICY_SEARCH_BYTES_MAX: usize = 2048;
+/// What a POST form may hold besides its file's bytes: preamble, boundaries, part heads and fields before the file, and as
+/// much again after it. S3's documentation says 20 KB, its refusals 20,480 bytes.
+pub const FORM_BYTES_MAX: usize = 20 * 1024;
+/// Fields of one form. Signed uploads of SDKs have 6 to 12; user metadata adds what 2 KiB can hold.
+pub const FORM_FIELDS_MAX: usize = 100;
+/// The head of one part: a file name of 1024 bytes is 3072 when every byte is escaped.
+pub const PART_HEAD_BYTES_MAX: usize = 4 * 1024;
+/// A multipart boundary (RFC 2046, 5.1.1).
+pub const BOUNDARY_BYTES_MAX: usize = 70;
+/// Conditions of one POST policy: two for every field, and some more.
+pub const POLICY_CONDITIONS_MAX: usize = 256;
 /// Attributes of one XML element. S3 clients send a namespace or two.
 pub const XML_ATTRIBUTES_MAX: usize = 8;
 /// Elements inside elements. The bodies of S3 need four.
 pub const XML_DEPTH_MAX: usize = 8;
 
 const _: () = assert!(COMPLETE_BODY_BYTES_MAX > PARTS_MAX as usize * 240);
+const _: () = assert!(PART_HEAD_BYTES_MAX < FORM_BYTES_MAX);
+const _: () = assert!(POLICY_CONDITIONS_MAX > 2 * FORM_FIELDS_MAX);
 const _: () = assert!(DELETE_BODY_BYTES_MAX > DELETE_KEYS_MAX * OBJECT_KEY_BYTES_MAX);
 
 // ---- Documents of buckets and objects ------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 //! Who sent this request: AWS Signature Version 4, verified by our own code without allocating on the way.
 //!
-//! [`authenticate`] is the only way from a request head to an [`Authenticated`]; the body's rule comes out with it as a
+//! [`authenticate`] is the only way from a request head to an [`Authenticated`], [`authenticate_form`] the only one from the
+//! fields of a POST form; the body's rule comes out with it as a
 //! [`PayloadMode`], so that no payload can be read under another rule than the one that was signed. Secrets never
 //! come here: a node holds *day signing keys* (DESIGN 4.6). `aws-sigv4` is the oracle of the tests.
 
@@ -9,6 +10,7 @@ mod chunk;
 mod claim;
 mod credential;
 mod encode;
+mod form;
 mod key;
 mod payload;
 mod principal;
@@ -19,6 +21,7 @@ mod text;
 mod time;
 
 pub use chunk::ChunkSigner;
+pub use form::authenticate_form;
 pub use key::{KeyLookup, KeySource, SigningKey, derive_day_key};
 pub use payload::{PayloadKind, PayloadMode};
 pub use principal::{Authenticated, Proof};
@@ -27,6 +30,7 @@ use crate::access::KeyIdentity;
 use crate::error::{Code, S3Error};
 use crate::http::head::RequestHead;
 use claim::Claim;
+use credential::Credential;
 use payload::PayloadClaim;
 use query::QueryArguments;
 use std::sync::Arc;
@@ -87,35 +91,46 @@ fn verify(
 ) -> Result<Verified, S3Error> {
     let hash = canonical::hash(head, query, claim);
     let text = StringToSign::request(&claim.time.text, claim.credential.scope, &hash);
-    let lookup =
-        keys.signing_key(claim.credential.access_key_id, claim.credential.day, claim.credential.region);
+    let mismatch = || refusal::mismatch(head, query, claim, &text);
+    let proven = prove(keys, &claim.credential, text.as_bytes(), claim.signature, mismatch)?;
+    let signer =
+        || ChunkSigner::new(proven.key.clone(), &claim.time.text, claim.credential.scope, proven.signature);
+    let payload = claim.payload.with_key(signer);
+    Ok(Verified { who: Authenticated::key(Arc::clone(proven.identity)), payload })
+}
+
+/// A signature that is right: whose, and itself.
+struct Proven<'k> {
+    key: &'k SigningKey,
+    identity: &'k Arc<KeyIdentity>,
+    signature: [u8; 32],
+}
+
+/// Signs `message` as the owner of the credential would have, and compares. The one place where a signature is believed.
+fn prove<'k>(
+    keys: &'k impl KeySource,
+    credential: &Credential<'_>,
+    message: &[u8],
+    claimed: &[u8],
+    mismatch: impl FnOnce() -> S3Error,
+) -> Result<Proven<'k>, S3Error> {
+    let lookup = keys.signing_key(credential.access_key_id, credential.day, credential.region);
     // an unknown key costs the same HMAC as a known one
     let key = match &lookup {
         KeyLookup::Found { key, .. } => key,
         KeyLookup::NoKeyForDay { .. } | KeyLookup::NoSuchKey => SigningKey::nobody(),
     };
-    let signature = key.sign(text.as_bytes());
-    let equal =
-        hex_signature(claim.signature).is_some_and(|claimed| constant_time_equal(&claimed, &signature));
+    let signature = key.sign(message);
+    let equal = hex_signature(claimed).is_some_and(|claimed| constant_time_equal(&claimed, &signature));
     match lookup {
-        KeyLookup::NoSuchKey => Err(refusal::no_such_key(claim)),
-        KeyLookup::NoKeyForDay { identity } => Err(refusal::no_key_for_day(claim, identity)),
-        KeyLookup::Found { .. } if !equal => Err(refusal::mismatch(head, query, claim, &text)),
-        KeyLookup::Found { key, identity } => accept(claim, key, identity, signature),
+        KeyLookup::NoSuchKey => Err(refusal::no_such_key(credential)),
+        KeyLookup::NoKeyForDay { identity } => Err(refusal::no_key_for_day(credential, identity)),
+        KeyLookup::Found { .. } if !equal => Err(mismatch()),
+        KeyLookup::Found { identity, .. } if credential.day < identity.signed_not_before => {
+            Err(S3Error::new(Code::AccessDenied))
+        }
+        KeyLookup::Found { key, identity } => Ok(Proven { key, identity, signature }),
     }
-}
-
-fn accept(
-    claim: &Claim<'_>,
-    key: &SigningKey,
-    identity: &Arc<KeyIdentity>,
-    signature: [u8; 32],
-) -> Result<Verified, S3Error> {
-    if claim.credential.day < identity.signed_not_before {
-        return Err(S3Error::new(Code::AccessDenied));
-    }
-    let signer = || ChunkSigner::new(key.clone(), &claim.time.text, claim.credential.scope, signature);
-    Ok(Verified { who: Authenticated::key(Arc::clone(identity)), payload: claim.payload.with_key(signer) })
 }
 
 #[cfg(test)]

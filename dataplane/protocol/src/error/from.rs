@@ -3,8 +3,9 @@
 use holdfast_common::wire::{Refusal, Refused};
 
 use super::{Code, S3Error};
+use crate::form::FormError;
 use crate::http::head::HeadError;
-use crate::limits::OBJECT_KEY_BYTES_MAX;
+use crate::limits::{FORM_BYTES_MAX, OBJECT_KEY_BYTES_MAX};
 use crate::name::{KeyError, NameError};
 use crate::uri::{Repeated, UriError};
 
@@ -52,6 +53,33 @@ impl From<UriError> for S3Error {
 impl From<Repeated> for S3Error {
     fn from(error: Repeated) -> Self {
         Self::new(Code::InvalidArgument).message(format!("{error}.")).with("ArgumentName", error.name)
+    }
+}
+
+/// A form that is none, or too much of one.
+impl From<FormError> for S3Error {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::NotMultipart => Self::new(Code::PreconditionFailed)
+                .with("Condition", "Bucket POST must be of the enclosure-type multipart/form-data"),
+            FormError::TooLongBeforeFile | FormError::TooManyFields => {
+                Self::new(Code::MaxPostPreDataLengthExceededError)
+                    .with("MaxPostPreDataLengthBytes", FORM_BYTES_MAX.to_string())
+            }
+            FormError::TooLongAfterFile => Self::new(Code::MaxMessageLengthExceeded)
+                .message(format!("Your request was too big: {error}.")),
+            FormError::NoFile => {
+                Self::invalid_argument("file", "0", "POST requires exactly one file upload per request.")
+            }
+            FormError::Repeated(ref name) => {
+                Self::invalid_argument(name.as_str(), "", format!("In the form {error}."))
+            }
+            FormError::TransferEncoding => Self::not_implemented("Content-Transfer-Encoding in a form"),
+            _ => {
+                let sentence = Code::MalformedPOSTRequest.sentence();
+                Self::new(Code::MalformedPOSTRequest).message(format!("{sentence} ({error})"))
+            }
+        }
     }
 }
 

@@ -132,6 +132,7 @@ fn put_decimal(out: &mut BytesMut, mut value: u64) {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
         204 => "No Content",
         206 => "Partial Content",
         301 => "Moved Permanently",

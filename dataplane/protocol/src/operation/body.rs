@@ -8,6 +8,7 @@ use crate::error::{Code, S3Error};
 use crate::http::BodyFraming;
 
 use super::integrity::malformed_trailer;
+use super::metadata::MetadataSource;
 use super::request::Request;
 
 /// Claims about a body, parsed. `size` counts decoded bytes, whatever the coding around them.
@@ -113,7 +114,7 @@ impl BodyClaims {
 }
 
 /// The one `x-amz-checksum-<algorithm>` of a request.
-pub(super) fn checksum_of(request: &Request<'_>) -> Result<Option<ChecksumValue>, S3Error> {
+pub(crate) fn checksum_of(request: &impl MetadataSource) -> Result<Option<ChecksumValue>, S3Error> {
     let Some((algorithm, value)) = checksum_text(request)? else { return Ok(None) };
     ChecksumValue::from_base64(algorithm, value.as_bytes())
         .map(Some)
@@ -121,7 +122,9 @@ pub(super) fn checksum_of(request: &Request<'_>) -> Result<Option<ChecksumValue>
 }
 
 /// The same before its base64 is read (a composite one ends in `-N`).
-pub(super) fn checksum_text(request: &Request<'_>) -> Result<Option<(ChecksumAlgorithm, String)>, S3Error> {
+pub(super) fn checksum_text(
+    request: &impl MetadataSource,
+) -> Result<Option<(ChecksumAlgorithm, String)>, S3Error> {
     let mut found = None;
     for (suffix, _) in request.with_prefix("x-amz-checksum-") {
         let header = format!("x-amz-checksum-{suffix}");
@@ -153,11 +156,14 @@ pub(super) fn algorithm_wanted(request: &Request<'_>) -> Result<Option<ChecksumA
 }
 
 fn content_md5(request: &Request<'_>) -> Result<Option<[u8; 16]>, S3Error> {
-    let Some(value) = request.header("content-md5")? else { return Ok(None) };
+    request.header("content-md5")?.map(parse_content_md5).transpose()
+}
+
+pub(crate) fn parse_content_md5(value: &[u8]) -> Result<[u8; 16], S3Error> {
     let mut raw = [0; 18]; // 24 characters decode to at most 18 bytes
     let length = if value.len() == 24 { STANDARD.decode_slice(value, &mut raw).ok() } else { None };
-    match length {
-        Some(16) => Ok(raw[..16].try_into().ok()),
+    match (length, raw.first_chunk()) {
+        (Some(16), Some(md5)) => Ok(*md5),
         _ => Err(S3Error::new(Code::InvalidDigest).with("Content-MD5", String::from_utf8_lossy(value))),
     }
 }
@@ -174,6 +180,6 @@ fn one_checksum_only() -> S3Error {
     invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 }
 
-pub(super) fn invalid_request(message: impl Into<std::borrow::Cow<'static, str>>) -> S3Error {
+pub(crate) fn invalid_request(message: impl Into<std::borrow::Cow<'static, str>>) -> S3Error {
     S3Error::new(Code::InvalidRequest).message(message)
 }

@@ -6,7 +6,7 @@ use crate::error::{Code, S3Error};
 use crate::http::response::is_field_name;
 use crate::limits::USER_METADATA_BYTES_MAX;
 
-use super::request::{Request, header_text};
+use super::request::header_text;
 
 /// The type of an object whose writer named none, as S3 answers it.
 pub const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
@@ -27,9 +27,18 @@ const STORAGE_CLASSES: [&str; 12] = [
     "FSX_OPENZFS",
 ];
 
+/// Where a client says it: the headers of a PUT, or the fields of a form.
+pub(crate) trait MetadataSource {
+    /// The one value of that name, as text that can stand in an answer's head again.
+    fn text(&self, name: &str) -> Result<Option<String>, S3Error>;
+
+    /// Every value whose name begins with `prefix` (lower-case), the prefix taken off, as sent.
+    fn with_prefix(&self, prefix: &'static str) -> impl Iterator<Item = (&str, &[u8])>;
+}
+
 /// Reads the metadata of an object to be written.
-pub(super) fn object_meta(request: &Request<'_>) -> Result<ObjectMeta, S3Error> {
-    let text = |name| request.text(name).map(Option::unwrap_or_default);
+pub(crate) fn object_meta(source: &impl MetadataSource) -> Result<ObjectMeta, S3Error> {
+    let text = |name| source.text(name).map(Option::unwrap_or_default);
     let content_type = text("content-type")?;
     Ok(ObjectMeta {
         content_type: if content_type.is_empty() { CONTENT_TYPE_DEFAULT.to_owned() } else { content_type },
@@ -40,7 +49,7 @@ pub(super) fn object_meta(request: &Request<'_>) -> Result<ObjectMeta, S3Error> 
         expires: text("expires")?,
         website_redirect: website_redirect(text("x-amz-website-redirect-location")?)?,
         storage_class: storage_class(text("x-amz-storage-class")?)?,
-        user: user_metadata(request)?,
+        user: user_metadata(source)?,
         tags: Vec::new(),
         checksums: Vec::new(),
     })
@@ -72,10 +81,10 @@ fn storage_class(value: String) -> Result<String, S3Error> {
 }
 
 /// `x-amz-meta-*`: names lower-case, values as sent, those of one name joined with commas in their order.
-fn user_metadata(request: &Request<'_>) -> Result<Vec<Pair>, S3Error> {
+fn user_metadata(source: &impl MetadataSource) -> Result<Vec<Pair>, S3Error> {
     let mut pairs: Vec<Pair> = Vec::new();
     let mut bytes = 0;
-    for (name, value) in request.with_prefix("x-amz-meta-") {
+    for (name, value) in source.with_prefix("x-amz-meta-") {
         let name = name.to_ascii_lowercase();
         if !is_field_name(&name) {
             return Err(S3Error::invalid_argument(

@@ -10,7 +10,9 @@ use crate::http::framing::BodyFraming;
 use crate::http::head::{Method, RequestHead};
 use crate::uri::Query;
 
-pub(super) struct Request<'a> {
+use super::metadata::MetadataSource;
+
+pub(crate) struct Request<'a> {
     head: &'a RequestHead,
     query: Query<'a>,
     presigned: bool,
@@ -152,6 +154,16 @@ impl<'a> Request<'a> {
     }
 }
 
+impl MetadataSource for Request<'_> {
+    fn text(&self, name: &str) -> Result<Option<String>, S3Error> {
+        Request::text(self, name)
+    }
+
+    fn with_prefix(&self, prefix: &'static str) -> impl Iterator<Item = (&str, &[u8])> {
+        Request::with_prefix(self, prefix)
+    }
+}
+
 /// An argument that was a header: `x-amz-*`, less what belongs to the signature itself.
 fn is_hoisted(name: &str) -> bool {
     const SIGNATURE: [&str; 8] = [
@@ -175,7 +187,7 @@ fn repeated(name: &str) -> S3Error {
 }
 
 /// A value as text that can stand in an answer's head again.
-pub(super) fn header_text(name: &str, value: &[u8]) -> Result<String, S3Error> {
+pub(crate) fn header_text(name: &str, value: &[u8]) -> Result<String, S3Error> {
     let text: Cow<'_, str> = match std::str::from_utf8(value) {
         Ok(text) => text.into(),
         Err(_) => value.iter().map(|&byte| char::from(byte)).collect::<String>().into(),

@@ -10,7 +10,7 @@ pub enum Authenticated {
     Key(Proof),
     /// A key of a session (temporary credentials; later issue).
     Session(Proof),
-    /// A key signed the policy of a POST form (later issue).
+    /// A key signed the policy of a POST form.
     PostForm(Proof),
     /// Nobody signed anything.
     Anonymous,
@@ -32,6 +32,10 @@ impl Proof {
 impl Authenticated {
     pub(super) fn key(identity: Arc<KeyIdentity>) -> Self {
         Self::Key(Proof { identity })
+    }
+
+    pub(super) fn post_form(identity: Arc<KeyIdentity>) -> Self {
+        Self::PostForm(Proof { identity })
     }
 
     /// Whose key it was; `None` for nobody's.

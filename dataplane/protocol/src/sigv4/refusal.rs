@@ -2,6 +2,7 @@
 
 use super::canonical;
 use super::claim::Claim;
+use super::credential::Credential;
 use super::query::QueryArguments;
 use super::text::StringToSign;
 use crate::access::KeyIdentity;
@@ -63,13 +64,13 @@ pub(super) fn not_signed(names: &str) -> S3Error {
         .with("HeadersNotSigned", names)
 }
 
-pub(super) fn no_such_key(claim: &Claim<'_>) -> S3Error {
-    S3Error::new(Code::InvalidAccessKeyId).with("AWSAccessKeyId", claim.credential.access_key_id)
+pub(super) fn no_such_key(credential: &Credential<'_>) -> S3Error {
+    S3Error::new(Code::InvalidAccessKeyId).with("AWSAccessKeyId", credential.access_key_id)
 }
 
 /// Either the key refuses the day, or this node has not been told its key yet, which passes.
-pub(super) fn no_key_for_day(claim: &Claim<'_>, identity: &KeyIdentity) -> S3Error {
-    if claim.credential.day < identity.signed_not_before {
+pub(super) fn no_key_for_day(credential: &Credential<'_>, identity: &KeyIdentity) -> S3Error {
+    if credential.day < identity.signed_not_before {
         return S3Error::new(Code::AccessDenied);
     }
     S3Error::new(Code::ServiceUnavailable)
@@ -91,6 +92,15 @@ pub(super) fn mismatch(
         .with("StringToSignBytes", spaced_hex(text.as_bytes()))
         .with("CanonicalRequest", String::from_utf8_lossy(&canonical))
         .with("CanonicalRequestBytes", spaced_hex(&canonical))
+}
+
+/// A form has no canonical request: its policy is what was signed.
+pub(super) fn form_mismatch(credential: &Credential<'_>, policy: &str, signature: &str) -> S3Error {
+    S3Error::new(Code::SignatureDoesNotMatch)
+        .with("AWSAccessKeyId", credential.access_key_id)
+        .with("StringToSign", policy)
+        .with("SignatureProvided", signature)
+        .with("StringToSignBytes", spaced_hex(policy.as_bytes()))
 }
 
 /// `41 57 53`, as AWS shows bytes.

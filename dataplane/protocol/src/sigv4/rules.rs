@@ -55,18 +55,26 @@ pub(super) fn time(claim: &Claim<'_>, now_ms: u64) -> Result<(), S3Error> {
                 .with("ServerTime", extended(now_ms))
                 .with("MaxAllowedSkewMilliseconds", SKEW_MS_MAX.to_string()))
         }
-        Place::Query { .. } if signed_ms > now_ms + SKEW_MS_MAX => Err(S3Error::new(Code::AccessDenied)
-            .message("Request is not valid yet")
-            .with("ServerTime", extended(now_ms))),
-        Place::Query { expires_s } if now_ms > signed_ms + expires_s * 1000 => {
-            Err(S3Error::new(Code::AccessDenied)
-                .message("Request has expired")
-                .with("X-Amz-Expires", expires_s.to_string())
-                .with("Expires", extended(signed_ms + expires_s * 1000))
-                .with("ServerTime", extended(now_ms)))
-        }
-        Place::Header | Place::Query { .. } => Ok(()),
+        Place::Header => Ok(()),
+        Place::Query { expires_s } => presigned_time(signed_ms, expires_s, now_ms),
     }
+}
+
+/// Signed not later than now, and good for so many seconds.
+pub(super) fn presigned_time(signed_ms: u64, expires_s: u64, now_ms: u64) -> Result<(), S3Error> {
+    if signed_ms > now_ms + SKEW_MS_MAX {
+        return Err(S3Error::new(Code::AccessDenied)
+            .message("Request is not valid yet")
+            .with("ServerTime", extended(now_ms)));
+    }
+    if now_ms > signed_ms + expires_s * 1000 {
+        return Err(S3Error::new(Code::AccessDenied)
+            .message("Request has expired")
+            .with("X-Amz-Expires", expires_s.to_string())
+            .with("Expires", extended(signed_ms + expires_s * 1000))
+            .with("ServerTime", extended(now_ms)));
+    }
+    Ok(())
 }
 
 /// `host` and every `x-amz-*` header that is present must be signed: an unsigned one could change what the request does.

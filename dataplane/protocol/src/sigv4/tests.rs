@@ -1,6 +1,7 @@
 //! What the verifier is held against: AWS's published examples, the edges of DESIGN 4.6, and `aws-sigv4`.
 
 mod edges;
+mod form;
 mod golden;
 mod naive;
 mod oracle;
