@@ -220,6 +220,26 @@ def pages_of_buckets(system, home):
         answered(send(system, "GET", f"/?{query}"), 400, "InvalidArgument")
 
 
+def versions_of_a_plain_bucket(system, home):
+    """A bucket that never was versioned has one version of each key: null, which its answers do not mention."""
+    s3 = boto(system)
+    name = bucket(s3, "plain")
+    for call in (s3.get_object, s3.head_object, s3.delete_object):
+        s3.put_object(Bucket=name, Key="k", Body=b"x")
+        assert "VersionId" not in call(Bucket=name, Key="k") or call == s3.delete_object
+        s3.put_object(Bucket=name, Key="k", Body=b"x")
+        assert call(Bucket=name, Key="k", VersionId="null")["ResponseMetadata"]["HTTPStatusCode"] in (200, 204)
+    refused("404", 404, s3.head_object, Bucket=name, Key="k")
+    s3.put_object(Bucket=name, Key="k", Body=b"x")
+    for method in ("GET", "DELETE"):
+        unknown = send(system, method, f"/{name}/k?versionId=HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD")
+        assert (unknown.status, unknown.code) in ((404, "NoSuchVersion"), (400, "InvalidArgument")), unknown
+    outcome = s3.delete_objects(Bucket=name, Delete={"Objects": [
+        {"Key": "k", "VersionId": "HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD"}, {"Key": "k", "VersionId": "null"}]})
+    assert [e["Code"] for e in outcome["Errors"]] == ["NoSuchVersion"] and len(outcome["Deleted"]) == 1
+    refused("404", 404, s3.head_object, Bucket=name, Key="k")
+
+
 def lengths_and_methods(system, home):
     s3 = boto(system)
     name = bucket(s3, "lengths")
@@ -239,5 +259,6 @@ def lengths_and_methods(system, home):
 
 ALL = [
     deletes_verbose_and_quiet, bulk_deletes_that_are_none, ranges, headers_and_overrides, user_metadata, keys_of_every_kind, storage_classes,
-    storage_classes_of_other_places, bucket_names, buckets_again_and_elsewhere, pages_of_buckets, lengths_and_methods,
+    storage_classes_of_other_places, bucket_names, buckets_again_and_elsewhere, pages_of_buckets,
+    versions_of_a_plain_bucket, lengths_and_methods,
 ]
