@@ -38,8 +38,10 @@ def bulk_deletes_that_are_none(system, home):
     name = bucket(s3, "bulkbad")
     s3.put_object(Bucket=name, Key="a", Body=b"x")
     target, one = f"/{name}?delete", b"<Object><Key>a</Key></Object>"
-    for body in (b"", b"no xml", b"<Delete/>", b"<Delete></Delete>", b"<Other>" + one + b"</Other>", b"<Delete>" + one, b"<Delete>" + one * 1001 + b"</Delete>",
-                 b"<Delete><Object/></Delete>", b"<Delete><Object><Key></Key></Object></Delete>", b"<Delete>" + one + b"<Quiet>perhaps</Quiet></Delete>",
+    for body in (b"", b"no xml", b"<Delete/>", b"<Delete></Delete>", b"<Other>" + one + b"</Other>", b"<Delete>" + one,
+                 b"<Delete>" + one * 1001 + b"</Delete>",
+                 b"<Delete><Object/></Delete>", b"<Delete><Object><Key></Key></Object></Delete>",
+                 b"<Delete>" + one + b"<Quiet>perhaps</Quiet></Delete>",
                  b"<Delete><Object><Key>a</Key><Key>a</Key></Object></Delete>", b"<Delete>" + one + b"</Delete><Delete/>",
                  b'<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><Delete><Object><Key>&b;</Key></Object></Delete>'):
         answer = send(system, "POST", target, **checksummed(body))
@@ -57,8 +59,10 @@ def ranges(system, home):
     s3.put_object(Bucket=name, Key="k", Body=b"0123456789")
     s3.put_object(Bucket=name, Key="empty", Body=b"")
     for text, wanted in [
-        ("0-8", "012345678"), ("1-1", "1"), ("1-", "123456789"), ("-2", "89"), ("-9", "123456789"), ("-15", "0123456789"), ("0-100", "0123456789"),
-        ("0-0", "0"), ("9-9", "9"), ("9-", "9"), ("1-0", None), ("-1-", None), ("0--1", None), ("0-1,3-4", None), ("1-0,3-4", None), ("-", None), ("a-b", None), ("", None),
+        ("0-8", "012345678"), ("1-1", "1"), ("1-", "123456789"), ("-2", "89"), ("-9", "123456789"), ("-15", "0123456789"),
+        ("0-100", "0123456789"),
+        ("0-0", "0"), ("9-9", "9"), ("9-", "9"), ("1-0", None), ("-1-", None), ("0--1", None), ("0-1,3-4", None),
+        ("1-0,3-4", None), ("-", None), ("a-b", None), ("", None),
     ]:
         for call in (s3.get_object, s3.head_object):
             got = call(Bucket=name, Key="k", Range=f"bytes={text}")
@@ -90,12 +94,14 @@ def headers_and_overrides(system, home):
         got = call(Bucket=name, Key="k")
         assert {field: got[field] for field in stored} == stored and got["ExpiresString"] == "Thu, 01 Dec 2033 16:00:00 GMT"
         assert got["WebsiteRedirectLocation"] == "/there"
-        over = call(Bucket=name, Key="k", ResponseCacheControl="no-cache", ResponseContentDisposition="inline", ResponseContentEncoding="br",
+        over = call(Bucket=name, Key="k", ResponseCacheControl="no-cache", ResponseContentDisposition="inline",
+                    ResponseContentEncoding="br",
                     ResponseContentLanguage="fr", ResponseContentType="a/b", ResponseExpires="Fri, 01 Jan 2027 00:00:00 GMT")
         assert [over[field] for field in stored] == ["no-cache", "inline", "fr", "br", "a/b"]
         assert over["ExpiresString"] == "Fri, 01 Jan 2027 00:00:00 GMT"
     assert s3.get_object(Bucket=name, Key="k", ResponseContentType="a/b", Range="bytes=0-0")["ContentType"] == "a/b"
-    for sent, kept in ((None, "binary/octet-stream"), ("aws-chunked", None), ("aws-chunked,gzip", "gzip"), ("gzip,aws-chunked", "gzip")):
+    for sent, kept in ((None, "binary/octet-stream"), ("aws-chunked", None), ("aws-chunked,gzip", "gzip"),
+                       ("gzip,aws-chunked", "gzip")):
         headers = {"Content-Encoding": sent} if sent else {}
         answered(send(system, "PUT", f"/{name}/e", headers=headers, body=b"x"), 200)
         head = s3.head_object(Bucket=name, Key="e")
@@ -123,8 +129,10 @@ def user_metadata(system, home):
 def keys_of_every_kind(system, home):
     s3 = boto(system)
     name = bucket(s3, "keys")
-    keys = ["k" * 1024, "ü" * 512, "dir/", "dir/file", "/", "//", "back\\slash", "\\", "quote'\"", "<xml>&amp;", "per%cent%2F", "a+b c", "~", "-", "*", "é́",
-            "\U0001f600", "q?a=b&c#d", ".", "..", "a/../b", " lead", "trail ", *(f"c{chr(n)}x" for n in range(1, 32)), "\x7f", "\u0080", "\ufffe", "a\u2028b"]
+    keys = ["k" * 1024, "ü" * 512, "dir/", "dir/file", "/", "//", "back\\slash", "\\", "quote'\"", "<xml>&amp;",
+            "per%cent%2F", "a+b c", "~", "-", "*", "é́",
+            "\U0001f600", "q?a=b&c#d", ".", "..", "a/../b", " lead", "trail ", *(f"c{chr(n)}x" for n in range(1, 32)), "\x7f",
+            "\u0080", "\ufffe", "a\u2028b"]
     for key in keys:
         s3.put_object(Bucket=name, Key=key, Body=key.encode())
     for key in keys:
@@ -172,7 +180,8 @@ def storage_classes_of_other_places(system, home):
 
 def bucket_names(system, home):
     s3 = boto(system)
-    for wrong in ("ab", "a" * 64, "Upper", "under_score", "-lead", "trail-", ".lead", "trail.", "two..dots", "192.168.5.4", "xn--puny", "x-s3alias"):
+    for wrong in ("ab", "a" * 64, "Upper", "under_score", "-lead", "trail-", ".lead", "trail.", "two..dots", "192.168.5.4",
+                  "xn--puny", "x-s3alias"):
         refused("InvalidBucketName", 400, s3.create_bucket, Bucket=wrong)
     for right in (bucket_name("abc"), bucket_name("dots.in.it"), bucket_name("123"), bucket_name("a" * 50)[:63]):
         assert s3.create_bucket(Bucket=right)["Location"] == f"/{right}"
@@ -251,14 +260,16 @@ def lengths_and_methods(system, home):
     answered(send(system, "PUT", f"/{name}/huge", headers={"Content-Length": str(6 << 40)}), 400, "EntityTooLarge")
     for method, target in (("POST", f"/{name}/k"), ("PATCH", f"/{name}/k"), ("PUT", "/"), ("DELETE", "/"), ("POST", "/")):
         answered(send(system, method, target), 405, "MethodNotAllowed")
-    for answer in (send(system, "GET", f"/{name}/k"), send(system, "GET", f"/{name}/none"), send(system, "GET", f"/{name}/k", signed=False)):
+    for answer in (send(system, "GET", f"/{name}/k"), send(system, "GET", f"/{name}/none"),
+                   send(system, "GET", f"/{name}/k", signed=False)):
         assert answer.headers["x-amz-request-id"] and answer.headers["x-amz-id-2"] and answer.headers["date"] and answer.headers["server"]
     error = send(system, "GET", f"/{name}/none")
     assert error.texts("Key") == ["none"] and error.texts("RequestId") == [error.headers["x-amz-request-id"]] and error.texts("HostId")
 
 
 ALL = [
-    deletes_verbose_and_quiet, bulk_deletes_that_are_none, ranges, headers_and_overrides, user_metadata, keys_of_every_kind, storage_classes,
+    deletes_verbose_and_quiet, bulk_deletes_that_are_none, ranges, headers_and_overrides, user_metadata, keys_of_every_kind,
+    storage_classes,
     storage_classes_of_other_places, bucket_names, buckets_again_and_elsewhere, pages_of_buckets,
     versions_of_a_plain_bucket, lengths_and_methods,
 ]

@@ -7,7 +7,8 @@ from clients import boto
 from raw import answered, send
 from semantics import bucket, refused
 
-KEYS = ["a", "a/", "a/1", "a/2", "a/b/1", "a/b/2", "a//x", "a-b", "a.b", "b", "b/only", "ba", "c d/e f", "c+d/x", "photos/1%2F2", "photos/z",
+KEYS = ["a", "a/", "a/1", "a/2", "a/b/1", "a/b/2", "a//x", "a-b", "a.b", "b", "b/only", "ba", "c d/e f", "c+d/x",
+        "photos/1%2F2", "photos/z",
         "ü", "ü/ö", "ü/ö/ä", "\U0001f600/x", "z" * 200, "zz/" + "y" * 300]
 
 
@@ -80,7 +81,8 @@ def pages_of_every_size(system, home):
 def places_to_start(system, home):
     s3 = boto(system)
     name = filled(s3, "start")
-    for after, delimiter in itertools.product(("", "a", "a/", "a/1", "a/b/", "a/b/1", "a0", "b/only", "c d/e f", "ü/", "zzz", "\U0001f600"), ("", "/")):
+    for after, delimiter in itertools.product(("", "a", "a/", "a/1", "a/b/", "a/b/1", "a0", "b/only", "c d/e f", "ü/", "zzz",
+                                               "\U0001f600"), ("", "/")):
         if delimiter in after[:-1] and delimiter:
             continue  # inside a group: the next check's
         wanted = expected(KEYS, "", delimiter, after)
@@ -109,7 +111,8 @@ def what_an_entry_tells(system, home):
     put = s3.put_object(Bucket=name, Key="k", Body=b"12345", StorageClass="STANDARD_IA")
     owner = s3.list_buckets()["Owner"]["ID"]
     for page, has_owner in ((s3.list_objects(Bucket=name), True), (s3.list_objects_v2(Bucket=name), False),
-                            (s3.list_objects_v2(Bucket=name, FetchOwner=False), False), (s3.list_objects_v2(Bucket=name, FetchOwner=True), True)):
+                            (s3.list_objects_v2(Bucket=name, FetchOwner=False), False),
+                            (s3.list_objects_v2(Bucket=name, FetchOwner=True), True)):
         entry = page["Contents"][0]
         assert (entry["Key"], entry["ETag"], entry["Size"], entry["StorageClass"]) == ("k", put["ETag"], 5, "STANDARD_IA")
         assert ("Owner" in entry) == has_owner and (not has_owner or entry["Owner"]["ID"] == owner)
@@ -136,7 +139,8 @@ def names_on_the_wire(system, home):
 def arguments_that_are_none(system, home):
     s3 = boto(system)
     name = filled(s3, "arguments", ["a", "b"])
-    for query in ("max-keys=-1", "max-keys=x", "max-keys=", "max-keys=2147483648", "max-keys=1.5", "encoding-type=utf8", "encoding-type=", "list-type=3",
+    for query in ("max-keys=-1", "max-keys=x", "max-keys=", "max-keys=2147483648", "max-keys=1.5", "encoding-type=utf8",
+                  "encoding-type=", "list-type=3",
                   "list-type=2&continuation-token=nonsense", "list-type=2&max-keys=-1", "prefix=a&prefix=b"):
         answered(send(system, "GET", f"/{name}?{query}"), 400, "InvalidArgument")
     assert s3.list_objects_v2(Bucket=name, MaxKeys=0)["IsTruncated"] is False

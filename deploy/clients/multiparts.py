@@ -308,5 +308,6 @@ def object_attributes(system, home):
 ALL = [
     parts_in_any_order, part_numbers, the_least_part_size, a_small_part_is_named, completions_that_are_refused,
     a_completion_without_a_body, a_completion_may_be_repeated, the_expected_size, aborts, an_abort_while_a_part_is_on_its_way,
-    listings_of_parts, listings_of_uploads, markers_are_always_told, reading_part_by_part, what_an_upload_was_told_the_object_keeps, object_attributes,
+    listings_of_parts, listings_of_uploads, markers_are_always_told, reading_part_by_part,
+    what_an_upload_was_told_the_object_keeps, object_attributes,
 ]

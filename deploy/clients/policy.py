@@ -56,19 +56,23 @@ def policies_that_are_malformed(system, home):
                   json.dumps({"Version": "2012-10-17", "Statement": [good], "More": 1}), document(good, version="2020-01-01")):
         refused("MalformedPolicy", 400, s3.put_bucket_policy, Bucket=name, Policy=wrong)
     for wrong in (
-        without("Effect"), without("Principal"), without("Action"), without("Resource"), {**good, "Effect": "Permit"}, {**good, "More": 1},
+        without("Effect"), without("Principal"), without("Action"), without("Resource"), {**good, "Effect": "Permit"},
+        {**good, "More": 1},
         {**good, "Action": "s3:NoSuchAction"}, {**good, "Action": "ec2:RunInstances"}, {**good, "Action": []},
         {**good, "Resource": "*"}, {**good, "Resource": "arn:aws:s3:::another-bucket/*"}, {**good, "Resource": f"{name}/*"},
         {**good, "Resource": f"arn:aws:s3:::{name}"}, {**good, "Action": "s3:ListBucket"}, {**good, "Principal": {"AWS": "nobody"}},
-        {**good, "Principal": {"Martian": "*"}}, {**good, "Principal": "arn"}, {**good, "Condition": {"StringNearly": {"aws:Referer": "x"}}},
+        {**good, "Principal": {"Martian": "*"}}, {**good, "Principal": "arn"},
+        {**good, "Condition": {"StringNearly": {"aws:Referer": "x"}}},
         {**good, "Condition": {"StringEquals": {"aws:NoSuchKey": "x"}}}, {**good, "Condition": {"StringEquals": {"s3:prefix": "x"}}},
-        {**good, "Condition": {"IpAddress": {"aws:SourceIp": "300.0.0.1"}}}, {**good, "Condition": {"Bool": "x"}}, {**good, "Condition": []},
+        {**good, "Condition": {"IpAddress": {"aws:SourceIp": "300.0.0.1"}}}, {**good, "Condition": {"Bool": "x"}},
+        {**good, "Condition": []},
         {**good, "Condition": {"NumericEquals": {"s3:max-keys": "ten"}}}, {**good, "Sid": 7},
     ):
         refused("MalformedPolicy", 400, s3.put_bucket_policy, Bucket=name, Policy=document(wrong))
     twice = f'{{"Version": "2012-10-17", "Statement": [{json.dumps(good)}], "Statement": []}}'
     refused("MalformedPolicy", 400, s3.put_bucket_policy, Bucket=name, Policy=twice)
-    answer = send(system, "PUT", f"/{name}?policy", body=b" " * (20 * 1024) + document(good).encode(), headers={"Content-Type": "text/plain"})
+    answer = send(system, "PUT", f"/{name}?policy", body=b" " * (20 * 1024) + document(good).encode(),
+                  headers={"Content-Type": "text/plain"})
     assert answer.status == 400, answer
     refused("NoSuchBucketPolicy", 404, s3.get_bucket_policy, Bucket=name)
 
@@ -100,7 +104,8 @@ def actions_and_resources(system, home):
     name = open_bucket(s3, "actions")
     for actions, allowed, denied in [
         ("s3:Get*", [(nobody.get_object, {"Key": "pub/a"})], [(nobody.put_object, {"Key": "n", "Body": b""})]),
-        (["s3:PutObject"], [(nobody.put_object, {"Key": "n", "Body": b""})], [(nobody.get_object, {"Key": "pub/a"}), (nobody.delete_object, {"Key": "n"})]),
+        (["s3:PutObject"], [(nobody.put_object, {"Key": "n", "Body": b""})],
+         [(nobody.get_object, {"Key": "pub/a"}), (nobody.delete_object, {"Key": "n"})]),
         ("s3:Delete?bject", [(nobody.delete_object, {"Key": "n"})], [(nobody.put_object, {"Key": "n", "Body": b""})]),
         ("S3:GETOBJECT", [(nobody.get_object, {"Key": "pub/a"})], []),
         ("*", [(nobody.get_object, {"Key": "pub/a"}), (nobody.put_object, {"Key": "n", "Body": b""})], [(nobody.list_objects_v2, {})]),
@@ -110,7 +115,8 @@ def actions_and_resources(system, home):
             call(Bucket=name, **arguments)
         for call, arguments in denied:
             refused("AccessDenied", 403, call, Bucket=name, **arguments)
-    for resource, key, holds in (("/pub/?", "pub/a", True), ("/pub/?", "secret", False), ("/*b", "pub/b", True), ("/PUB/*", "pub/a", False)):
+    for resource, key, holds in (("/pub/?", "pub/a", True), ("/pub/?", "secret", False), ("/*b", "pub/b", True),
+                                 ("/PUB/*", "pub/a", False)):
         put(s3, name, statement(name, "s3:GetObject", resource=resource))
         if holds:
             nobody.get_object(Bucket=name, Key=key)
@@ -149,12 +155,17 @@ def conditions_on_listings(system, home):
     s3 = boto(system)
     name = open_bucket(s3, "listings")
     for condition, query, holds in [
-        ({"StringEquals": {"s3:prefix": "pub/"}}, "?prefix=pub%2F", True), ({"StringEquals": {"s3:prefix": "pub/"}}, "?prefix=p", False),
-        ({"StringEquals": {"s3:prefix": "pub/"}}, "", False), ({"StringLike": {"s3:prefix": ["", "pub/*"]}}, "?list-type=2&prefix=pub%2Fa", True),
-        ({"StringEquals": {"s3:delimiter": "/"}}, "?delimiter=%2F", True), ({"StringEquals": {"s3:delimiter": "/"}}, "?delimiter=-", False),
+        ({"StringEquals": {"s3:prefix": "pub/"}}, "?prefix=pub%2F", True),
+        ({"StringEquals": {"s3:prefix": "pub/"}}, "?prefix=p", False),
+        ({"StringEquals": {"s3:prefix": "pub/"}}, "", False),
+        ({"StringLike": {"s3:prefix": ["", "pub/*"]}}, "?list-type=2&prefix=pub%2Fa", True),
+        ({"StringEquals": {"s3:delimiter": "/"}}, "?delimiter=%2F", True),
+        ({"StringEquals": {"s3:delimiter": "/"}}, "?delimiter=-", False),
         ({"NumericLessThanEquals": {"s3:max-keys": "10"}}, "?max-keys=10", True),
-        ({"NumericLessThanEquals": {"s3:max-keys": "10"}}, "?max-keys=11", False), ({"NumericLessThanEquals": {"s3:max-keys": "10"}}, "", False),
-        ({"NumericEquals": {"s3:max-keys": ["1", "2"]}}, "?max-keys=2", True), ({"NumericGreaterThan": {"s3:max-keys": "1"}}, "?max-keys=1", False),
+        ({"NumericLessThanEquals": {"s3:max-keys": "10"}}, "?max-keys=11", False),
+        ({"NumericLessThanEquals": {"s3:max-keys": "10"}}, "", False),
+        ({"NumericEquals": {"s3:max-keys": ["1", "2"]}}, "?max-keys=2", True),
+        ({"NumericGreaterThan": {"s3:max-keys": "1"}}, "?max-keys=1", False),
     ]:
         put(s3, name, statement(name, "s3:ListBucket", resource="", condition=condition))
         answer = send(system, "GET", f"/{name}{query}", signed=False)
@@ -178,7 +189,8 @@ def conditions_on_objects(system, home):
         "ForAnyValue:StringEquals": {"s3:RequestObjectTagKeys": ["team"]}}))
     nobody.put_object(Bucket=name, Key="n", Body=b"x", Tagging="team=any&other=1")
     refused("AccessDenied", 403, nobody.put_object, Bucket=name, Key="n", Body=b"x", Tagging="other=1")
-    put(s3, name, statement(name, ["s3:PutObject", "s3:PutObjectAcl"], condition={"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}))
+    put(s3, name, statement(name, ["s3:PutObject", "s3:PutObjectAcl"],
+                            condition={"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}))
     nobody.put_object(Bucket=name, Key="n", Body=b"x", ACL="bucket-owner-full-control")
     refused("AccessDenied", 403, nobody.put_object, Bucket=name, Key="n", Body=b"x")
     put(s3, name, statement(name, "s3:PutObject"), statement(name, "s3:PutObject", effect="Deny", condition={

@@ -123,7 +123,8 @@ def conditions_are_enforced(system, home):
     to = Poster(system, "conditions")
     base = [{"bucket": to.name}]
     for conditions, fields, code in [
-        ([["eq", "$key", "k"]], {"key": "k"}, None), ([{"key": "k"}], {"key": "k"}, None), ([{"key": "k"}], {"key": "other"}, "AccessDenied"),
+        ([["eq", "$key", "k"]], {"key": "k"}, None), ([{"key": "k"}], {"key": "k"}, None),
+        ([{"key": "k"}], {"key": "other"}, "AccessDenied"),
         ([["starts-with", "$key", "in/"]], {"key": "in/x"}, None), ([["starts-with", "$key", "in/"]], {"key": "out/x"}, "AccessDenied"),
         ([["starts-with", "$key", ""]], {"key": "any"}, None), ([["eq", "$key", "K"]], {"key": "k"}, "AccessDenied"),
         ([["starts-with", "$key", "in/"]], {"key": "in/${filename}"}, None),
@@ -193,7 +194,8 @@ def bodies_that_are_no_form(system, home):
     to = Poster(system, "bodies")
     fields = list(to.presigned().items())
     multipart = f"multipart/form-data; boundary={BOUNDARY}"
-    for body, kind in ((b"", multipart), (b"no form at all", multipart), (form(fields)[:-60], multipart), (form(fields), "multipart/form-data"),
+    for body, kind in ((b"", multipart), (b"no form at all", multipart), (form(fields)[:-60], multipart),
+                       (form(fields), "multipart/form-data"),
                        (form(fields).replace(b"name=", b"nome="), multipart)):
         answer = send(system, "POST", f"/{to.name}", body=body, headers={"Content-Type": kind}, signed=False)
         assert answer.status == 400 and answer.code in ("MalformedPOSTRequest", "InvalidArgument", "IncompleteBody"), (body[:50], answer)
@@ -205,7 +207,8 @@ def bodies_that_are_no_form(system, home):
 def what_a_form_says_of_the_object(system, home):
     to = Poster(system, "said")
     said = {"Content-Type": "image/png", "Cache-Control": "no-store", "Content-Disposition": "attachment", "Content-Encoding": "gzip",
-            "Expires": "Thu, 01 Dec 2033 16:00:00 GMT", "x-amz-meta-a": "1", "x-amz-meta-empty": "", "x-amz-storage-class": "STANDARD_IA",
+            "Expires": "Thu, 01 Dec 2033 16:00:00 GMT", "x-amz-meta-a": "1", "x-amz-meta-empty": "",
+            "x-amz-storage-class": "STANDARD_IA",
             "tagging": "<Tagging><TagSet><Tag><Key>t</Key><Value>1</Value></Tag></TagSet></Tagging>",
             "x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(b"body").digest()).decode()}
     answered(to.send(to.presigned(fields=said, conditions=[{n: v} for n, v in said.items()])), 204)

@@ -80,7 +80,8 @@ def limits_and_characters(system, home):
         refused("InvalidTag", 400, put_tags, s3=s3, name=name, tags=wrong)
     assert tags(s3, name) == {"ä" * 128: "ö" * 256}, "a refusal changed the tags"
     target = f"/{name}/k?tagging"
-    for body in (b"", b"no xml", b"<Tagging/>", b"<Tags><TagSet/></Tags>", b"<Tagging><TagSet><Tag><Key>a</Key></Tag></TagSet></Tagging>",
+    for body in (b"", b"no xml", b"<Tagging/>", b"<Tags><TagSet/></Tags>",
+                 b"<Tagging><TagSet><Tag><Key>a</Key></Tag></TagSet></Tagging>",
                  b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value><More/></Tag></TagSet></Tagging>"):
         answer = send(system, "PUT", target, **checksummed(body))
         assert answer.status == 400 and answer.code in ("MalformedXML", "MissingRequestBodyError"), (body, answer)
