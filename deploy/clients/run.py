@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real S3 clients against the running system, over http and https; each compares bytes.
 
-    deploy/clients/run.py BIN_DIR [--keep DIR] [--only WORD] [--runtime NAME]
+    deploy/clients/run.py BIN_DIR [--keep DIR] [--only WORD] [--runtime NAME] [--waiting]
 
 Ends with `N passed, N failed`.
 """
@@ -15,16 +15,19 @@ import tempfile
 import time
 import traceback
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+HERE = pathlib.Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "conformance")]
 
 import after  # noqa: E402
 import clients  # noqa: E402
 import damage  # noqa: E402
 import large  # noqa: E402
+import probe  # noqa: E402
 import robust  # noqa: E402
 import semantics  # noqa: E402
 import soak  # noqa: E402
 import startup  # noqa: E402
+import themes  # noqa: E402
 from system import running  # noqa: E402
 
 
@@ -34,6 +37,7 @@ def main():
     parser.add_argument("--keep", help="work in this directory and leave it")
     parser.add_argument("--only", default="", help="only checks whose name contains this word")
     parser.add_argument("--runtime", choices=("monoio", "glommio", "epoll"), help="what the data plane runs on")
+    parser.add_argument("--waiting", action="store_true", help="also the tests that wait for their features")
     arguments = parser.parse_args()
     if arguments.runtime:
         os.environ["HOLDFAST_DATAPLANE_RUNTIME"] = arguments.runtime
@@ -64,6 +68,9 @@ def main():
             print(f"== {scheme}: ready after {system.seconds_to_ready:.1f} s at {system.endpoint}", flush=True)
             for client in [*clients.ALL, *semantics.ALL]:
                 check(f"{scheme} {client.__name__}", lambda client=client: client(system, home))
+            if scheme == "http":  # what a request means is the same over TLS
+                for name, test in [*themes.tests(arguments.waiting), *probe.named()]:
+                    check(f"{scheme} {name}", lambda test=test: test(system, home))
             if arguments.runtime:
                 check(f"{scheme} runs_on_{arguments.runtime}", lambda: after.runs_on(system, arguments.runtime))
             for mode, count in after.payload_modes(system.metrics()).items():

@@ -64,6 +64,10 @@ class System:
             if not line or time.monotonic() - began > timeout:
                 raise RuntimeError(f"holdfast dev did not become ready; see {self.log.name}")
         self.seconds_to_ready = time.monotonic() - began
+        return self.attach()
+
+    def attach(self):
+        """Reads where a running `holdfast dev` serves and the keys of its root; one that somebody else started, too."""
         self.ready = json.loads((self.data_dir / "ready.json").read_text())
         keys = json.loads((self.data_dir / "root-credentials.json").read_text())
         self.access_key, self.secret_key = keys["access_key_id"], keys["secret_access_key"]

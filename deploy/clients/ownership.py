@@ -1,0 +1,183 @@
+"""Who owns objects and who is let in: object ownership, canned ACLs, the public access block, anonymous requests."""
+
+from clients import boto
+from raw import anonymous, answered, send
+from semantics import bucket, refused
+
+EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
+SIGNED_IN = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def own(s3, name, ownership):
+    s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls={"Rules": [{"ObjectOwnership": ownership}]})
+
+
+def owned(s3, name):
+    return s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"]
+
+
+def block(s3, name, *blocks):
+    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration={b: b in blocks for b in BLOCKS})
+
+
+def opened(s3, word, ownership="ObjectWriter"):
+    """A bucket that takes ACLs and blocks nobody."""
+    name = bucket(s3, word)
+    own(s3, name, ownership)
+    s3.delete_public_access_block(Bucket=name)
+    return name
+
+
+def grants(answer):
+    return sorted((g["Grantee"].get("URI") or g["Grantee"]["Type"], g["Permission"]) for g in answer["Grants"])
+
+
+def owner_only(answer, owner):
+    assert answer["Owner"]["ID"] == owner and grants(answer) == [("CanonicalUser", "FULL_CONTROL")], answer
+
+
+def acls_are_off_by_default(system, home):
+    s3 = boto(system)
+    name, owner = bucket(s3, "off"), s3.list_buckets()["Owner"]["ID"]
+    assert owned(s3, name) == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    s3.put_object(Bucket=name, Key="k", Body=b"x")
+    owner_only(s3.get_bucket_acl(Bucket=name), owner)
+    owner_only(s3.get_object_acl(Bucket=name, Key="k"), owner)
+    off = ("AccessControlListNotSupported", 400)
+    for acl in ("private", "public-read", "public-read-write", "authenticated-read"):
+        refused(*off, s3.put_bucket_acl, Bucket=name, ACL=acl)
+    for acl in ("public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read"):
+        refused(*off, s3.put_object, Bucket=name, Key="w", Body=b"x", ACL=acl)
+        refused(*off, s3.copy_object, Bucket=name, Key="w", CopySource={"Bucket": name, "Key": "k"}, ACL=acl)
+        refused(*off, s3.create_multipart_upload, Bucket=name, Key="w", ACL=acl)
+        refused(*off, s3.put_object_acl, Bucket=name, Key="k", ACL=acl)
+    refused("404", 404, s3.head_object, Bucket=name, Key="w")
+    for acl in ("private", "bucket-owner-full-control"):
+        s3.put_object(Bucket=name, Key="k", Body=b"x", ACL=acl)
+        s3.copy_object(Bucket=name, Key="c", CopySource={"Bucket": name, "Key": "k"}, ACL=acl)
+    s3.put_object_acl(Bucket=name, Key="k", ACL="bucket-owner-full-control")
+    s3.create_bucket(Bucket=bucket_like(name, "a"), ACL="private")
+    refused("InvalidBucketAclWithObjectOwnership", 400, s3.create_bucket, Bucket=bucket_like(name, "b"), ACL="public-read")
+
+
+def bucket_like(name, letter):
+    return f"{name}-{letter}"
+
+
+def ownership_controls(system, home):
+    s3 = boto(system)
+    name = bucket(s3, "own")
+    for ownership in ("ObjectWriter", "BucketOwnerPreferred", "BucketOwnerEnforced"):
+        own(s3, name, ownership)
+        assert owned(s3, name) == [{"ObjectOwnership": ownership}]
+        at_once = bucket_like(name, ownership.lower())
+        s3.create_bucket(Bucket=at_once, ObjectOwnership=ownership)
+        assert owned(s3, at_once) == [{"ObjectOwnership": ownership}]
+    for rules in ([], [{"ObjectOwnership": "ObjectWriter"}] * 2, [{"ObjectOwnership": "Nobody"}]):
+        refused("MalformedXML", 400, s3.put_bucket_ownership_controls, Bucket=name, OwnershipControls={"Rules": rules})
+    for wrong in ("Nobody", ""):
+        answered(send(system, "PUT", f"/{bucket_like(name, 'no')}", headers={"x-amz-object-ownership": wrong}), 400, "InvalidArgument")
+    for _ in range(2):
+        s3.delete_bucket_ownership_controls(Bucket=name)
+    refused("OwnershipControlsNotFoundError", 404, s3.get_bucket_ownership_controls, Bucket=name)
+    refused("NoSuchBucket", 404, s3.get_bucket_ownership_controls, Bucket=name + "-none")
+
+
+def canned_acls(system, home):
+    s3 = boto(system)
+    name, owner = opened(s3, "canned"), s3.list_buckets()["Owner"]["ID"]
+    mine = ("CanonicalUser", "FULL_CONTROL")
+    for acl, wanted in [
+        ("private", [mine]), ("public-read", [mine, (EVERYBODY, "READ")]), ("authenticated-read", [mine, (SIGNED_IN, "READ")]),
+        ("public-read-write", [mine, (EVERYBODY, "READ"), (EVERYBODY, "WRITE")]),
+    ]:
+        s3.put_bucket_acl(Bucket=name, ACL=acl)
+        assert grants(s3.get_bucket_acl(Bucket=name)) == sorted(wanted), acl
+        s3.put_object(Bucket=name, Key="k", Body=b"x", ACL=acl)
+        assert grants(s3.get_object_acl(Bucket=name, Key="k")) == sorted(wanted), acl
+        s3.put_object_acl(Bucket=name, Key="k", ACL="private")
+        owner_only(s3.get_object_acl(Bucket=name, Key="k"), owner)
+        s3.put_object_acl(Bucket=name, Key="k", ACL=acl)
+        assert grants(s3.get_object_acl(Bucket=name, Key="k")) == sorted(wanted), acl
+    refused("InvalidArgument", 400, s3.put_bucket_acl, Bucket=name, ACL="fake-acl")
+    refused("InvalidArgument", 400, s3.put_object, Bucket=name, Key="k", Body=b"x", ACL="fake-acl")
+    refused("NoSuchKey", 404, s3.put_object_acl, Bucket=name, Key="none", ACL="private")
+    refused("NoSuchKey", 404, s3.get_object_acl, Bucket=name, Key="none")
+    refused("NoSuchBucket", 404, s3.get_bucket_acl, Bucket=name + "-none")
+    s3.put_bucket_acl(Bucket=name, ACL="public-read")
+    refused("InvalidBucketAclWithObjectOwnership", 400, own, s3=s3, name=name, ownership="BucketOwnerEnforced")
+    s3.put_bucket_acl(Bucket=name, ACL="private")
+    own(s3, name, "BucketOwnerEnforced")
+
+
+def what_everybody_may(system, home):
+    s3, nobody = boto(system), anonymous(system)
+    name = opened(s3, "anonymous")
+    for key, acl in (("open", "public-read"), ("closed", "private"), ("members", "authenticated-read")):
+        s3.put_object(Bucket=name, Key=key, Body=b"x", ACL=acl)
+    assert nobody.get_object(Bucket=name, Key="open")["Body"].read() == b"x" and nobody.head_object(Bucket=name, Key="open")
+    for key in ("closed", "members", "none"):
+        refused("AccessDenied", 403, nobody.get_object, Bucket=name, Key=key)
+        refused("403", 403, nobody.head_object, Bucket=name, Key=key)
+    denied = [(nobody.list_objects_v2, {}), (nobody.put_object, {"Key": "open", "Body": b"y"}), (nobody.delete_object, {"Key": "open"}),
+              (nobody.get_object_acl, {"Key": "open"}), (nobody.get_bucket_acl, {}), (nobody.delete_bucket, {}),
+              (nobody.put_object_acl, {"Key": "open", "ACL": "private"}), (nobody.get_bucket_versioning, {})]
+    for call, arguments in denied:
+        refused("AccessDenied", 403, call, Bucket=name, **arguments)
+    refused("AccessDenied", 403, nobody.list_buckets)
+    s3.put_bucket_acl(Bucket=name, ACL="public-read")
+    assert len(nobody.list_objects_v2(Bucket=name)["Contents"]) == 3 and nobody.head_bucket(Bucket=name)
+    refused("NoSuchKey", 404, nobody.get_object, Bucket=name, Key="none")  # who may list may know
+    refused("AccessDenied", 403, nobody.put_object, Bucket=name, Key="new", Body=b"y")
+    s3.put_bucket_acl(Bucket=name, ACL="public-read-write")
+    nobody.put_object(Bucket=name, Key="new", Body=b"y")
+    nobody.delete_object(Bucket=name, Key="new")
+    answered(send(system, "GET", f"/{name}/open?response-content-type=a/b", signed=False), 400, "InvalidRequest")
+    refused("AccessDenied", 403, nobody.get_object, Bucket=name, Key="closed")
+
+
+def public_access_blocks(system, home):
+    s3, nobody = boto(system), anonymous(system)
+    name = bucket(s3, "block")
+    assert s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"] == dict.fromkeys(BLOCKS, True)
+    for chosen in ((), ("BlockPublicAcls",), BLOCKS):
+        block(s3, name, *chosen)
+        got = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+        assert {b for b, on in got.items() if on} == set(chosen)
+    for _ in range(2):
+        s3.delete_public_access_block(Bucket=name)
+    refused("NoSuchPublicAccessBlockConfiguration", 404, s3.get_public_access_block, Bucket=name)
+    own(s3, name, "ObjectWriter")
+    block(s3, name, "BlockPublicAcls")
+    for acl in ("public-read", "public-read-write", "authenticated-read"):
+        refused("AccessDenied", 403, s3.put_bucket_acl, Bucket=name, ACL=acl)
+        refused("AccessDenied", 403, s3.put_object, Bucket=name, Key="k", Body=b"x", ACL=acl)
+    s3.put_object(Bucket=name, Key="k", Body=b"x", ACL="private")
+    refused("AccessDenied", 403, s3.put_object_acl, Bucket=name, Key="k", ACL="public-read")
+    block(s3, name)
+    s3.put_object_acl(Bucket=name, Key="k", ACL="public-read")
+    assert nobody.get_object(Bucket=name, Key="k")
+    block(s3, name, "IgnorePublicAcls")
+    refused("AccessDenied", 403, nobody.get_object, Bucket=name, Key="k")
+    block(s3, name, "BlockPublicAcls")  # closes the door to new ACLs only
+    assert nobody.get_object(Bucket=name, Key="k")
+
+
+def acls_of_versions(system, home):
+    s3 = boto(system)
+    name = opened(s3, "versions")
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket=name, Key="k", Body=b"1")["VersionId"]
+    s3.put_object(Bucket=name, Key="k", Body=b"2")
+    s3.put_object_acl(Bucket=name, Key="k", VersionId=first, ACL="public-read")
+    assert len(s3.get_object_acl(Bucket=name, Key="k", VersionId=first)["Grants"]) == 2
+    assert len(s3.get_object_acl(Bucket=name, Key="k")["Grants"]) == 1
+    marker = s3.delete_object(Bucket=name, Key="k")["VersionId"]
+    refused("NoSuchKey", 404, s3.get_object_acl, Bucket=name, Key="k")
+    refused("MethodNotAllowed", 405, s3.get_object_acl, Bucket=name, Key="k", VersionId=marker)
+    for arguments in ({}, {"VersionId": marker}):
+        refused("MethodNotAllowed", 405, s3.put_object_acl, Bucket=name, Key="k", ACL="private", **arguments)
+
+
+ALL = [acls_are_off_by_default, ownership_controls, canned_acls, what_everybody_may, public_access_blocks, acls_of_versions]

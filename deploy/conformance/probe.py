@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Asks a running system everything that `table.toml` says it refuses or passes over, and holds its answers against the table.
+
+    AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... deploy/conformance/probe.py --endpoint URL [WORD]
+
+The questions come from botocore's model: the least valid input of an operation, and that input with one parameter more. What
+is honoured is shown by the tests that the table names; that nothing is quietly passed over is shown here. The client checks
+run ALL; WORD picks those whose name contains it.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import traceback
+import types
+
+sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parent.parent / "clients")]
+
+import table as tables  # noqa: E402
+from ground import ACCEPTED, Ground  # noqa: E402
+from raw import send  # noqa: E402
+
+REFUSED = "NotImplemented 501"
+SOMEBODY_ELSE = "999999999999"
+
+
+class Probe:
+    """The ground, the table, and what was answered otherwise."""
+
+    def __init__(self, ground):
+        self.ground, self.table = ground, tables.read()
+        self.asked, self.wrong = 0, []
+
+    def expect(self, what, name, answer, said, headers=None):
+        """Asks; the answer has to be this one, unless a deviation says another."""
+        for key in what:
+            answer = self.table.deviations.get(key, {}).get("answers", answer)
+        got = self.ground.ask(name, said, headers)
+        self.asked += 1
+        if got != self.ground.wanted(name, answer):
+            self.wrong.append(f"{what[-1]}: wanted {answer}, got {got}")
+
+    def served(self):
+        return [name for name in self.table.operations if self.table.served(name)]
+
+    def rows(self, answer):
+        """Parameters of served operations."""
+        return [row for row in self.table.rows() if row.parameter and row.answer == answer and self.table.served(row.operation)]
+
+    def finish(self):
+        assert not self.wrong, f"{len(self.wrong)} of {self.asked} answers:\n" + "\n".join(self.wrong)
+        assert self.asked, "nothing was asked"
+
+
+def probed(body):
+    """A check of the client checks, whose body asks on a ground of its own."""
+    def check(system, home):
+        with Ground(system) as ground:
+            probe = Probe(ground)
+            body(system, probe)
+            probe.finish()
+    check.__name__ = body.__name__
+    return check
+
+
+@probed
+def operations(system, probe):
+    """An operation that is lacking refuses the least and the most that it can be told."""
+    for name in probe.table.operations:
+        if not probe.table.served(name):
+            probe.expect([name], name, REFUSED, probe.ground.input(name))
+            if name not in probe.table.deviations:
+                probe.expect([name], name, REFUSED, probe.ground.full_input(name))
+
+
+@probed
+def parameters(system, probe):
+    """A parameter that is lacking is refused where the operation without it succeeds."""
+    for name in probe.served():
+        probe.expect([name], name, ACCEPTED, probe.ground.input(name))
+    for row in probe.rows(tables.LACKING):
+        said = probe.ground.input(row.operation, row.parameter)
+        probe.expect([f"{row.operation} {row.parameter}"], row.operation, REFUSED, said)
+
+
+@probed
+def ignored_parameters(system, probe):
+    for row in probe.rows(tables.IGNORED):
+        said = probe.ground.input(row.operation, row.parameter)
+        probe.expect([f"{row.operation} {row.parameter}"], row.operation, ACCEPTED, said)
+
+
+@probed
+def values(system, probe):
+    """Values that are lacking or refused, of every parameter that takes them."""
+    here = "probe.py::values"
+    for enumeration, (_, places) in tables.enumerations(probe.ground.service, probe.table).items():
+        classified = probe.table.values[enumeration]
+        wanted = dict.fromkeys(classified.get(tables.LACKING, "").split(), REFUSED)
+        for answer, refused in classified.get("refused", {}).items():
+            wanted |= dict.fromkeys(refused.split(), answer)
+        if classified["test"] == here:
+            wanted |= dict.fromkeys(classified[tables.HONOURED].split(), ACCEPTED)
+        for name, parameter in places:
+            for value, answer in wanted.items():
+                _value(probe, enumeration, name, parameter, value, answer)
+
+
+def _value(probe, enumeration, name, parameter, value, answer):
+    """A header is exchanged as it is sent: the client would not compute an unknown checksum."""
+    wire = probe.ground.parameters(name)[parameter].serialization
+    headers = {wire["name"]: value} if wire.get("location") == "header" else {}
+    said = probe.ground.input(name, parameter, None if headers else value)
+    keys = [f"{enumeration}={value}", f"{name} {parameter}={value}"]
+    probe.expect(keys, name, answer, said, headers)
+
+
+@probed
+def expected_bucket_owner(system, probe):
+    """Every operation that can be told an owner wants it to be right."""
+    for row in probe.rows(tables.HONOURED):
+        if row.parameter in ("ExpectedBucketOwner", "ExpectedSourceBucketOwner"):
+            for owner, answer in ((probe.ground.owner, ACCEPTED), (SOMEBODY_ELSE, "AccessDenied 403")):
+                said = probe.ground.input(row.operation, row.parameter, owner)
+                probe.expect([f"{row.operation} {row.parameter}={owner}"], row.operation, answer, said)
+
+
+@probed
+def never_configured(system, probe):
+    """What AWS answers about a bucket that was only created, of the operations that are served."""
+    bucket = probe.ground.new_bucket()
+    for name, answer in probe.table.unconfigured.items():
+        said = probe.ground.input(name)
+        said["Bucket"] = bucket if "Key" not in said else said["Bucket"]
+        if not probe.table.served(name):
+            probe.expect([name], name, REFUSED, said)
+        elif isinstance(answer, str):
+            probe.expect([name], name, answer, said)
+        else:
+            probe.expect([name], name, ACCEPTED, said)
+            got = {key: value for key, value in (probe.ground.answer or {}).items() if key != "ResponseMetadata"}
+            if probe.ground.answer and not _alike(answer, got):
+                probe.wrong.append(f"{name}: wanted {answer}, got {got}")
+
+
+def _alike(wanted, got):
+    """Equal, where `*` is anything that is there."""
+    if isinstance(wanted, dict) and isinstance(got, dict):
+        return wanted.keys() == got.keys() and all(_alike(wanted[key], got[key]) for key in wanted)
+    if isinstance(wanted, list) and isinstance(got, list):
+        return len(wanted) == len(got) and all(map(_alike, wanted, got))
+    return wanted == "*" or wanted == got
+
+
+@probed
+def beyond(system, probe):
+    """What the model does not have: requests by hand."""
+    for name, said in probe.table.beyond.items():
+        if said["answer"] != tables.LACKING:
+            continue
+        method, target = said["request"].split()
+        form = {"content-type": "multipart/form-data; boundary=x"} if method == "POST" else {"origin": "http://a.example"}
+        answer = send(
+            system, method, target.format(bucket=probe.ground.bucket), signed=False,
+            headers={**form, "access-control-request-method": "GET"}, body=b"--x--\r\n" if method == "POST" else b"",
+        )
+        probe.asked += 1
+        if f"{answer.code} {answer.status}" != said["refusal"]:
+            probe.wrong.append(f"{name}: wanted {said['refusal']}, got {answer}")
+
+
+ALL = [operations, parameters, ignored_parameters, values, expected_bucket_owner, never_configured, beyond]
+
+
+def named():
+    """(name, check) of all, as the client checks print them."""
+    return [(f"probe.{check.__name__}", check) for check in ALL]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("word", nargs="?", default="")
+    arguments = parser.parse_args()
+    system = types.SimpleNamespace(
+        endpoint=arguments.endpoint, ca=os.environ.get("AWS_CA_BUNDLE"),
+        ready={"region": os.environ.get("AWS_REGION", "us-east-1")},
+        access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+    )
+    failed = 0
+    for check in ALL:
+        if arguments.word in check.__name__:
+            try:
+                check(system, None)
+                print(f"ok    {check.__name__}", flush=True)
+            except Exception:  # one check must not hide the others
+                failed += 1
+                print(f"FAIL  {check.__name__}\n{traceback.format_exc()}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
