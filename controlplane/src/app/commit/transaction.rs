@@ -104,4 +104,10 @@ fn assert_disjoint(writes: &Writes) {
             head.bucket_id
         );
     }
+    let mut seen = HashSet::with_capacity(writes.versions.len() + writes.versions_gone.len());
+    let here = writes.versions.iter().map(|row| &row.object);
+    let here = here.map(|object| (object.bucket_id, &object.key, &object.version_id));
+    for name in here.chain(writes.versions_gone.iter().map(|(bucket, key, id)| (*bucket, key, id))) {
+        assert!(seen.insert(name), "a version twice in a batch: bucket {}", name.0);
+    }
 }

@@ -14,7 +14,7 @@ use crate::app::commit::transaction::Failure;
 use crate::app::references;
 use crate::plan::writes::{ChangeRow, Reference, Writes};
 use crate::store::{
-    Client, authority, blob, bucket, changelog, freed, head, job, manifest_page, signed, upload,
+    Client, authority, blob, bucket, changelog, freed, head, job, manifest_page, signed, upload, version,
 };
 
 /// What all rows of a batch share.
@@ -120,6 +120,7 @@ fn is_one_statement(writes: &Writes, context: Context) -> bool {
         || !writes.uploads_gone.is_empty()
         || !writes.parts_gone.is_empty()
         || !writes.buckets.is_empty()
+        || !writes.buckets_changed.is_empty()
         || !writes.buckets_gone.is_empty();
     !counts && !closes
 }
@@ -156,6 +157,7 @@ async fn in_steps(client: &Client, mut writes: Writes, context: Context) -> Resu
 
 fn tables(statements: &mut Statements, writes: &Writes, gone: &[Reference], context: Context) {
     objects(statements, writes);
+    versions(statements, writes);
     uploads(statements, writes, context);
     buckets(statements, writes);
     if !gone.is_empty() {
@@ -202,28 +204,51 @@ fn objects(statements: &mut Statements, writes: &Writes) {
     if !writes.heads.is_empty() {
         let mut columns = head::Columns::default();
         writes.heads.iter().for_each(|row| columns.push(row));
-        statements.add(
-            head::UPSERT,
-            vec![
-                Box::new(columns.bucket_id),
-                Box::new(columns.key),
-                Box::new(columns.seq),
-                Box::new(columns.op_id),
-                Box::new(columns.version_id),
-                Box::new(columns.size),
-                Box::new(columns.modified_ms),
-                Box::new(columns.etag),
-                Box::new(columns.tenant_id),
-                Box::new(columns.manifest),
-                Box::new(columns.meta),
-            ],
-        );
+        statements.add(head::UPSERT, object_values(columns));
     }
     if !writes.pages.is_empty() {
         let names: Vec<Uuid> = writes.pages.iter().map(|(name, _, _)| *name).collect();
         let numbers: Vec<i32> = writes.pages.iter().map(|(_, number, _)| *number).collect();
         let pages: Vec<Vec<u8>> = writes.pages.iter().map(|(_, _, page)| page.encode_to_vec()).collect();
         statements.add(manifest_page::INSERT, vec![Box::new(names), Box::new(numbers), Box::new(pages)]);
+    }
+}
+
+fn object_values(columns: head::Columns) -> Values {
+    vec![
+        Box::new(columns.bucket_id),
+        Box::new(columns.key),
+        Box::new(columns.seq),
+        Box::new(columns.op_id),
+        Box::new(columns.version_id),
+        Box::new(columns.size),
+        Box::new(columns.modified_ms),
+        Box::new(columns.etag),
+        Box::new(columns.tenant_id),
+        Box::new(columns.manifest),
+        Box::new(columns.meta),
+    ]
+}
+
+/// A row that goes and one that comes have different names (`plan/writes`), so their order does not matter.
+fn versions(statements: &mut Statements, writes: &Writes) {
+    let gone = &writes.versions_gone;
+    if !gone.is_empty() {
+        statements.add(
+            version::DELETE,
+            vec![
+                Box::new(gone.iter().map(|(bucket, _, _)| signed(*bucket)).collect::<Vec<_>>()),
+                Box::new(gone.iter().map(|(_, key, _)| key.to_vec()).collect::<Vec<_>>()),
+                Box::new(gone.iter().map(|(_, _, id)| id.clone()).collect::<Vec<_>>()),
+            ],
+        );
+    }
+    if !writes.versions.is_empty() {
+        let mut columns = version::Columns::default();
+        writes.versions.iter().for_each(|row| columns.push(row));
+        let mut values = object_values(columns.object);
+        values.push(Box::new(columns.delete_marker));
+        statements.add(version::UPSERT, values);
     }
 }
 
@@ -276,6 +301,19 @@ fn buckets(statements: &mut Statements, writes: &Writes) {
                 Box::new(signed(row.created_ms)),
                 Box::new(signed(row.revision)),
                 Box::new(row.region.clone()),
+                Box::new(row.versioning as i32),
+                Box::new(bucket::encoded(&row.configuration)),
+            ],
+        );
+    }
+    for row in &writes.buckets_changed {
+        statements.add(
+            bucket::CONFIGURE,
+            vec![
+                Box::new(signed(row.id)),
+                Box::new(signed(row.revision)),
+                Box::new(row.versioning as i32),
+                Box::new(bucket::encoded(&row.configuration)),
             ],
         );
     }

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use holdfast_common::wire::Mutation;
 use holdfast_common::wire::mutation::Op;
+use holdfast_common::wire::{Mutation, Precondition};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -18,9 +18,9 @@ use uuid::Uuid;
 use crate::app::commit::Item;
 use crate::app::commit::transaction::Failure;
 use crate::plan::decide::{Facts, upload_name};
-use crate::store::bucket::Ground;
+use crate::store::bucket::{Ground, Versioning};
 use crate::store::head::decode;
-use crate::store::{Client, bucket, changelog, head, signed, unsigned, upload};
+use crate::store::{Client, bucket, changelog, head, signed, unsigned, upload, version};
 
 /// What has to be read for a batch.
 #[derive(Default)]
@@ -32,6 +32,9 @@ struct Wanted {
     occupied: Vec<i64>,
     head_buckets: Vec<i64>,
     head_keys: Vec<Vec<u8>>,
+    named: Names,
+    newest: Names,
+    configured: bool,
     uploads: Vec<Uuid>,
     whole_uploads: Vec<Uuid>,
     part_uploads: Vec<Uuid>,
@@ -56,18 +59,28 @@ impl Wanted {
         }
         self.buckets.insert(signed(mutation.bucket_id));
         match mutation.op.as_ref() {
-            Some(Op::Put(_) | Op::Delete(_)) => self.head(mutation.bucket_id, &mutation.key),
+            Some(Op::Put(_)) => self.head(mutation.bucket_id, &mutation.key),
+            Some(Op::Delete(delete)) => {
+                self.head(mutation.bucket_id, &mutation.key);
+                self.named.add_named(mutation.bucket_id, &mutation.key, &delete.version_id);
+                // What becomes current then; whether the current one, which the condition is about, is a delete marker.
+                if !delete.version_id.is_empty() || delete.when.as_ref().is_some_and(is_condition) {
+                    self.newest.add(mutation.bucket_id, &mutation.key, "");
+                }
+            }
+            Some(Op::SetTags(set)) => {
+                self.head(mutation.bucket_id, &mutation.key);
+                self.named.add_named(mutation.bucket_id, &mutation.key, &set.version_id);
+            }
             Some(Op::Copy(copy)) => {
                 self.head(mutation.bucket_id, &mutation.key);
-                self.buckets.insert(signed(copy.source_bucket_id));
-                self.head(copy.source_bucket_id, &copy.source_key);
+                self.source(copy.source_bucket_id, &copy.source_key, &copy.source_version_id);
             }
             Some(Op::PutPart(put)) => {
                 self.part(&put.upload_id, put.part.as_ref().map_or(0, |part| part.number))
             }
             Some(Op::CopyPart(copy)) => {
-                self.buckets.insert(signed(copy.source_bucket_id));
-                self.head(copy.source_bucket_id, &copy.source_key);
+                self.source(copy.source_bucket_id, &copy.source_key, &copy.source_version_id);
                 self.part(&copy.upload_id, copy.number);
             }
             Some(Op::CompleteUpload(complete)) => {
@@ -75,8 +88,12 @@ impl Wanted {
                 self.whole_upload(&complete.upload_id);
             }
             Some(Op::AbortUpload(abort)) => self.whole_upload(&abort.upload_id),
-            Some(Op::CreateBucket(create)) => self.bucket_names.push(create.name.clone()),
+            Some(Op::CreateBucket(create)) => {
+                self.bucket_names.push(create.name.clone());
+                self.configured |= create.configuration.is_some();
+            }
             Some(Op::DeleteBucket(_)) => self.occupied.push(signed(mutation.bucket_id)),
+            Some(Op::ConfigureBucket(_)) => self.configured = true,
             Some(Op::CreateUpload(_)) | None => {}
         }
     }
@@ -84,6 +101,12 @@ impl Wanted {
     fn head(&mut self, bucket_id: u64, key: &Bytes) {
         self.head_buckets.push(signed(bucket_id));
         self.head_keys.push(key.to_vec());
+    }
+
+    fn source(&mut self, bucket_id: u64, key: &Bytes, version_id: &str) {
+        self.buckets.insert(signed(bucket_id));
+        self.head(bucket_id, key);
+        self.named.add_named(bucket_id, key, version_id);
     }
 
     fn part(&mut self, name: &str, number: u32) {
@@ -102,10 +125,43 @@ impl Wanted {
     }
 }
 
+/// Names of versions, as columns.
+#[derive(Default)]
+struct Names {
+    buckets: Vec<i64>,
+    keys: Vec<Vec<u8>>,
+    ids: Vec<String>,
+}
+
+impl Names {
+    fn add(&mut self, bucket_id: u64, key: &Bytes, stored_id: &str) {
+        self.buckets.push(signed(bucket_id));
+        self.keys.push(key.to_vec());
+        self.ids.push(stored_id.to_owned());
+    }
+
+    /// A version that a client named, if it did.
+    fn add_named(&mut self, bucket_id: u64, key: &Bytes, name: &str) {
+        if !name.is_empty() {
+            self.add(bucket_id, key, version::stored_id(name));
+        }
+    }
+
+    fn columns(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![&self.buckets, &self.keys, &self.ids]
+    }
+}
+
+fn is_condition(when: &Precondition) -> bool {
+    *when != Precondition::default()
+}
+
 enum Read {
     Grounds,
     Recorded,
     Heads,
+    Versions,
+    Configured,
     Occupied,
     Uploads,
     Parts,
@@ -125,6 +181,16 @@ pub(super) async fn facts(client: &Client, items: &[(&Item, u64)], again: bool) 
         let values: Vec<&(dyn ToSql + Sync)> = vec![&wanted.head_buckets, &wanted.head_keys];
         reads.push((Read::Heads, head::SELECT_MANY.as_str().into(), values));
     }
+    if !wanted.named.keys.is_empty() {
+        reads.push((Read::Versions, version::SELECT_NAMED.as_str().into(), wanted.named.columns()));
+    }
+    if !wanted.newest.keys.is_empty() {
+        let values: Vec<&(dyn ToSql + Sync)> = vec![&wanted.newest.buckets, &wanted.newest.keys];
+        reads.push((Read::Versions, version::SELECT_NEWEST.as_str().into(), values));
+    }
+    if wanted.configured {
+        reads.push((Read::Configured, bucket::CONFIGURED_BYTES.into(), vec![]));
+    }
     if !wanted.occupied.is_empty() {
         reads.push((Read::Occupied, bucket::OCCUPIED.into(), vec![&wanted.occupied]));
         reads.push((Read::Uploads, upload::select_of_buckets().into(), vec![&wanted.occupied]));
@@ -142,11 +208,39 @@ pub(super) async fn facts(client: &Client, items: &[(&Item, u64)], again: bool) 
     if !wanted.whole_uploads.is_empty() {
         reads.push((Read::Parts, upload::SELECT_ALL_PARTS.into(), vec![&wanted.whole_uploads]));
     }
-    let mut facts = pipelined(client, &reads).await?;
+    let mut facts = Facts::default();
+    pipelined(client, &reads, &mut facts).await?;
     if !wanted.occupied.is_empty() {
         parts_of_doomed(client, &mut facts).await?;
     }
+    let replaced = nulls_replaced(items, &facts);
+    if !replaced.keys.is_empty() {
+        let read = (Read::Versions, version::SELECT_NAMED.as_str().into(), replaced.columns());
+        pipelined(client, &[read], &mut facts).await?;
+    }
     Ok(facts)
+}
+
+/// A null version is replaced by another, and it may be an older one. Only who knows the bucket can tell, so this costs a
+/// further round trip, and nobody pays it but the writers of buckets whose versioning is suspended.
+fn nulls_replaced(items: &[(&Item, u64)], facts: &Facts) -> Names {
+    let mut names = Names::default();
+    for (Item { mutation, .. }, _) in items {
+        let writes = match mutation.op.as_ref() {
+            Some(Op::Put(_) | Op::Copy(_) | Op::CompleteUpload(_)) => true,
+            Some(Op::Delete(delete)) => delete.version_id.is_empty(),
+            _ => false,
+        };
+        let bucket = facts.buckets.get(&mutation.bucket_id);
+        if !writes || bucket.is_none_or(|bucket| bucket.versioning != Versioning::Suspended) {
+            continue;
+        }
+        let head = facts.heads.get(&(mutation.bucket_id, mutation.key.clone()));
+        if head.is_none_or(|head| !head.version_id.is_empty()) {
+            names.add(mutation.bucket_id, &mutation.key, "");
+        }
+    }
+    names
 }
 
 /// A bucket that is deleted takes the parts of its uploads with it.
@@ -163,26 +257,25 @@ async fn parts_of_doomed(client: &Client, facts: &mut Facts) -> Result<(), Failu
 /// What is read, by which statement, of which values.
 type Asked<'a> = (Read, Cow<'static, str>, Vec<&'a (dyn ToSql + Sync)>);
 
-async fn pipelined(client: &Client, reads: &[Asked<'_>]) -> Result<Facts, Failure> {
+async fn pipelined(client: &Client, reads: &[Asked<'_>], facts: &mut Facts) -> Result<(), Failure> {
     let mut statements = Vec::with_capacity(reads.len());
     for (_, text, _) in reads {
         statements.push(client.prepare_cached(text).await?);
     }
     let queries =
         reads.iter().zip(&statements).map(|((_, _, values), statement)| client.query(statement, values));
-    let mut facts = Facts::default();
     // All travel together.
     for ((read, _, _), rows) in reads.iter().zip(join_all(queries).await) {
         for row in &rows? {
-            take(read, row, &mut facts)?;
+            take(read, row, facts)?;
         }
     }
-    Ok(facts)
+    Ok(())
 }
 
 fn take(read: &Read, row: &Row, facts: &mut Facts) -> Result<(), Failure> {
     match read {
-        Read::Grounds => match bucket::ground(row) {
+        Read::Grounds => match bucket::ground(row)? {
             Ground::Bucket(bucket) => {
                 facts.bucket_names.insert(bucket.name.clone(), bucket.clone());
                 facts.buckets.insert(bucket.id, bucket);
@@ -199,6 +292,15 @@ fn take(read: &Read, row: &Row, facts: &mut Facts) -> Result<(), Failure> {
             let head = head::read(row)?;
             facts.heads.insert((head.bucket_id, head.key.clone()), head);
         }
+        Read::Versions => {
+            let found = version::read(row)?;
+            let rows = facts.versions.entry((found.object.bucket_id, found.object.key.clone())).or_default();
+            // One may be both named and among the newest.
+            if rows.iter().all(|row| row.object.seq != found.object.seq) {
+                rows.push(found);
+            }
+        }
+        Read::Configured => facts.configured_bytes = unsigned(row.get(0)),
         Read::Occupied => {
             facts.occupied.insert(unsigned(row.get(0)));
         }
