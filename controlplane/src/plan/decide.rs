@@ -69,6 +69,11 @@ pub enum ConfigEffect {
 pub enum Decision {
     /// Nothing is written: refused, or answered before.
     Answer(MutationResult),
+    /// Nothing is written any more: a try of this very batch did, and what it answered was lost. Nobody has been told.
+    Committed {
+        result: MutationResult,
+        effect: Option<ConfigEffect>,
+    },
     Commit {
         result: MutationResult,
         writes: Box<Writes>,
@@ -88,7 +93,13 @@ pub fn upload_name(text: &str) -> Option<Uuid> {
 #[must_use]
 pub fn decide(op_id: OpId, mutation: &Mutation, facts: &Facts, stamp: Stamp) -> Decision {
     if let Some((kind, outcome)) = facts.recorded.get(&op_id.0) {
-        return Decision::Answer(recorded(op_id, *kind, outcome));
+        let result = recorded(op_id, *kind, outcome);
+        // Sequence numbers are given to one item once.
+        return if result.seq == stamp.seq {
+            Decision::Committed { result, effect: effect_of(mutation, facts) }
+        } else {
+            Decision::Answer(result)
+        };
     }
     let mut item = Item { op_id, mutation, facts, stamp, writes: Writes::default(), effect: None };
     match item.run() {
@@ -117,6 +128,20 @@ fn recorded(op_id: OpId, kind: i16, outcome: &[u8]) -> MutationResult {
             refuse_for_now(Refusal::Unavailable, format!("the recorded outcome does not decode: {error}")),
         )
     })
+}
+
+/// What a committed mutation did to configuration, by the rows that it left.
+fn effect_of(mutation: &Mutation, facts: &Facts) -> Option<ConfigEffect> {
+    match mutation.op.as_ref()? {
+        Op::CreateBucket(create) => {
+            facts.bucket_names.get(&create.name).cloned().map(ConfigEffect::BucketMade)
+        }
+        Op::ConfigureBucket(_) => {
+            facts.buckets.get(&mutation.bucket_id).cloned().map(ConfigEffect::BucketChanged)
+        }
+        Op::DeleteBucket(_) => Some(ConfigEffect::BucketGone(mutation.bucket_id)),
+        _ => None,
+    }
 }
 
 enum Done {

@@ -208,6 +208,12 @@ fn merged(found: &[tokio_postgres::Row], rows: i64) -> Result<Vec<Line>, StoreEr
     Ok(lines)
 }
 
+/// `$1` bucket, `$2` key, `$3` stored id, `$4` the operation that it names.
+pub const PLACE: &str = "SELECT seq FROM head WHERE bucket_id = $1 AND key = $2 AND version_id = $3
+     UNION ALL SELECT seq FROM version WHERE bucket_id = $1 AND key = $2 AND version_id = $3
+     UNION ALL SELECT seq FROM changelog WHERE op_id = $4 AND bucket_id = $1 AND key = $2
+     LIMIT 1";
+
 /// Where a version stands in the order of its key: what has been deleted is asked of the changelog, as far as that reaches.
 pub async fn place(
     client: &Client,
@@ -215,14 +221,7 @@ pub async fn place(
     key: &[u8],
     stored_id: &str,
 ) -> Result<Option<u64>, StoreError> {
-    let statement = client
-        .prepare_cached(
-            "SELECT seq FROM head WHERE bucket_id = $1 AND key = $2 AND version_id = $3
-             UNION ALL SELECT seq FROM version WHERE bucket_id = $1 AND key = $2 AND version_id = $3
-             UNION ALL SELECT seq FROM changelog WHERE op_id = $4 AND bucket_id = $1 AND key = $2
-             LIMIT 1",
-        )
-        .await?;
+    let statement = client.prepare_cached(PLACE).await?;
     // No operation has the nil UUID.
     let op_id = Uuid::try_parse(stored_id).unwrap_or(Uuid::nil());
     let row = client.query_opt(&statement, &[&signed(bucket), &key, &stored_id, &op_id]).await?;

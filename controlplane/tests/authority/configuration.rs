@@ -55,7 +55,8 @@ async fn a_bucket_is_made_with_documents() {
     let db = Db::fresh().await;
     let running = db.start().await;
     let node = Node::join(running.grpc_addr).await;
-    let documents = vec![document(Kind::PublicAccessBlock, b"all"), document(Kind::OwnershipControls, b"writer")];
+    let documents =
+        vec![document(Kind::PublicAccessBlock, b"all"), document(Kind::OwnershipControls, b"writer")];
     let create = wire::CreateBucket {
         name: "b".into(),
         region: "us-east-1".into(),
@@ -80,7 +81,11 @@ async fn nonsense_and_too_much_are_refused() {
         Change::Document(wire::BucketDocument { kind: 77, body: Bytes::from_static(b"x") }),
         large,
     ] {
-        assert_eq!(node.commit(configure(bucket, change.clone())).await, Err(Refusal::Malformed), "{change:?}");
+        assert_eq!(
+            node.commit(configure(bucket, change.clone())).await,
+            Err(Refusal::Malformed),
+            "{change:?}"
+        );
     }
     let nothing = mutation(bucket, "", Op::ConfigureBucket(wire::ConfigureBucket { change: None }));
     assert_eq!(node.commit(nothing).await, Err(Refusal::Malformed));

@@ -26,7 +26,7 @@ const TAKEN_MAX: u32 = 5;
 pub(crate) struct Settled {
     pub(crate) result: wire::MutationResult,
     pub(crate) effect: Option<ConfigEffect>,
-    /// Written by this batch; false: refused, or the outcome on record.
+    /// Written by this batch, in whichever try; false: refused, or the outcome that was on record before.
     pub(crate) fresh: bool,
 }
 

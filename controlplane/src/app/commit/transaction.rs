@@ -76,6 +76,7 @@ pub(crate) async fn run(
     for (item, seq) in items {
         match decide(item.op_id, &item.mutation, &facts, Stamp { seq: *seq, now_ms }) {
             Decision::Answer(result) => settled.push(Settled { result, effect: None, fresh: false }),
+            Decision::Committed { result, effect } => settled.push(Settled { result, effect, fresh: true }),
             Decision::Commit { result, writes: its, effect } => {
                 writes.merge(*its);
                 settled.push(Settled { result, effect, fresh: true });

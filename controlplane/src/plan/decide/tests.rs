@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use holdfast_common::id::OpId;
 use holdfast_common::wire::{self, Committed, Mutation, Refusal, mutation::Op, mutation_result::Outcome};
+use prost::Message as _;
 use uuid::Uuid;
 
 use super::{ConfigEffect, Decision, Facts, Stamp, decide};
@@ -159,6 +160,7 @@ fn run(versioning: Versioning, op: Op, before: &str) -> Result<(Committed, Write
             Some(Outcome::Refused(refused)) => Err(refused.reason()),
             other => panic!("answered {other:?}"),
         },
+        Decision::Committed { result, .. } => panic!("was committed before as {result:?}"),
     }
 }
 
@@ -476,4 +478,24 @@ fn a_bucket_is_told_one_thing_at_a_time() {
             said.map(|one| (one.kind(), std::str::from_utf8(&one.body).expect("text"))).collect();
         assert_eq!((row.revision, row.versioning, said), (revision + 1, versioning, documents));
     }
+}
+
+#[test]
+fn what_a_lost_try_has_committed_is_still_told() {
+    let change = wire::configure_bucket::Change::Versioning(2);
+    let mutation = mutation(Op::ConfigureBucket(wire::ConfigureBucket { change: Some(change) }));
+    let op_id = op_of('z');
+    let recorded = |seq| {
+        let committed = Committed { bucket_id: 1, ..Default::default() };
+        let outcome = Some(Outcome::Committed(committed));
+        let result = wire::MutationResult { op_id: op_id.to_wire(), seq, outcome };
+        let mut facts = facts(Suspended, &put(), "");
+        facts.recorded.insert(op_id.0, (22, result.encode_to_vec()));
+        decide(op_id, &mutation, &facts, Stamp { seq: 100, now_ms: NOW_MS })
+    };
+    let Decision::Committed { result, effect: Some(ConfigEffect::BucketChanged(row)) } = recorded(100) else {
+        panic!("nobody is told")
+    };
+    assert_eq!((result.seq, row.versioning), (100, Suspended));
+    assert!(matches!(recorded(99), Decision::Answer(result) if result.seq == 99), "told long since");
 }
