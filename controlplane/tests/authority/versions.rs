@@ -9,7 +9,7 @@ use holdfast_common::wire::{
     self, ListVersionsQuery, Precondition, Refusal, VersionEntry, mutation::Op, query::Query as Ask,
 };
 
-use crate::node::{Node, delete, delete_version, mutation, op, outcome, put, put_when, random};
+use crate::node::{Node, delete, delete_version, mutation, op, outcome, put_when, random};
 use crate::rig::Db;
 
 /// A version as the model has it.
