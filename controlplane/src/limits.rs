@@ -75,11 +75,19 @@ pub const PARTS_MAX: u32 = 10_000;
 pub const PART_BYTES_MIN: u64 = 5 << 20;
 /// Largest object (AWS): 5 TiB. Leaves room in a signed 64-bit column.
 pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
+/// A document of a bucket, bytes. The largest that AWS takes is 64 KB of CORS rules.
+pub const DOCUMENT_BYTES_MAX: usize = 64 << 10;
+/// Documents of a bucket when it is made; one of a kind.
+pub const DOCUMENTS_MAX: usize = 16;
+/// Documents of all buckets together, bytes: a node's welcome holds them in one message, of which they are half.
+pub const CONFIGURED_BYTES_MAX: u64 = holdfast_common::wire::MESSAGE_BYTES_MAX as u64 / 2;
 
 /// Entries of one listing page (AWS).
 pub const LIST_KEYS_MAX: u32 = 1000;
-/// Rows fetched by one seek of a listing with a delimiter, where most may fall into one group.
-pub const LIST_SEEK_ROWS_MIN: i64 = 64;
+/// Rows fetched by the first seek of a listing with a delimiter, where most may fall into one group.
+pub const LIST_SEEK_ROWS: usize = 64;
+/// Rows fetched by a seek where groups are large: the first one tells the group, a few more cost nothing.
+pub const LIST_SEEK_ROWS_MIN: usize = 8;
 /// Queries of one `QueryUp`.
 pub const QUERY_UP_ITEMS_MAX: usize = 4096;
 /// `QueryUp` messages of one node worked on at once.

@@ -18,6 +18,7 @@ pub mod node;
 pub mod tenant;
 pub mod tls;
 pub mod upload;
+pub mod version;
 
 use std::str::FromStr;
 

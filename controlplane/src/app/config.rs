@@ -69,10 +69,10 @@ pub(crate) fn of_bucket(row: &BucketRow) -> wire::Bucket {
         created_ms: row.created_ms,
         revision: row.revision,
         region: row.region.clone(),
-        versioning: row.versioning,
+        versioning: row.versioning.number(),
         shard: row.shard,
         class_id: row.class_id,
-        configuration: Bytes::from(row.configuration.clone()),
+        configuration: Some(row.configuration.clone()),
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn of_tenant(row: &TenantRow) -> wire::Tenant {
 /// The change that a commit makes.
 pub(crate) fn of_effect(effect: &ConfigEffect, seq: u64) -> wire::ConfigChange {
     match effect {
-        ConfigEffect::BucketMade(row) => {
+        ConfigEffect::BucketMade(row) | ConfigEffect::BucketChanged(row) => {
             let upsert = wire::ConfigSnapshot { buckets: vec![of_bucket(row)], ..Default::default() };
             wire::ConfigChange { upsert: Some(upsert), seq, ..Default::default() }
         }

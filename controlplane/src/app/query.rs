@@ -1,14 +1,14 @@
-//! Reads of nodes: lookups by one statement per message, listings, uploads, parts, pages, placements.
+//! Reads of nodes: lookups by one statement or two per message, listings, uploads, parts, pages, placements.
 //!
 //! `as_of` is the watermark before the first statement. An answer that may show a commit which some cache still
 //! contradicts waits until that commit is released (DESIGN 3.2): perhaps needlessly, never too little.
 
 mod list;
+mod lookup;
+mod versions;
 
-use std::collections::HashMap;
 use std::time::Instant;
 
-use bytes::Bytes;
 use holdfast_common::wire::answer::Answer as Body;
 use holdfast_common::wire::query::Query as Ask;
 use holdfast_common::wire::{self, Answer, Query, Refusal};
@@ -20,7 +20,7 @@ use crate::app::sessions::wait;
 use crate::limits::{PLACEMENT_BACKENDS_MAX, QUERY_UP_ITEMS_MAX};
 use crate::plan::decide::upload_name;
 use crate::plan::{refuse, refuse_for_now};
-use crate::store::{Client, StoreError, backend, freed, head, manifest_page, upload};
+use crate::store::{Client, StoreError, backend, freed, manifest_page, upload};
 
 /// An answer, and what it has to wait for before it may be shown.
 pub(crate) type Held = (Answer, Vec<watch::Receiver<bool>>);
@@ -81,6 +81,11 @@ async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Resu
                 let (page, pending) = list::objects(authority, &client, &list).await?;
                 (Body::List(page), pending)
             }
+            Some(Ask::ListVersions(list)) => {
+                authority.inner.metrics.listings.inc();
+                let (page, pending) = versions::page(authority, &client, &list).await?;
+                (Body::ListVersions(page), pending)
+            }
             Some(Ask::Placement(ask)) => placement(authority, &client, ask.backends).await?,
             Some(ask) => (other(authority, &client, ask).await?, vec![]),
             None => (Body::Refused(refuse(Refusal::Malformed, "no query")), vec![]),
@@ -93,7 +98,6 @@ async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Resu
     Ok(answers)
 }
 
-/// All by one statement.
 async fn look_up(
     authority: &Authority,
     client: &Client,
@@ -102,23 +106,11 @@ async fn look_up(
 ) -> Result<Vec<Held>, StoreError> {
     let inner = &authority.inner;
     inner.metrics.lookups.inc_by(lookups.len() as u64);
-    let mut keys: Vec<(u64, Bytes)> = lookups
-        .iter()
-        .filter(|(_, lookup)| i64::try_from(lookup.bucket_id).is_ok())
-        .map(|(_, lookup)| (lookup.bucket_id, lookup.key.clone()))
-        .collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let rows = head::lookup(client, &keys).await?;
-    let heads: HashMap<(u64, Bytes), head::HeadRow> =
-        rows.into_iter().map(|row| ((row.bucket_id, row.key.clone()), row)).collect();
+    let found = lookup::Found::look_up(client, lookups.iter().map(|(_, lookup)| lookup)).await?;
     let answer = |(query_id, lookup): (u64, wire::LookupQuery)| {
         // Asked after the rows were read: what they show was pending by then, or is released.
         let pending = inner.sessions.pending_key(lookup.bucket_id, &lookup.key);
-        // The null version is the only one in a bucket that was never versioned.
-        let known = !lookup.by_version || matches!(lookup.version_id.as_str(), "" | "null");
-        let head = heads.get(&(lookup.bucket_id, lookup.key)).filter(|_| known);
-        let record = head.map(|head| head.clone().into_record());
+        let record = found.record(&lookup);
         (reply(query_id, as_of, Body::Lookup(wire::LookupAnswer { record })), pending.into_iter().collect())
     };
     Ok(lookups.into_iter().map(answer).collect())
@@ -126,7 +118,9 @@ async fn look_up(
 
 async fn other(authority: &Authority, client: &Client, ask: Ask) -> Result<Body, StoreError> {
     match ask {
-        Ask::Lookup(_) | Ask::List(_) | Ask::Placement(_) => unreachable!("answered by the caller"),
+        Ask::Lookup(_) | Ask::List(_) | Ask::ListVersions(_) | Ask::Placement(_) => {
+            unreachable!("answered by the caller")
+        }
         Ask::Uploads(query) => list::uploads(client, &query).await.map(Body::Uploads),
         Ask::Parts(query) => parts(client, &query).await.map(Body::Parts),
         Ask::ManifestPage(query) => page(client, &query, authority.inner.delete_delay_ms).await,

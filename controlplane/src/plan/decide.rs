@@ -3,7 +3,11 @@
 //! The items of a batch touch disjoint keys (`app/commit/locks`), so each is decided as if it were alone.
 
 mod buckets;
+mod objects;
+#[cfg(test)]
+mod tests;
 mod uploads;
+mod versions;
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,18 +15,18 @@ use bytes::Bytes;
 use holdfast_common::id::OpId;
 use holdfast_common::wire::mutation::Op;
 use holdfast_common::wire::{
-    self, Committed, CopyObject, DeleteObject, Mutation, MutationResult, Part, PutObject, Refusal, Refused,
-    mutation_result::Outcome,
+    Committed, Mutation, MutationResult, Part, Refusal, Refused, mutation_result::Outcome,
 };
 use prost::Message as _;
 use uuid::Uuid;
 
 use crate::plan::writes::{ChangeRow, Writes};
-use crate::plan::{precondition, refuse, refuse_for_now};
+use crate::plan::{refuse, refuse_for_now};
 use crate::store::bucket::BucketRow;
 use crate::store::changelog::Kind;
 use crate::store::head::HeadRow;
 use crate::store::upload::UploadRow;
+use crate::store::version::VersionRow;
 
 /// Rows that a batch read, by what names them.
 #[derive(Default)]
@@ -35,10 +39,15 @@ pub struct Facts {
     pub keys: HashMap<String, u64>,
     pub recorded: HashMap<[u8; 16], (i16, Vec<u8>)>,
     pub heads: HashMap<(u64, Bytes), HeadRow>,
+    /// Rows of `version` that its items need to know of, in no order: named ones, the null versions that a write replaces,
+    /// the two newest where one may become current.
+    pub versions: HashMap<(u64, Bytes), Vec<VersionRow>>,
     pub uploads: HashMap<Uuid, UploadRow>,
     pub parts: HashMap<Uuid, HashMap<u32, Part>>,
     /// Some bytes have more than one reference.
     pub counted: bool,
+    /// Of all buckets' documents together; read when some are added.
+    pub configured_bytes: u64,
 }
 
 /// What the authority stamps an item with.
@@ -52,6 +61,7 @@ pub struct Stamp {
 #[derive(Clone, Debug)]
 pub enum ConfigEffect {
     BucketMade(BucketRow),
+    BucketChanged(BucketRow),
     BucketGone(u64),
 }
 
@@ -59,6 +69,11 @@ pub enum ConfigEffect {
 pub enum Decision {
     /// Nothing is written: refused, or answered before.
     Answer(MutationResult),
+    /// Nothing is written any more: a try of this very batch did, and what it answered was lost. Nobody has been told.
+    Committed {
+        result: MutationResult,
+        effect: Option<ConfigEffect>,
+    },
     Commit {
         result: MutationResult,
         writes: Box<Writes>,
@@ -78,7 +93,13 @@ pub fn upload_name(text: &str) -> Option<Uuid> {
 #[must_use]
 pub fn decide(op_id: OpId, mutation: &Mutation, facts: &Facts, stamp: Stamp) -> Decision {
     if let Some((kind, outcome)) = facts.recorded.get(&op_id.0) {
-        return Decision::Answer(recorded(op_id, *kind, outcome));
+        let result = recorded(op_id, *kind, outcome);
+        // Sequence numbers are given to one item once.
+        return if result.seq == stamp.seq {
+            Decision::Committed { result, effect: effect_of(mutation, facts) }
+        } else {
+            Decision::Answer(result)
+        };
     }
     let mut item = Item { op_id, mutation, facts, stamp, writes: Writes::default(), effect: None };
     match item.run() {
@@ -107,6 +128,20 @@ fn recorded(op_id: OpId, kind: i16, outcome: &[u8]) -> MutationResult {
             refuse_for_now(Refusal::Unavailable, format!("the recorded outcome does not decode: {error}")),
         )
     })
+}
+
+/// What a committed mutation did to configuration, by the rows that it left.
+fn effect_of(mutation: &Mutation, facts: &Facts) -> Option<ConfigEffect> {
+    match mutation.op.as_ref()? {
+        Op::CreateBucket(create) => {
+            facts.bucket_names.get(&create.name).cloned().map(ConfigEffect::BucketMade)
+        }
+        Op::ConfigureBucket(_) => {
+            facts.buckets.get(&mutation.bucket_id).cloned().map(ConfigEffect::BucketChanged)
+        }
+        Op::DeleteBucket(_) => Some(ConfigEffect::BucketGone(mutation.bucket_id)),
+        _ => None,
+    }
 }
 
 enum Done {
@@ -142,8 +177,12 @@ impl<'a> Item<'a> {
             Op::CopyPart(copy) => self.copy_part(copy).map(now(Kind::CopyPart)),
             Op::CompleteUpload(complete) => self.complete(complete),
             Op::AbortUpload(abort) => self.abort(&abort.upload_id).map(now(Kind::AbortUpload)),
+            Op::SetTags(set) => self.set_tags(set).map(now(Kind::SetTags)),
             Op::CreateBucket(create) => self.create_bucket(create).map(now(Kind::CreateBucket)),
             Op::DeleteBucket(_) => self.delete_bucket().map(now(Kind::DeleteBucket)),
+            Op::ConfigureBucket(configure) => {
+                self.configure_bucket(configure).map(now(Kind::ConfigureBucket))
+            }
         }
     }
 
@@ -188,117 +227,5 @@ impl<'a> Item<'a> {
 
     fn head(&self) -> Option<&'a HeadRow> {
         self.head_of(self.mutation.bucket_id, &self.mutation.key)
-    }
-
-    /// Puts the new current object in the old one's place.
-    fn replace_head(
-        &mut self,
-        size: u64,
-        etag: String,
-        manifest: wire::Manifest,
-        meta: wire::ObjectMeta,
-    ) -> HeadRow {
-        let old = self.head();
-        let row = HeadRow {
-            bucket_id: self.mutation.bucket_id,
-            key: self.mutation.key.clone(),
-            seq: self.stamp.seq,
-            op_id: self.op_id.uuid(),
-            version_id: String::new(),
-            size,
-            // Last-Modified never goes back, whatever the clocks of two leaders say.
-            modified_ms: self.stamp.now_ms.max(old.map_or(0, |old| old.modified_ms)),
-            etag,
-            tenant_id: self.mutation.tenant_id,
-            manifest,
-            meta,
-        };
-        if let Some(old) = old {
-            self.writes.drop_manifest(&old.manifest);
-        }
-        self.writes.heads.push(row.clone());
-        row
-    }
-
-    fn put(&mut self, put: &PutObject) -> Step<Committed> {
-        self.bucket()?;
-        precondition::check(put.when.as_ref(), self.head())?;
-        let manifest = put.manifest.clone().unwrap_or_default();
-        for blob in manifest.parts.iter().filter_map(|part| part.blob.as_ref()) {
-            self.writes.repair_if_thin(blob);
-        }
-        let row =
-            self.replace_head(put.size, put.etag.clone(), manifest, put.meta.clone().unwrap_or_default());
-        Ok(Committed {
-            modified_ms: row.modified_ms,
-            bucket_id: row.bucket_id,
-            existed: false,
-            ..Default::default()
-        })
-    }
-
-    fn delete(&mut self, delete: &DeleteObject) -> Step<Committed> {
-        self.bucket()?;
-        // The null version is the only one in a bucket that was never versioned.
-        if !matches!(delete.version_id.as_str(), "" | "null") {
-            return Err(refuse(Refusal::NoSuchVersion, "the version does not exist"));
-        }
-        let head = self.head();
-        precondition::check(delete.when.as_ref(), head)?;
-        if let Some(head) = head {
-            self.writes.drop_manifest(&head.manifest);
-            self.writes.heads_gone.push((head.bucket_id, head.key.clone()));
-        }
-        Ok(Committed { bucket_id: self.mutation.bucket_id, existed: head.is_some(), ..Default::default() })
-    }
-
-    fn source(
-        &self,
-        bucket_id: u64,
-        key: &Bytes,
-        version: &str,
-        when: Option<&wire::Precondition>,
-    ) -> Step<&'a HeadRow> {
-        let bucket = self.facts.buckets.get(&bucket_id);
-        let bucket =
-            bucket.ok_or_else(|| refuse(Refusal::NoSuchBucket, "the source's bucket does not exist"))?;
-        if bucket.tenant_id != self.mutation.tenant_id {
-            return Err(refuse(Refusal::AccessDenied, "the source's bucket belongs to another tenant"));
-        }
-        if !matches!(version, "" | "null") {
-            return Err(refuse(Refusal::NoSuchVersion, "the source's version does not exist"));
-        }
-        let head = self.head_of(bucket_id, key);
-        let head = head.ok_or_else(|| refuse(Refusal::NoSuchKey, "the source does not exist"))?;
-        when.map_or(Ok(()), |when| precondition::check_present(when, head))?;
-        Ok(head)
-    }
-
-    fn copy(&mut self, copy: &CopyObject) -> Step<Committed> {
-        self.bucket()?;
-        let source = self.source(
-            copy.source_bucket_id,
-            &copy.source_key,
-            &copy.source_version_id,
-            copy.source_when.as_ref(),
-        )?;
-        precondition::check(copy.when.as_ref(), self.head())?;
-        let said = copy.meta.clone().unwrap_or_default();
-        let mut meta = if copy.replace_meta { said.clone() } else { source.meta.clone() };
-        meta.tags = if copy.replace_tags { said.tags } else { source.meta.tags.clone() };
-        if !copy.replace_meta && !said.storage_class.is_empty() {
-            meta.storage_class = said.storage_class;
-        }
-        // The bytes are the same, so are their checksums.
-        meta.checksums = source.meta.checksums.clone();
-        self.writes.share(&source.manifest);
-        let row = self.replace_head(source.size, source.etag.clone(), source.manifest.clone(), meta);
-        let modified_ms = row.modified_ms;
-        Ok(Committed {
-            modified_ms,
-            bucket_id: self.mutation.bucket_id,
-            record: Some(row.into_record()),
-            ..Default::default()
-        })
     }
 }

@@ -1,13 +1,18 @@
 //! Looks at a mutation before it enters a batch: what is malformed here can fail nobody else's commit.
 
 use holdfast_common::id::OpId;
-use holdfast_common::wire::{Blob, Manifest, Mutation, ObjectMeta, Part, Refusal, Refused, mutation::Op};
+use holdfast_common::wire::{
+    Blob, BucketDocument, Manifest, Mutation, ObjectMeta, Part, Refusal, Refused, bucket_document,
+    configure_bucket::Change, mutation::Op,
+};
 use prost::Message as _;
 
 use crate::limits::{
-    KEY_BYTES_MAX, NAME_BYTES_MAX, OBJECT_BYTES_MAX, OP_AGE_MS_MAX, PARTS_MAX, ROW_BLOB_BYTES_MAX,
+    DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, OBJECT_BYTES_MAX, OP_AGE_MS_MAX,
+    PARTS_MAX, ROW_BLOB_BYTES_MAX,
 };
 use crate::plan::refuse;
+use crate::store::bucket::Versioning;
 
 /// Checks shape and bounds; returns the op id.
 pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
@@ -21,7 +26,7 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
         return Err(malformed("a number is out of range"));
     }
     let Some(op) = &mutation.op else { return Err(malformed("a mutation without an operation")) };
-    if !matches!(op, Op::CreateBucket(_) | Op::DeleteBucket(_)) {
+    if !matches!(op, Op::CreateBucket(_) | Op::DeleteBucket(_) | Op::ConfigureBucket(_)) {
         key(&mutation.key)?;
     }
     match op {
@@ -31,9 +36,15 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
             meta(put.meta.as_ref())?;
             manifest(put.manifest.as_ref(), put.size, op_id)?;
         }
-        Op::Delete(_) | Op::AbortUpload(_) | Op::DeleteBucket(_) => {}
+        Op::Delete(delete) => text(&delete.version_id)?,
+        Op::AbortUpload(_) | Op::DeleteBucket(_) => {}
+        Op::SetTags(set) => {
+            text(&set.version_id)?;
+            meta(Some(&ObjectMeta { tags: set.tags.clone(), ..Default::default() }))?;
+        }
         Op::Copy(copy) => {
             key(&copy.source_key)?;
+            text(&copy.source_version_id)?;
             meta(copy.meta.as_ref())?;
             if i64::try_from(copy.source_bucket_id).is_err() {
                 return Err(malformed("a number is out of range"));
@@ -43,6 +54,7 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
         Op::PutPart(put) => part(put.part.as_ref(), op_id)?,
         Op::CopyPart(copy) => {
             key(&copy.source_key)?;
+            text(&copy.source_version_id)?;
             part_number(copy.number)?;
             if i64::try_from(copy.source_bucket_id).is_err() {
                 return Err(malformed("a number is out of range"));
@@ -63,9 +75,36 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
             if create.name.is_empty() || create.name.len() > NAME_BYTES_MAX {
                 return Err(malformed("a bucket name out of bounds"));
             }
+            let documents = create.configuration.as_ref().map_or(&[][..], |given| &given.documents);
+            if documents.len() > DOCUMENTS_MAX {
+                return Err(malformed("too many documents for a bucket"));
+            }
+            documents.iter().try_for_each(document)?;
         }
+        Op::ConfigureBucket(configure) => match &configure.change {
+            Some(Change::Versioning(state)) => versioning(*state)?,
+            Some(Change::Document(given)) => document(given)?,
+            None => return Err(malformed("a bucket is told nothing")),
+        },
     }
     Ok(op_id)
+}
+
+/// A bucket that was versioned once is never again one that was not.
+fn versioning(state: u32) -> Result<(), Refused> {
+    match Versioning::of(state) {
+        Some(Versioning::Enabled | Versioning::Suspended) => Ok(()),
+        Some(Versioning::Never) | None => Err(malformed("no state of versioning that could be set")),
+    }
+}
+
+fn document(document: &BucketDocument) -> Result<(), Refused> {
+    let known = bucket_document::Kind::try_from(document.kind)
+        .is_ok_and(|kind| kind != bucket_document::Kind::Unspecified);
+    if known && document.body.len() <= DOCUMENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(malformed("a document of a bucket of no known kind, or out of bounds"))
 }
 
 fn malformed(detail: &str) -> Refused {

@@ -10,6 +10,7 @@ use crate::store::bucket::BucketRow;
 use crate::store::changelog::Kind;
 use crate::store::head::HeadRow;
 use crate::store::upload::UploadRow;
+use crate::store::version::VersionRow;
 
 /// A row of the changelog.
 #[derive(Clone, Debug)]
@@ -35,6 +36,10 @@ pub struct Reference {
 pub struct Writes {
     pub heads: Vec<HeadRow>,
     pub heads_gone: Vec<(u64, bytes::Bytes)>,
+    /// Rows of `version`, in place of those of the same name. None of them is in `versions_gone`.
+    pub versions: Vec<VersionRow>,
+    /// Bucket, key and stored version id.
+    pub versions_gone: Vec<(u64, bytes::Bytes, String)>,
     pub shared: HashMap<Uuid, i64>,
     pub dropped: Vec<Reference>,
     pub uploads: Vec<UploadRow>,
@@ -44,6 +49,7 @@ pub struct Writes {
     pub parts: Vec<(Uuid, wire::Part)>,
     pub pages: Vec<(Uuid, i32, wire::ManifestPage)>,
     pub buckets: Vec<BucketRow>,
+    pub buckets_changed: Vec<BucketRow>,
     pub buckets_gone: Vec<u64>,
     /// Blobs, and which of their fragments are missing (bit i: fragment i).
     pub repairs: Vec<(wire::Blob, u64)>,
@@ -78,6 +84,8 @@ impl Writes {
     pub fn merge(&mut self, other: Self) {
         self.heads.extend(other.heads);
         self.heads_gone.extend(other.heads_gone);
+        self.versions.extend(other.versions);
+        self.versions_gone.extend(other.versions_gone);
         for (op_id, more) in other.shared {
             *self.shared.entry(op_id).or_default() += more;
         }
@@ -89,6 +97,7 @@ impl Writes {
         self.parts.extend(other.parts);
         self.pages.extend(other.pages);
         self.buckets.extend(other.buckets);
+        self.buckets_changed.extend(other.buckets_changed);
         self.buckets_gone.extend(other.buckets_gone);
         self.repairs.extend(other.repairs);
         self.changes.extend(other.changes);

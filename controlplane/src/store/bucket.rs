@@ -2,9 +2,38 @@
 
 use std::sync::LazyLock;
 
-use super::{Client, StoreError, signed, unsigned};
+use holdfast_common::wire;
+use prost::Message as _;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::{Client, StoreError, signed, unsigned};
+use crate::store::head::decode;
+
+/// Whether a bucket keeps what is overwritten and deleted. Numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Versioning {
+    /// One version of a key, the null version.
+    Never = 0,
+    /// Every write is a version of its own.
+    Enabled = 1,
+    /// Writes are the null version, in place of the former one; all other versions stay.
+    Suspended = 2,
+}
+
+impl Versioning {
+    /// As stored or sent; `None`: no state of a bucket.
+    #[must_use]
+    pub fn of(number: u32) -> Option<Self> {
+        [Self::Never, Self::Enabled, Self::Suspended].into_iter().find(|state| state.number() == number)
+    }
+
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
 pub struct BucketRow {
     pub id: u64,
     pub name: String,
@@ -12,10 +41,10 @@ pub struct BucketRow {
     pub created_ms: u64,
     pub revision: u64,
     pub region: String,
-    pub versioning: u32,
+    pub versioning: Versioning,
     pub shard: u32,
     pub class_id: u32,
-    pub configuration: Vec<u8>,
+    pub configuration: wire::BucketConfiguration,
 }
 
 const COLUMNS: &str =
@@ -25,19 +54,21 @@ fn number(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(0)
 }
 
-pub fn read(row: &tokio_postgres::Row) -> BucketRow {
-    BucketRow {
+pub fn read(row: &tokio_postgres::Row) -> Result<BucketRow, StoreError> {
+    let versioning = number(row.get(6));
+    Ok(BucketRow {
         id: unsigned(row.get(0)),
         name: row.get(1),
         tenant_id: unsigned(row.get(2)),
         created_ms: unsigned(row.get(3)),
         revision: unsigned(row.get(4)),
         region: row.get(5),
-        versioning: number(row.get(6)),
+        versioning: Versioning::of(versioning)
+            .ok_or_else(|| StoreError::Corrupt(format!("bucket.versioning: {versioning}")))?,
         shard: number(row.get(7)),
         class_id: number(row.get(8)),
-        configuration: row.get(9),
-    }
+        configuration: decode(row.get(9), "bucket.configuration")?,
+    })
 }
 
 /// The grounds that a batch stands on, by one statement: buckets by id (`$1`) or name (`$2`), which of these access keys
@@ -63,15 +94,14 @@ pub enum Ground {
     Counted,
 }
 
-#[must_use]
-pub fn ground(row: &tokio_postgres::Row) -> Ground {
+pub fn ground(row: &tokio_postgres::Row) -> Result<Ground, StoreError> {
     if row.get::<_, Option<i64>>(0).is_some() {
-        return Ground::Bucket(read(row));
+        return Ok(Ground::Bucket(read(row)?));
     }
-    match row.get(KEY_COLUMN) {
+    Ok(match row.get(KEY_COLUMN) {
         Some(id) => Ground::Key(id, unsigned(row.get(KEY_COLUMN + 1))),
         None => Ground::Counted,
-    }
+    })
 }
 
 /// Which of these hold objects or versions; read inside a commit.
@@ -79,14 +109,28 @@ pub const OCCUPIED: &str = "SELECT i.id FROM UNNEST($1::bigint[]) AS i(id)
      WHERE EXISTS (SELECT 1 FROM head h WHERE h.bucket_id = i.id)
         OR EXISTS (SELECT 1 FROM version v WHERE v.bucket_id = i.id)";
 
-pub const INSERT: &str = "INSERT INTO bucket (id, name, tenant_id, created_ms, revision, region)
-     VALUES ($1, $2, $3, $4, $5, $6)";
+/// Bytes of all buckets' documents: every node has all of them in memory, and is told all of them at once.
+pub const CONFIGURED_BYTES: &str = "SELECT coalesce(sum(octet_length(configuration)), 0)::bigint FROM bucket";
+
+pub const INSERT: &str =
+    "INSERT INTO bucket (id, name, tenant_id, created_ms, revision, region, versioning, configuration)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+/// What can be configured of a bucket: `$1` id, `$2` revision, `$3` versioning, `$4` documents.
+pub const CONFIGURE: &str =
+    "UPDATE bucket SET revision = $2, versioning = $3, configuration = $4 WHERE id = $1";
+
+/// The column `configuration`.
+#[must_use]
+pub fn encoded(configuration: &wire::BucketConfiguration) -> Vec<u8> {
+    configuration.encode_to_vec()
+}
 
 pub const DELETE: &str = "DELETE FROM bucket WHERE id = ANY($1)";
 
 pub async fn all(client: &Client) -> Result<Vec<BucketRow>, StoreError> {
     let rows = client.query(&format!("SELECT {COLUMNS} FROM bucket ORDER BY name"), &[]).await?;
-    Ok(rows.iter().map(read).collect())
+    rows.iter().map(read).collect()
 }
 
 /// Ids of a tenant's buckets with these names, in their order; the first unknown name is the error.

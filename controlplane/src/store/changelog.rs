@@ -21,15 +21,22 @@ pub enum Kind {
     CompleteUpload = 6,
     AbortUpload = 7,
     CopyPart = 8,
+    SetTags = 9,
     CreateBucket = 20,
     DeleteBucket = 21,
+    ConfigureBucket = 22,
     /// The reaper was first: this op id may never be committed.
     Abandoned = 100,
 }
 
 /// Kinds that change what a node may have cached of a key.
-const TOUCHING: &[i16] =
-    &[Kind::Put as i16, Kind::Delete as i16, Kind::Copy as i16, Kind::CompleteUpload as i16];
+const TOUCHING: &[i16] = &[
+    Kind::Put as i16,
+    Kind::Delete as i16,
+    Kind::Copy as i16,
+    Kind::CompleteUpload as i16,
+    Kind::SetTags as i16,
+];
 
 /// Recorded outcomes of retried op ids; read inside a commit.
 pub const RECORDED: &str = "SELECT op_id, kind, outcome FROM changelog WHERE op_id = ANY($1)";

@@ -1,4 +1,4 @@
-//! `head`: the live current objects, in bytewise order of their keys. Older versions are in `version`.
+//! `head`: the live current objects, in bytewise order of their keys. Older versions and delete markers are in `version`.
 
 use std::sync::LazyLock;
 
@@ -45,7 +45,7 @@ impl HeadRow {
     }
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "h.bucket_id, h.key, h.seq, h.op_id, h.version_id, h.size, h.modified_ms, h.etag, h.tenant_id,
      h.manifest, h.meta";
 
@@ -53,6 +53,7 @@ pub(crate) fn decode<M: prost::Message + Default>(bytes: &[u8], what: &str) -> R
     M::decode(bytes).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
 }
 
+/// The first columns of a row, as [`COLUMNS`] has them.
 pub fn read(row: &tokio_postgres::Row) -> Result<HeadRow, StoreError> {
     Ok(HeadRow {
         bucket_id: unsigned(row.get(0)),

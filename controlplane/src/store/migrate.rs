@@ -15,6 +15,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0005_work", include_str!("../../../migrations/0005_work.sql")),
     ("0006_drives", include_str!("../../../migrations/0006_drives.sql")),
     ("0007_freed_age", include_str!("../../../migrations/0007_freed_age.sql")),
+    ("0008_versions", include_str!("../../../migrations/0008_versions.sql")),
 ];
 
 /// Any number that no other program uses; held only while migrating, never on the commit path.

@@ -10,7 +10,13 @@ async fn made_once_known_everywhere_deleted_when_empty() {
     let db = Db::fresh().await;
     let running = db.start().await;
     let (node, other) = (Node::join(running.grpc_addr).await, Node::join(running.grpc_addr).await);
-    let create = || Op::CreateBucket(wire::CreateBucket { name: "b".into(), region: "us-east-1".into() });
+    let create = || {
+        Op::CreateBucket(wire::CreateBucket {
+            name: "b".into(),
+            region: "us-east-1".into(),
+            ..Default::default()
+        })
+    };
     let bucket = node.commit(mutation(0, "", create())).await.expect("made").bucket_id;
     // The answer came after everyone's acknowledgement, the maker's too.
     for node in [&node, &other] {

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod commits;
+mod configuration;
 mod drives;
 mod keys;
 mod leadership;
@@ -13,4 +14,5 @@ mod rig;
 mod sessions;
 mod settle;
 mod throughput;
+mod versions;
 mod work;

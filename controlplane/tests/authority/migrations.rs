@@ -2,14 +2,14 @@
 
 use holdfast_controlplane::store::{Store, changelog, migrate};
 
-use crate::node::now_ms;
+use crate::node::{Node, now_ms};
 use crate::rig::Db;
 
 #[tokio::test]
 async fn running_twice_is_harmless() {
     let db = Db::fresh().await;
     let store = Store::connect(&db.address()).await.expect("connects");
-    assert_eq!(migrate::run(&store).await.expect("runs"), 7);
+    assert_eq!(migrate::run(&store).await.expect("runs"), 8);
     assert_eq!(migrate::run(&store).await.expect("runs again"), 0);
 }
 
@@ -21,9 +21,36 @@ async fn two_concurrent_starts_migrate_once() {
         let store = Store::connect(&db.address()).await.expect("connects");
         runs.spawn(async move { migrate::run(&store).await.expect("runs") });
     }
-    assert_eq!(runs.join_all().await.into_iter().sum::<usize>(), 7);
-    assert_eq!(db.count("schema_migration").await, 7);
+    assert_eq!(runs.join_all().await.into_iter().sum::<usize>(), 8);
+    assert_eq!(db.count("schema_migration").await, 8);
     assert_eq!(db.count("authority").await, 1);
+}
+
+/// A database of before versions, with a bucket and an object in it.
+#[tokio::test]
+async fn what_was_there_before_versions_is_the_null_version() {
+    let db = Db::fresh().await;
+    let store = Store::connect(&db.address()).await.expect("connects");
+    migrate::run(&store).await.expect("runs");
+    let back = "DROP INDEX version_newest_first;
+        ALTER TABLE version DROP CONSTRAINT version_pkey, ADD PRIMARY KEY (bucket_id, key, seq);
+        CREATE UNIQUE INDEX version_by_id ON version (bucket_id, key, version_id);
+        DELETE FROM schema_migration WHERE name = '0008_versions';";
+    db.client().await.batch_execute(back).await.expect("as it was");
+    let running = db.start_with_delay(0).await;
+    let node = Node::join(running.grpc_addr).await;
+    let bucket = node.bucket("b").await;
+    node.put(bucket, "k", "old").await.expect("put");
+    running.stop().await;
+    db.client().await.batch_execute(back).await.expect("as it was");
+    assert_eq!(migrate::run(&store).await.expect("runs"), 1);
+    assert_eq!(migrate::run(&store).await.expect("runs again"), 0);
+    let running = db.start().await;
+    let node = Node::join(running.grpc_addr).await;
+    node.versioning(bucket, 1).await;
+    node.put(bucket, "k", "new").await.expect("put");
+    let old = node.lookup_version(bucket, "k", "null").await.expect("the null version");
+    assert_eq!((old.etag.as_str(), old.version_id.as_str()), ("old", ""));
 }
 
 #[tokio::test]

@@ -240,6 +240,33 @@ impl Node {
         }
     }
 
+    pub(crate) async fn lookup_version(
+        &self,
+        bucket: u64,
+        key: &str,
+        version_id: &str,
+    ) -> Option<wire::ObjectRecord> {
+        let (key, version_id) = (Bytes::copy_from_slice(key.as_bytes()), version_id.to_owned());
+        let lookup = wire::LookupQuery { bucket_id: bucket, key, version_id, by_version: true };
+        match self.query(Ask::Lookup(lookup)).await {
+            wire::answer::Answer::Lookup(found) => found.record,
+            other => panic!("not a lookup's answer: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn versions(&self, query: wire::ListVersionsQuery) -> wire::ListVersionsAnswer {
+        match self.query(Ask::ListVersions(query)).await {
+            wire::answer::Answer::ListVersions(page) => page,
+            other => panic!("not a listing of versions: {other:?}"),
+        }
+    }
+
+    /// 1 enabled, 2 suspended.
+    pub(crate) async fn versioning(&self, bucket: u64, state: u32) {
+        let change = wire::configure_bucket::Change::Versioning(state);
+        self.commit(configure(bucket, change)).await.expect("configured");
+    }
+
     /// Says what its drives are like now.
     pub(crate) fn say_drives(&self, drives: Vec<wire::Drive>) {
         let report = session_up::Message::Drives(wire::DrivesReport { drives });
@@ -263,7 +290,11 @@ impl Node {
     }
 
     pub(crate) async fn bucket(&self, name: &str) -> u64 {
-        let create = Op::CreateBucket(wire::CreateBucket { name: name.into(), region: "us-east-1".into() });
+        let create = Op::CreateBucket(wire::CreateBucket {
+            name: name.into(),
+            region: "us-east-1".into(),
+            ..Default::default()
+        });
         self.commit(mutation(0, "", create)).await.expect("a bucket").bucket_id
     }
 
@@ -346,4 +377,13 @@ pub(crate) fn put_when(bucket: u64, key: &str, etag: &str, when: wire::Precondit
 
 pub(crate) fn delete(bucket: u64, key: &str) -> wire::Mutation {
     mutation(bucket, key, Op::Delete(wire::DeleteObject::default()))
+}
+
+pub(crate) fn delete_version(bucket: u64, key: &str, version_id: &str) -> wire::Mutation {
+    let delete = wire::DeleteObject { version_id: version_id.into(), ..Default::default() };
+    mutation(bucket, key, Op::Delete(delete))
+}
+
+pub(crate) fn configure(bucket: u64, change: wire::configure_bucket::Change) -> wire::Mutation {
+    mutation(bucket, "", Op::ConfigureBucket(wire::ConfigureBucket { change: Some(change) }))
 }

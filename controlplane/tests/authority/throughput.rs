@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+use holdfast_common::wire::{self, query::Query as Ask};
+
 use crate::node::{Node, lookup, outcome, put};
 use crate::rig::Db;
 
@@ -48,6 +51,121 @@ async fn commits_per_second() {
     {
         eprintln!("{line}");
     }
+}
+
+/// The median of several.
+async fn timed(node: &Node, what: &str, ask: impl Fn() -> wire::query::Query) {
+    let mut took = Vec::new();
+    let mut found = (0, false);
+    for _ in 0..9 {
+        let began = Instant::now();
+        found = match node.query(ask()).await {
+            wire::answer::Answer::List(page) => (page.entries.len(), page.truncated),
+            wire::answer::Answer::ListVersions(page) => (page.entries.len(), page.truncated),
+            other => panic!("not a page: {other:?}"),
+        };
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    eprintln!("{what}: {} entries, more: {}, {:?}", found.0, found.1, took[took.len() / 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures; run it alone"]
+async fn pages_of_a_million() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let node = Node::join(running.grpc_addr).await;
+    let [plain, grouped, marked, deep] = [
+        node.bucket("plain").await,
+        node.bucket("grouped").await,
+        node.bucket("marked").await,
+        node.bucket("deep").await,
+    ];
+    let heads = |bucket: u64, key: &str, rows: u32| {
+        format!(
+            "INSERT INTO head (bucket_id, key, seq, op_id, size, modified_ms, etag, tenant_id, manifest, meta)
+             SELECT {bucket}, ({key})::bytea, n, gen_random_uuid(), 100, 0, md5(n::text), 1,
+                 decode(repeat('00', 150), 'hex'), '' FROM generate_series(0, {rows} - 1) AS n;"
+        )
+    };
+    // Of each key: a marker, an object, a marker; or 900,000 markers of one.
+    let versions = |bucket: u64, key: &str, marker: &str, rows: u32| {
+        format!(
+            "INSERT INTO version (bucket_id, key, seq, op_id, version_id, delete_marker, size, modified_ms, etag, tenant_id,
+                 manifest, meta)
+             SELECT {bucket}, ({key})::bytea, n + 1, id, replace(id::text, '-', ''), {marker}, 100, 0, '', 1, '', ''
+             FROM (SELECT n, gen_random_uuid() AS id FROM generate_series(0, {rows} - 1) AS n) AS ids;"
+        )
+    };
+    let key = |prefix: &str, number: &str| format!("'{prefix}' || lpad(({number})::text, 7, '0')");
+    let fill = [
+        heads(plain, &key("p/", "n"), 1_000_000),
+        // One group of 900,000, and 100 of 1,000.
+        heads(grouped, &key("g/", "n"), 900_000),
+        heads(grouped, "'h' || lpad((n / 1000)::text, 4, '0') || '/' || n", 100_000),
+        versions(marked, &key("k", "n / 3"), "n % 3 <> 1", 900_000),
+        heads(marked, &key("z", "n"), 2_000),
+        versions(deep, "'k'", "true", 900_000),
+        versions(deep, "'l'", "true", 2_000),
+        "VACUUM ANALYZE head; ".into(),
+    ];
+    for text in fill {
+        for text in text.split_inclusive("; ") {
+            db.client().await.batch_execute(text).await.expect("rows");
+        }
+    }
+    db.client().await.batch_execute("VACUUM ANALYZE version").await.expect("analyzed");
+    let list = |bucket_id, delimiter: &'static str, after: &str| {
+        let after = Bytes::copy_from_slice(after.as_bytes());
+        let delimiter = Bytes::from_static(delimiter.as_bytes());
+        move || {
+            Ask::List(wire::ListQuery {
+                bucket_id,
+                delimiter: delimiter.clone(),
+                after: after.clone(),
+                max_keys: 1000,
+                ..Default::default()
+            })
+        }
+    };
+    timed(&node, "1,000,000 keys, start ", list(plain, "", "")).await;
+    timed(&node, "1,000,000 keys, middle", list(plain, "", "p/0500000")).await;
+    timed(&node, "1,000,000 keys, end   ", list(plain, "", "p/0998998")).await;
+    timed(&node, "1,000,000 keys in one group", list(plain, "/", "")).await;
+    timed(&node, "900,000 keys in one group, 100 groups of 1,000", list(grouped, "/", "")).await;
+    timed(&node, "a delimiter that is in no key", list(plain, "#", "p/0500000")).await;
+    timed(&node, "2,000 objects behind 300,000 deleted keys", list(marked, "", "")).await;
+    let place = async |bucket: u64, offset: u32| {
+        let row = format!(
+            "SELECT convert_from(key, 'UTF8'), version_id FROM version WHERE bucket_id = {bucket}
+             ORDER BY key, seq DESC LIMIT 1 OFFSET {offset}"
+        );
+        let row = db.client().await.query_one(&row, &[]).await.expect("a version");
+        (row.get::<_, String>(0), row.get::<_, String>(1))
+    };
+    let pages = |bucket_id, delimiter: &'static str, (key, version_id_marker): (String, String)| {
+        let key_marker = Bytes::from(key.into_bytes());
+        move || {
+            Ask::ListVersions(wire::ListVersionsQuery {
+                bucket_id,
+                delimiter: Bytes::from_static(delimiter.as_bytes()),
+                key_marker: key_marker.clone(),
+                version_id_marker: version_id_marker.clone(),
+                max_keys: 1000,
+                ..Default::default()
+            })
+        }
+    };
+    for (what, bucket) in [("300,000 keys of 3 versions", marked), ("a key of 900,000 markers", deep)] {
+        timed(&node, &format!("{what}, start "), pages(bucket, "", Default::default())).await;
+        timed(&node, &format!("{what}, middle"), pages(bucket, "", place(bucket, 450_000).await)).await;
+        timed(&node, &format!("{what}, end   "), pages(bucket, "", place(bucket, 898_998).await)).await;
+    }
+    let behind = ("k".to_owned(), String::new());
+    timed(&node, "behind a key of 900,000 markers", pages(deep, "", behind)).await;
+    timed(&node, "versions by a delimiter of all", pages(marked, "0", Default::default())).await;
+    timed(&node, "versions of 100 groups of 1,000", pages(grouped, "/", Default::default())).await;
 }
 
 #[tokio::test]

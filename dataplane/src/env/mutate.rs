@@ -130,7 +130,8 @@ impl<E: Env> Core<E> {
     }
 
     pub async fn create_bucket(&self, grant: &Grant<CreateBucket>, op: OpId, region: String) -> Conditional {
-        let create = wire::CreateBucket { name: grant.resource().as_str().to_owned(), region };
+        let create =
+            wire::CreateBucket { name: grant.resource().as_str().to_owned(), region, ..Default::default() };
         self.commit(grant.principal(), op, None, Bytes::new(), mutation::Op::CreateBucket(create)).await
     }
 

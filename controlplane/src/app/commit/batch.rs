@@ -26,14 +26,14 @@ const TAKEN_MAX: u32 = 5;
 pub(crate) struct Settled {
     pub(crate) result: wire::MutationResult,
     pub(crate) effect: Option<ConfigEffect>,
-    /// Written by this batch; false: refused, or the outcome on record.
+    /// Written by this batch, in whichever try; false: refused, or the outcome that was on record before.
     pub(crate) fresh: bool,
 }
 
 /// The key that an item changes in nodes' caches.
 fn key_touched(mutation: &wire::Mutation) -> Option<(u64, Bytes)> {
     match mutation.op.as_ref()? {
-        Op::Put(_) | Op::Delete(_) | Op::Copy(_) | Op::CompleteUpload(_) => {
+        Op::Put(_) | Op::Delete(_) | Op::Copy(_) | Op::CompleteUpload(_) | Op::SetTags(_) => {
             Some((mutation.bucket_id, mutation.key.clone()))
         }
         _ => None,

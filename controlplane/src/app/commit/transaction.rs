@@ -76,6 +76,7 @@ pub(crate) async fn run(
     for (item, seq) in items {
         match decide(item.op_id, &item.mutation, &facts, Stamp { seq: *seq, now_ms }) {
             Decision::Answer(result) => settled.push(Settled { result, effect: None, fresh: false }),
+            Decision::Committed { result, effect } => settled.push(Settled { result, effect, fresh: true }),
             Decision::Commit { result, writes: its, effect } => {
                 writes.merge(*its);
                 settled.push(Settled { result, effect, fresh: true });
@@ -103,5 +104,11 @@ fn assert_disjoint(writes: &Writes) {
             "a key twice in a batch: bucket {}",
             head.bucket_id
         );
+    }
+    let mut seen = HashSet::with_capacity(writes.versions.len() + writes.versions_gone.len());
+    let here = writes.versions.iter().map(|row| &row.object);
+    let here = here.map(|object| (object.bucket_id, &object.key, &object.version_id));
+    for name in here.chain(writes.versions_gone.iter().map(|(bucket, key, id)| (*bucket, key, id))) {
+        assert!(seen.insert(name), "a version twice in a batch: bucket {}", name.0);
     }
 }

@@ -6,13 +6,13 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::app::Authority;
-use crate::limits::{LIST_KEYS_MAX, LIST_SEEK_ROWS_MIN};
+use crate::limits::LIST_KEYS_MAX;
 use crate::plan::decide::upload_name;
-use crate::plan::listing::{after, end_of_prefix, group, start};
+use crate::plan::listing::{SeekRows, after, end_of_prefix, group, start};
 use crate::store::upload::UploadRow;
 use crate::store::{Client, StoreError, head, upload};
 
-fn page_entries(asked: u32) -> usize {
+pub(super) fn page_entries(asked: u32) -> usize {
     asked.clamp(1, LIST_KEYS_MAX) as usize
 }
 
@@ -27,20 +27,19 @@ pub(super) async fn objects(
     let begin = start(&query.prefix, &query.delimiter, &query.after);
     let until = end_of_prefix(&query.prefix);
     let mut from = begin.clone();
+    let mut seek_rows = SeekRows::new(&query.delimiter);
     let mut entries: Vec<wire::ListEntry> = Vec::new();
     let mut truncated = false;
     'page: while from < until {
-        // Without a delimiter one seek fills the page; with one, most rows of a seek may fall into one group.
-        let rows = if query.delimiter.is_empty() {
-            max as i64 + 1
-        } else {
-            ((max - entries.len()) as i64 + 1).max(LIST_SEEK_ROWS_MIN).min(i64::from(LIST_KEYS_MAX) + 1)
-        };
+        let rows = seek_rows.wanted(max - entries.len());
         let lines = head::range(client, bucket, &from, &until, rows).await?;
-        let exhausted = (lines.len() as i64) < rows;
+        let found = lines.len();
+        let exhausted = (found as i64) < rows;
+        let mut passed = 0;
         for line in lines {
             if line.key.as_ref() < from.as_slice() {
-                continue; // of a group that has just been passed
+                passed += 1; // of a group that has just been listed
+                continue;
             }
             if entries.len() == max {
                 truncated = true;
@@ -64,6 +63,7 @@ pub(super) async fn objects(
         if exhausted {
             break;
         }
+        seek_rows.learn(found, passed);
     }
     // Whatever in the walked range is committed and not yet released may be in these rows.
     let walked = if truncated { from } else { until };

@@ -8,6 +8,8 @@ use holdfast_common::wire::{
 use prost::Message as _;
 use uuid::Uuid;
 
+use super::objects::Source;
+use super::versions::Content;
 use super::{Done, Item, Step, upload_name};
 use crate::plan::{complete, precondition, refuse, refuse_for_now};
 use crate::store::changelog::Kind;
@@ -84,7 +86,7 @@ impl<'a> Item<'a> {
     pub(super) fn copy_part(&mut self, copy: &CopyPart) -> Step<Committed> {
         self.bucket()?;
         let upload_id = self.upload(&copy.upload_id)?.upload_id;
-        let source = self.source(
+        let Source { object: source, version_id: copy_source_version_id } = self.source(
             copy.source_bucket_id,
             &copy.source_key,
             &copy.source_version_id,
@@ -92,7 +94,8 @@ impl<'a> Item<'a> {
         )?;
         if let Some(written) = &copy.part {
             written.blob.iter().for_each(|blob| self.writes.repair_if_thin(blob));
-            return Ok(self.keep_part(upload_id, Part { number: copy.number, ..written.clone() }));
+            let committed = self.keep_part(upload_id, Part { number: copy.number, ..written.clone() });
+            return Ok(Committed { copy_source_version_id, ..committed });
         }
         // The whole source by reference: only one blob can be a part.
         let [whole] = source.manifest.parts.as_slice() else {
@@ -102,11 +105,12 @@ impl<'a> Item<'a> {
             ));
         };
         self.writes.share(&source.manifest);
-        Ok(self.keep_part(upload_id, Part { number: copy.number, offset: 0, ..whole.clone() }))
+        let committed = self.keep_part(upload_id, Part { number: copy.number, offset: 0, ..whole.clone() });
+        Ok(Committed { copy_source_version_id, ..committed })
     }
 
     pub(super) fn complete(&mut self, complete: &wire::CompleteUpload) -> Step<Done> {
-        self.bucket()?;
+        let bucket = self.bucket()?;
         let upload = self.any_upload(&complete.upload_id)?;
         if let Some(outcome) = &upload.outcome {
             let before = MutationResult::decode(outcome.as_slice())
@@ -126,8 +130,11 @@ impl<'a> Item<'a> {
         }
         let mut meta = upload.meta.clone();
         meta.checksums.extend(assembled.checksum);
-        let row = self.replace_head(assembled.size, assembled.etag, assembled.manifest, meta);
+        let content =
+            Content { size: assembled.size, etag: assembled.etag, manifest: assembled.manifest, meta };
+        let row = self.make_current(bucket.versioning, content);
         let committed = Committed {
+            version_id: row.version_id.clone(),
             modified_ms: row.modified_ms,
             upload_id: complete.upload_id.clone(),
             bucket_id: row.bucket_id,

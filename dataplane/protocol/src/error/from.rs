@@ -121,6 +121,7 @@ fn code_of(reason: Refusal) -> Code {
         Refusal::TooManyBuckets => Code::TooManyBuckets,
         Refusal::InvalidRequest => Code::InvalidRequest,
         Refusal::AccessDenied => Code::AccessDenied,
+        Refusal::MethodNotAllowed => Code::MethodNotAllowed,
     }
 }
 

@@ -48,7 +48,11 @@ impl State {
             Op::PutPart(put) => self.put_part(put),
             Op::CompleteUpload(complete) => self.complete(op, seq, key, complete),
             Op::AbortUpload(abort) => self.abort(&abort.upload_id),
-            Op::CopyPart(_) | Op::CreateBucket(_) | Op::DeleteBucket(_) => Err(Refusal::InvalidRequest),
+            Op::CopyPart(_)
+            | Op::SetTags(_)
+            | Op::CreateBucket(_)
+            | Op::DeleteBucket(_)
+            | Op::ConfigureBucket(_) => Err(Refusal::InvalidRequest),
         }
     }
 

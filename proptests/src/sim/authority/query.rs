@@ -15,10 +15,12 @@ impl State {
             Query::List(list) => Answer::List(self.list(&list)),
             Query::Parts(parts) => Answer::Parts(self.parts(&parts)),
             Query::Placement(placement) => Answer::Placement(self.intern(placement.backends)),
-            Query::Uploads(_) | Query::ManifestPage(_) => Answer::Refused(wire::Refused {
-                reason: Refusal::InvalidRequest.into(),
-                ..Default::default()
-            }),
+            Query::Uploads(_) | Query::ListVersions(_) | Query::ManifestPage(_) => {
+                Answer::Refused(wire::Refused {
+                    reason: Refusal::InvalidRequest.into(),
+                    ..Default::default()
+                })
+            }
         };
         wire::Answer { query_id: 0, as_of, answer: Some(answer) }
     }

@@ -3,19 +3,18 @@
 //! Nearly every batch is one statement, which is its own transaction: each table's part is a WITH clause of it. What costs a
 //! batch of a few items most is not its rows but its messages: each is answered by itself, and wakes both sides.
 
+mod tables;
+
 use std::fmt::Write as _;
 
 use futures_util::future::{join, join_all};
-use prost::Message as _;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::app::commit::transaction::Failure;
 use crate::app::references;
-use crate::plan::writes::{ChangeRow, Reference, Writes};
-use crate::store::{
-    Client, authority, blob, bucket, changelog, freed, head, job, manifest_page, signed, upload,
-};
+use crate::plan::writes::Writes;
+use crate::store::{Client, authority, blob, signed};
 
 /// What all rows of a batch share.
 #[derive(Clone, Copy)]
@@ -120,6 +119,7 @@ fn is_one_statement(writes: &Writes, context: Context) -> bool {
         || !writes.uploads_gone.is_empty()
         || !writes.parts_gone.is_empty()
         || !writes.buckets.is_empty()
+        || !writes.buckets_changed.is_empty()
         || !writes.buckets_gone.is_empty();
     !counts && !closes
 }
@@ -128,7 +128,7 @@ async fn at_once(client: &Client, mut writes: Writes, context: Context) -> Resul
     // Nothing is counted, so each of these was the only reference. None can become shared meanwhile: a copy takes its
     // source's lock, which the batch holds.
     let gone = references::all(std::mem::take(&mut writes.dropped));
-    tables(&writes, &gone, context).send_as_one(client, context).await
+    tables::all(&writes, &gone, context).send_as_one(client, context).await
 }
 
 async fn in_steps(client: &Client, mut writes: Writes, context: Context) -> Result<(), Failure> {
@@ -147,40 +147,7 @@ async fn in_steps(client: &Client, mut writes: Writes, context: Context) -> Resu
     }
     let dropped = std::mem::take(&mut writes.dropped);
     let gone = references::drop_all(client, dropped).await?;
-    tables(&writes, &gone, context).send(client, Some("COMMIT")).await
-}
-
-/// What is written, a statement for each table.
-fn tables(writes: &Writes, gone: &[Reference], context: Context) -> Statements {
-    let mut statements = Statements::default();
-    objects(&mut statements, writes);
-    uploads(&mut statements, writes, context);
-    buckets(&mut statements, writes);
-    if !gone.is_empty() {
-        free(&mut statements, gone, context);
-    }
-    repairs(&mut statements, writes, context);
-    changes(&mut statements, writes, context);
-    statements
-}
-
-fn free(statements: &mut Statements, gone: &[Reference], context: Context) {
-    let (names, blobs, placements, pages) = freed::columns(gone);
-    statements.add(job::FORGET, vec![Box::new(names.clone())]);
-    let (seq, now_ms) = (signed(context.seq), signed(context.now_ms));
-    let delay_ms = signed(context.delete_delay_ms) as f64;
-    statements.add(
-        freed::FREE,
-        vec![
-            Box::new(names),
-            Box::new(blobs),
-            Box::new(placements),
-            Box::new(pages),
-            Box::new(seq),
-            Box::new(now_ms),
-            Box::new(delay_ms),
-        ],
-    );
+    tables::all(&writes, &gone, context).send(client, Some("COMMIT")).await
 }
 
 async fn share(client: &Client, writes: &Writes) -> Result<(), Failure> {
@@ -190,138 +157,6 @@ async fn share(client: &Client, writes: &Writes) -> Result<(), Failure> {
     let mut statements = Statements::default();
     statements.add(blob::SHARE, vec![Box::new(names), Box::new(more)]);
     statements.send(client, None).await
-}
-
-fn objects(statements: &mut Statements, writes: &Writes) {
-    if !writes.heads_gone.is_empty() {
-        let buckets: Vec<i64> = writes.heads_gone.iter().map(|(bucket, _)| signed(*bucket)).collect();
-        let keys: Vec<Vec<u8>> = writes.heads_gone.iter().map(|(_, key)| key.to_vec()).collect();
-        statements.add(head::DELETE, vec![Box::new(buckets), Box::new(keys)]);
-    }
-    if !writes.heads.is_empty() {
-        let mut columns = head::Columns::default();
-        writes.heads.iter().for_each(|row| columns.push(row));
-        statements.add(
-            head::UPSERT,
-            vec![
-                Box::new(columns.bucket_id),
-                Box::new(columns.key),
-                Box::new(columns.seq),
-                Box::new(columns.op_id),
-                Box::new(columns.version_id),
-                Box::new(columns.size),
-                Box::new(columns.modified_ms),
-                Box::new(columns.etag),
-                Box::new(columns.tenant_id),
-                Box::new(columns.manifest),
-                Box::new(columns.meta),
-            ],
-        );
-    }
-    if !writes.pages.is_empty() {
-        let names: Vec<Uuid> = writes.pages.iter().map(|(name, _, _)| *name).collect();
-        let numbers: Vec<i32> = writes.pages.iter().map(|(_, number, _)| *number).collect();
-        let pages: Vec<Vec<u8>> = writes.pages.iter().map(|(_, _, page)| page.encode_to_vec()).collect();
-        statements.add(manifest_page::INSERT, vec![Box::new(names), Box::new(numbers), Box::new(pages)]);
-    }
-}
-
-fn uploads(statements: &mut Statements, writes: &Writes, context: Context) {
-    let made = &writes.uploads;
-    if !made.is_empty() {
-        statements.add(
-            upload::INSERT,
-            vec![
-                Box::new(made.iter().map(|row| row.upload_id).collect::<Vec<_>>()),
-                Box::new(made.iter().map(|row| signed(row.bucket_id)).collect::<Vec<_>>()),
-                Box::new(made.iter().map(|row| row.key.to_vec()).collect::<Vec<_>>()),
-                Box::new(made.iter().map(|row| signed(row.tenant_id)).collect::<Vec<_>>()),
-                Box::new(made.iter().map(|row| signed(row.initiated_ms)).collect::<Vec<_>>()),
-                Box::new(made.iter().map(|row| row.checksum_algorithm).collect::<Vec<_>>()),
-                Box::new(made.iter().map(|row| row.checksum_kind).collect::<Vec<_>>()),
-                Box::new(made.iter().map(|row| row.meta.encode_to_vec()).collect::<Vec<_>>()),
-            ],
-        );
-    }
-    if !writes.parts.is_empty() {
-        let (names, parts): (Vec<Uuid>, Vec<&holdfast_common::wire::Part>) =
-            writes.parts.iter().map(|(name, part)| (*name, part)).unzip();
-        let numbers: Vec<i32> =
-            parts.iter().map(|part| i32::try_from(part.number).expect("validated: at most 10,000")).collect();
-        let parts: Vec<Vec<u8>> = parts.iter().map(|part| part.encode_to_vec()).collect();
-        statements.add(upload::UPSERT_PARTS, vec![Box::new(names), Box::new(numbers), Box::new(parts)]);
-    }
-    if !writes.parts_gone.is_empty() {
-        statements.add(upload::DELETE_PARTS, vec![Box::new(writes.parts_gone.clone())]);
-    }
-    if !writes.uploads_closed.is_empty() {
-        let (names, outcomes): (Vec<Uuid>, Vec<Vec<u8>>) = writes.uploads_closed.iter().cloned().unzip();
-        statements
-            .add(upload::CLOSE, vec![Box::new(names), Box::new(outcomes), Box::new(signed(context.now_ms))]);
-    }
-    if !writes.uploads_gone.is_empty() {
-        statements.add(upload::DELETE, vec![Box::new(writes.uploads_gone.clone())]);
-    }
-}
-
-fn buckets(statements: &mut Statements, writes: &Writes) {
-    for row in &writes.buckets {
-        statements.add(
-            bucket::INSERT,
-            vec![
-                Box::new(signed(row.id)),
-                Box::new(row.name.clone()),
-                Box::new(signed(row.tenant_id)),
-                Box::new(signed(row.created_ms)),
-                Box::new(signed(row.revision)),
-                Box::new(row.region.clone()),
-            ],
-        );
-    }
-    if !writes.buckets_gone.is_empty() {
-        let ids: Vec<i64> = writes.buckets_gone.iter().map(|id| signed(*id)).collect();
-        statements.add(bucket::DELETE, vec![Box::new(ids)]);
-    }
-}
-
-fn repairs(statements: &mut Statements, writes: &Writes, context: Context) {
-    if writes.repairs.is_empty() {
-        return;
-    }
-    let (names, blobs, missing, slacks, placements) = job::columns(&writes.repairs);
-    let now_ms = signed(context.now_ms);
-    statements.add(
-        job::INSERT_REPAIR,
-        vec![
-            Box::new(names),
-            Box::new(blobs),
-            Box::new(missing),
-            Box::new(slacks),
-            Box::new(placements),
-            Box::new(now_ms),
-        ],
-    );
-}
-
-fn changes(statements: &mut Statements, writes: &Writes, context: Context) {
-    if writes.changes.is_empty() {
-        return;
-    }
-    // In order of op id, as the reaper inserts: the two may wait for each other's rows, but never in a circle.
-    let mut rows: Vec<&ChangeRow> = writes.changes.iter().collect();
-    rows.sort_unstable_by_key(|row| row.op_id);
-    statements.add(
-        changelog::INSERT,
-        vec![
-            Box::new(rows.iter().map(|row| row.op_id).collect::<Vec<_>>()),
-            Box::new(rows.iter().map(|row| signed(row.seq)).collect::<Vec<_>>()),
-            Box::new(vec![signed(context.epoch); rows.len()]),
-            Box::new(rows.iter().map(|row| signed(row.bucket_id)).collect::<Vec<_>>()),
-            Box::new(rows.iter().map(|row| row.key.to_vec()).collect::<Vec<_>>()),
-            Box::new(rows.iter().map(|row| row.kind as i16).collect::<Vec<_>>()),
-            Box::new(rows.iter().map(|row| row.outcome.clone()).collect::<Vec<_>>()),
-        ],
-    );
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@
 //! batches, and the batch holds their locks; that it is still the authority is proven by the writing half, or nothing is
 //! written and nothing is answered.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+mod wanted;
 
-use bytes::Bytes;
+use std::borrow::Cow;
+
 use futures_util::future::join_all;
-use holdfast_common::wire::Mutation;
 use holdfast_common::wire::mutation::Op;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -17,95 +16,18 @@ use uuid::Uuid;
 
 use crate::app::commit::Item;
 use crate::app::commit::transaction::Failure;
-use crate::plan::decide::{Facts, upload_name};
-use crate::store::bucket::Ground;
+use crate::plan::decide::Facts;
+use crate::store::bucket::{Ground, Versioning};
 use crate::store::head::decode;
-use crate::store::{Client, bucket, changelog, head, signed, unsigned, upload};
-
-/// What has to be read for a batch.
-#[derive(Default)]
-struct Wanted {
-    retried: Vec<Uuid>,
-    keys: HashSet<String>,
-    buckets: HashSet<i64>,
-    bucket_names: Vec<String>,
-    occupied: Vec<i64>,
-    head_buckets: Vec<i64>,
-    head_keys: Vec<Vec<u8>>,
-    uploads: Vec<Uuid>,
-    whole_uploads: Vec<Uuid>,
-    part_uploads: Vec<Uuid>,
-    part_numbers: Vec<i32>,
-}
-
-impl Wanted {
-    fn of(items: &[(&Item, u64)], again: bool) -> Self {
-        let mut wanted = Self::default();
-        for (item, _) in items {
-            if again || item.mutation.retry {
-                wanted.retried.push(item.op_id.uuid());
-            }
-            wanted.add(&item.mutation);
-        }
-        wanted
-    }
-
-    fn add(&mut self, mutation: &Mutation) {
-        if !mutation.access_key_id.is_empty() {
-            self.keys.insert(mutation.access_key_id.clone());
-        }
-        self.buckets.insert(signed(mutation.bucket_id));
-        match mutation.op.as_ref() {
-            Some(Op::Put(_) | Op::Delete(_)) => self.head(mutation.bucket_id, &mutation.key),
-            Some(Op::Copy(copy)) => {
-                self.head(mutation.bucket_id, &mutation.key);
-                self.buckets.insert(signed(copy.source_bucket_id));
-                self.head(copy.source_bucket_id, &copy.source_key);
-            }
-            Some(Op::PutPart(put)) => {
-                self.part(&put.upload_id, put.part.as_ref().map_or(0, |part| part.number))
-            }
-            Some(Op::CopyPart(copy)) => {
-                self.buckets.insert(signed(copy.source_bucket_id));
-                self.head(copy.source_bucket_id, &copy.source_key);
-                self.part(&copy.upload_id, copy.number);
-            }
-            Some(Op::CompleteUpload(complete)) => {
-                self.head(mutation.bucket_id, &mutation.key);
-                self.whole_upload(&complete.upload_id);
-            }
-            Some(Op::AbortUpload(abort)) => self.whole_upload(&abort.upload_id),
-            Some(Op::CreateBucket(create)) => self.bucket_names.push(create.name.clone()),
-            Some(Op::DeleteBucket(_)) => self.occupied.push(signed(mutation.bucket_id)),
-            Some(Op::CreateUpload(_)) | None => {}
-        }
-    }
-
-    fn head(&mut self, bucket_id: u64, key: &Bytes) {
-        self.head_buckets.push(signed(bucket_id));
-        self.head_keys.push(key.to_vec());
-    }
-
-    fn part(&mut self, name: &str, number: u32) {
-        if let Some(id) = upload_name(name) {
-            self.uploads.push(id);
-            self.part_uploads.push(id);
-            self.part_numbers.push(i32::try_from(number).unwrap_or(0));
-        }
-    }
-
-    fn whole_upload(&mut self, name: &str) {
-        if let Some(id) = upload_name(name) {
-            self.uploads.push(id);
-            self.whole_uploads.push(id);
-        }
-    }
-}
+use crate::store::{Client, bucket, changelog, head, unsigned, upload, version};
+use wanted::{Names, Wanted};
 
 enum Read {
     Grounds,
     Recorded,
     Heads,
+    Versions,
+    Configured,
     Occupied,
     Uploads,
     Parts,
@@ -125,6 +47,16 @@ pub(super) async fn facts(client: &Client, items: &[(&Item, u64)], again: bool) 
         let values: Vec<&(dyn ToSql + Sync)> = vec![&wanted.head_buckets, &wanted.head_keys];
         reads.push((Read::Heads, head::SELECT_MANY.as_str().into(), values));
     }
+    if !wanted.named.keys.is_empty() {
+        reads.push((Read::Versions, version::SELECT_NAMED.as_str().into(), wanted.named.columns()));
+    }
+    if !wanted.newest.keys.is_empty() {
+        let values: Vec<&(dyn ToSql + Sync)> = vec![&wanted.newest.buckets, &wanted.newest.keys];
+        reads.push((Read::Versions, version::SELECT_NEWEST.as_str().into(), values));
+    }
+    if wanted.configured {
+        reads.push((Read::Configured, bucket::CONFIGURED_BYTES.into(), vec![]));
+    }
     if !wanted.occupied.is_empty() {
         reads.push((Read::Occupied, bucket::OCCUPIED.into(), vec![&wanted.occupied]));
         reads.push((Read::Uploads, upload::select_of_buckets().into(), vec![&wanted.occupied]));
@@ -142,11 +74,39 @@ pub(super) async fn facts(client: &Client, items: &[(&Item, u64)], again: bool) 
     if !wanted.whole_uploads.is_empty() {
         reads.push((Read::Parts, upload::SELECT_ALL_PARTS.into(), vec![&wanted.whole_uploads]));
     }
-    let mut facts = pipelined(client, &reads).await?;
+    let mut facts = Facts::default();
+    pipelined(client, &reads, &mut facts).await?;
     if !wanted.occupied.is_empty() {
         parts_of_doomed(client, &mut facts).await?;
     }
+    let replaced = nulls_replaced(items, &facts);
+    if !replaced.keys.is_empty() {
+        let read = (Read::Versions, version::SELECT_NAMED.as_str().into(), replaced.columns());
+        pipelined(client, &[read], &mut facts).await?;
+    }
     Ok(facts)
+}
+
+/// A null version is replaced by another, and it may be an older one. Only who knows the bucket can tell, so this costs a
+/// further round trip, and nobody pays it but the writers of buckets whose versioning is suspended.
+fn nulls_replaced(items: &[(&Item, u64)], facts: &Facts) -> Names {
+    let mut names = Names::default();
+    for (Item { mutation, .. }, _) in items {
+        let writes = match mutation.op.as_ref() {
+            Some(Op::Put(_) | Op::Copy(_) | Op::CompleteUpload(_)) => true,
+            Some(Op::Delete(delete)) => delete.version_id.is_empty(),
+            _ => false,
+        };
+        let bucket = facts.buckets.get(&mutation.bucket_id);
+        if !writes || bucket.is_none_or(|bucket| bucket.versioning != Versioning::Suspended) {
+            continue;
+        }
+        let head = facts.heads.get(&(mutation.bucket_id, mutation.key.clone()));
+        if head.is_none_or(|head| !head.version_id.is_empty()) {
+            names.add(mutation.bucket_id, &mutation.key, "");
+        }
+    }
+    names
 }
 
 /// A bucket that is deleted takes the parts of its uploads with it.
@@ -163,26 +123,25 @@ async fn parts_of_doomed(client: &Client, facts: &mut Facts) -> Result<(), Failu
 /// What is read, by which statement, of which values.
 type Asked<'a> = (Read, Cow<'static, str>, Vec<&'a (dyn ToSql + Sync)>);
 
-async fn pipelined(client: &Client, reads: &[Asked<'_>]) -> Result<Facts, Failure> {
+async fn pipelined(client: &Client, reads: &[Asked<'_>], facts: &mut Facts) -> Result<(), Failure> {
     let mut statements = Vec::with_capacity(reads.len());
     for (_, text, _) in reads {
         statements.push(client.prepare_cached(text).await?);
     }
     let queries =
         reads.iter().zip(&statements).map(|((_, _, values), statement)| client.query(statement, values));
-    let mut facts = Facts::default();
     // All travel together.
     for ((read, _, _), rows) in reads.iter().zip(join_all(queries).await) {
         for row in &rows? {
-            take(read, row, &mut facts)?;
+            take(read, row, facts)?;
         }
     }
-    Ok(facts)
+    Ok(())
 }
 
 fn take(read: &Read, row: &Row, facts: &mut Facts) -> Result<(), Failure> {
     match read {
-        Read::Grounds => match bucket::ground(row) {
+        Read::Grounds => match bucket::ground(row)? {
             Ground::Bucket(bucket) => {
                 facts.bucket_names.insert(bucket.name.clone(), bucket.clone());
                 facts.buckets.insert(bucket.id, bucket);
@@ -199,6 +158,15 @@ fn take(read: &Read, row: &Row, facts: &mut Facts) -> Result<(), Failure> {
             let head = head::read(row)?;
             facts.heads.insert((head.bucket_id, head.key.clone()), head);
         }
+        Read::Versions => {
+            let found = version::read(row)?;
+            let rows = facts.versions.entry((found.object.bucket_id, found.object.key.clone())).or_default();
+            // One may be both named and among the newest.
+            if rows.iter().all(|row| row.object.seq != found.object.seq) {
+                rows.push(found);
+            }
+        }
+        Read::Configured => facts.configured_bytes = unsigned(row.get(0)),
         Read::Occupied => {
             facts.occupied.insert(unsigned(row.get(0)));
         }

@@ -1,0 +1,200 @@
+//! Objects: written, deleted, copied, tagged.
+
+use bytes::Bytes;
+use holdfast_common::wire::{
+    self, Committed, CopyObject, DeleteObject, PutObject, Refusal, Refused, SetTags, version_shown,
+};
+
+use super::versions::{Content, Named};
+use super::{Item, Step};
+use crate::plan::{precondition, refuse};
+use crate::store::bucket::{BucketRow, Versioning};
+use crate::store::head::HeadRow;
+use crate::store::version::{VersionRow, stored_id};
+
+/// Where a copy reads from.
+pub(super) struct Source<'a> {
+    pub(super) object: &'a HeadRow,
+    /// As its bucket shows it; empty: not at all.
+    pub(super) version_id: String,
+}
+
+fn shown(version_id: &str, bucket: &BucketRow) -> String {
+    version_shown(version_id, bucket.versioning.number()).unwrap_or_default().to_owned()
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn put(&mut self, put: &PutObject) -> Step<Committed> {
+        let bucket = self.bucket()?;
+        precondition::check(put.when.as_ref(), self.head())?;
+        let manifest = put.manifest.clone().unwrap_or_default();
+        for blob in manifest.parts.iter().filter_map(|part| part.blob.as_ref()) {
+            self.writes.repair_if_thin(blob);
+        }
+        let content = Content {
+            size: put.size,
+            etag: put.etag.clone(),
+            manifest,
+            meta: put.meta.clone().unwrap_or_default(),
+        };
+        let row = self.make_current(bucket.versioning, content);
+        Ok(Committed {
+            version_id: row.version_id,
+            modified_ms: row.modified_ms,
+            bucket_id: row.bucket_id,
+            existed: false,
+            ..Default::default()
+        })
+    }
+
+    pub(super) fn delete(&mut self, delete: &DeleteObject) -> Step<Committed> {
+        let bucket = self.bucket()?;
+        self.may_delete(delete.when.as_ref())?;
+        let committed = Committed { bucket_id: bucket.id, ..Default::default() };
+        if !delete.version_id.is_empty() {
+            return Ok(self.delete_version(&delete.version_id, committed));
+        }
+        let existed = self.head().is_some();
+        if bucket.versioning == Versioning::Never {
+            if let Some(head) = self.head() {
+                self.remove(&Named::Head(head));
+            }
+            return Ok(Committed { existed, ..committed });
+        }
+        let marker = self.mark_deleted(bucket.versioning);
+        Ok(Committed {
+            version_id: shown(&marker.version_id, bucket),
+            modified_ms: marker.modified_ms,
+            delete_marker: true,
+            existed,
+            ..committed
+        })
+    }
+
+    /// A condition on a key whose current version is a delete marker has failed, on one without versions there is nothing
+    /// that it could be about (AWS).
+    fn may_delete(&self, when: Option<&wire::Precondition>) -> Result<(), Refused> {
+        precondition::check(when, self.head()).map_err(|refused| match self.newest_older() {
+            Some(_) if refused.reason() == Refusal::NoSuchKey => {
+                refuse(Refusal::PreconditionFailed, "the current version is a delete marker")
+            }
+            _ => refused,
+        })
+    }
+
+    fn delete_version(&mut self, name: &str, committed: Committed) -> Committed {
+        let version = self.named(stored_id(name));
+        if let Some(version) = &version {
+            self.remove(version);
+        }
+        Committed {
+            version_id: name.to_owned(),
+            delete_marker: matches!(version, Some(Named::Older(row)) if row.delete_marker),
+            existed: version.is_some(),
+            ..committed
+        }
+    }
+
+    pub(super) fn source(
+        &self,
+        bucket_id: u64,
+        key: &Bytes,
+        version: &str,
+        when: Option<&wire::Precondition>,
+    ) -> Step<Source<'a>> {
+        let bucket = self.facts.buckets.get(&bucket_id);
+        let bucket =
+            bucket.ok_or_else(|| refuse(Refusal::NoSuchBucket, "the source's bucket does not exist"))?;
+        if bucket.tenant_id != self.mutation.tenant_id {
+            return Err(refuse(Refusal::AccessDenied, "the source's bucket belongs to another tenant"));
+        }
+        let object = self.source_version(bucket_id, key, version)?;
+        when.map_or(Ok(()), |when| precondition::check_present(when, object))?;
+        Ok(Source { object, version_id: shown(&object.version_id, bucket) })
+    }
+
+    fn source_version(&self, bucket_id: u64, key: &Bytes, version: &str) -> Step<&'a HeadRow> {
+        let head = self.head_of(bucket_id, key);
+        if version.is_empty() {
+            return head.ok_or_else(|| refuse(Refusal::NoSuchKey, "the source does not exist"));
+        }
+        let id = stored_id(version);
+        if let Some(head) = head.filter(|head| head.version_id == id) {
+            return Ok(head);
+        }
+        let rows = self.facts.versions.get(&(bucket_id, key.clone())).map_or(&[][..], Vec::as_slice);
+        match rows.iter().find(|row| row.object.version_id == id) {
+            Some(VersionRow { object, delete_marker: false }) => Ok(object),
+            Some(_) => Err(refuse(
+                Refusal::InvalidRequest,
+                "The source of a copy request may not specifically refer to a delete marker by version id.",
+            )),
+            None => Err(refuse(Refusal::NoSuchVersion, "the source's version does not exist")),
+        }
+    }
+
+    pub(super) fn copy(&mut self, copy: &CopyObject) -> Step<Committed> {
+        let bucket = self.bucket()?;
+        let Source { object: source, version_id: copy_source_version_id } = self.source(
+            copy.source_bucket_id,
+            &copy.source_key,
+            &copy.source_version_id,
+            copy.source_when.as_ref(),
+        )?;
+        precondition::check(copy.when.as_ref(), self.head())?;
+        let said = copy.meta.clone().unwrap_or_default();
+        let mut meta = if copy.replace_meta { said.clone() } else { source.meta.clone() };
+        meta.tags = if copy.replace_tags { said.tags } else { source.meta.tags.clone() };
+        if !copy.replace_meta && !said.storage_class.is_empty() {
+            meta.storage_class = said.storage_class;
+        }
+        // The bytes are the same, so are their checksums.
+        meta.checksums = source.meta.checksums.clone();
+        self.writes.share(&source.manifest);
+        let content =
+            Content { size: source.size, etag: source.etag.clone(), manifest: source.manifest.clone(), meta };
+        let row = self.make_current(bucket.versioning, content);
+        Ok(Committed {
+            version_id: row.version_id.clone(),
+            modified_ms: row.modified_ms,
+            bucket_id: self.mutation.bucket_id,
+            record: Some(row.into_record()),
+            copy_source_version_id,
+            ..Default::default()
+        })
+    }
+
+    /// The row as it is, but for its tags.
+    pub(super) fn set_tags(&mut self, set: &SetTags) -> Step<Committed> {
+        let bucket = self.bucket()?;
+        let version = match set.version_id.as_str() {
+            "" => self.head().map(Named::Head),
+            name => self.named(stored_id(name)),
+        };
+        let (mut object, is_head) = match version {
+            Some(Named::Head(head)) => (head.clone(), true),
+            Some(Named::Older(row)) if !row.delete_marker => (row.object.clone(), false),
+            Some(Named::Older(_)) => {
+                return Err(refuse(Refusal::MethodNotAllowed, "the version is a delete marker"));
+            }
+            None if set.version_id.is_empty() => {
+                return Err(refuse(Refusal::NoSuchKey, "the object does not exist"));
+            }
+            None => return Err(refuse(Refusal::NoSuchVersion, "the version does not exist")),
+        };
+        object.meta.tags.clone_from(&set.tags);
+        let committed = Committed {
+            version_id: shown(&object.version_id, bucket),
+            modified_ms: object.modified_ms,
+            bucket_id: bucket.id,
+            existed: true,
+            ..Default::default()
+        };
+        if is_head {
+            self.writes.heads.push(object);
+        } else {
+            self.writes.versions.push(VersionRow { object, delete_marker: false });
+        }
+        Ok(committed)
+    }
+}
