@@ -6,6 +6,7 @@
 
 use holdfast_common::wire;
 
+use crate::document::unset::Unset;
 use crate::error::{Code, S3Error};
 use crate::http::head::{Method, RequestHead};
 use crate::limits;
@@ -15,7 +16,9 @@ mod addressing;
 mod attributes;
 pub(crate) mod body;
 mod checksum_mode;
+mod configuration;
 mod copy;
+mod facts;
 mod integrity;
 mod list;
 pub(crate) mod metadata;
@@ -31,7 +34,11 @@ pub use addressing::Addressing;
 pub use attributes::{GetObjectAttributesInput, ObjectAttributes};
 pub use body::BodyClaims;
 pub use checksum_mode::{checksum_headers, part_at};
+pub use configuration::{
+    AclFields, BucketDocument, CreateBucketInput, PutAclInput, PutDocumentInput, PutTagsInput,
+};
 pub use copy::{CopyObjectInput, CopySource, UploadPartCopyInput};
+pub use facts::{RequestFacts, cors_request};
 pub use list::{
     Dialect, ListBucketsInput, ListObjectsInput, ListPartsInput, ListUploadsInput, decode_token, encode_token,
 };
@@ -65,7 +72,7 @@ pub struct Routed {
 #[derive(Clone, Debug)]
 pub enum Operation {
     ListBuckets(ListBucketsInput),
-    CreateBucket(BodyClaims),
+    CreateBucket(Box<CreateBucketInput>),
     HeadBucket,
     DeleteBucket,
     GetBucketLocation,
@@ -83,6 +90,22 @@ pub enum Operation {
     CompleteMultipartUpload(Box<CompleteInput>),
     AbortMultipartUpload(UploadRef),
     ListParts(ListPartsInput),
+    ListObjectVersions(ListObjectVersionsInput),
+    GetObjectAttributes(GetObjectAttributesInput),
+    GetObjectTagging(VersionSelector),
+    PutObjectTagging(PutTagsInput),
+    DeleteObjectTagging(VersionSelector),
+    GetObjectAcl(VersionSelector),
+    PutObjectAcl(Box<PutAclInput>),
+    /// GetBucketVersioning, GetBucketCors and so on.
+    GetBucketDocument(BucketDocument),
+    PutBucketDocument(Box<PutDocumentInput>),
+    DeleteBucketDocument(BucketDocument),
+    GetBucketPolicyStatus,
+    /// What GET says of a configuration that no bucket ever had.
+    GetUnset(Unset),
+    /// OPTIONS of a browser.
+    Preflight,
 }
 
 impl Operation {
@@ -110,6 +133,19 @@ impl Operation {
             Self::CompleteMultipartUpload(_) => "CompleteMultipartUpload",
             Self::AbortMultipartUpload(_) => "AbortMultipartUpload",
             Self::ListParts(_) => "ListParts",
+            Self::ListObjectVersions(_) => "ListObjectVersions",
+            Self::GetObjectAttributes(_) => "GetObjectAttributes",
+            Self::GetObjectTagging(_) => "GetObjectTagging",
+            Self::PutObjectTagging(_) => "PutObjectTagging",
+            Self::DeleteObjectTagging(_) => "DeleteObjectTagging",
+            Self::GetObjectAcl(_) => "GetObjectAcl",
+            Self::PutObjectAcl(_) => "PutObjectAcl",
+            Self::GetBucketDocument(document) => document.operation_names()[0],
+            Self::PutBucketDocument(input) => input.document.operation_names()[1],
+            Self::DeleteBucketDocument(document) => document.operation_names()[2],
+            Self::GetBucketPolicyStatus => "GetBucketPolicyStatus",
+            Self::GetUnset(_) => "GetUnsetConfiguration",
+            Self::Preflight => "Preflight",
         }
     }
 
@@ -121,6 +157,9 @@ impl Operation {
             Self::CreateBucket(_) => Some(limits::CREATE_BUCKET_BODY_BYTES_MAX),
             Self::DeleteObjects(_) => Some(limits::DELETE_BODY_BYTES_MAX),
             Self::CompleteMultipartUpload(_) => Some(limits::COMPLETE_BODY_BYTES_MAX),
+            Self::PutObjectTagging(_) => Some(limits::TAGGING_BODY_BYTES_MAX),
+            Self::PutObjectAcl(_) => Some(limits::ACL_BODY_BYTES_MAX),
+            Self::PutBucketDocument(input) => Some(input.document.body_bytes_max()),
             _ => Some(0),
         }
     }
@@ -131,7 +170,11 @@ impl Operation {
         match self {
             Self::PutObject(input) => Some(&input.body),
             Self::UploadPart(input) => Some(&input.body),
-            Self::CreateBucket(body) | Self::DeleteObjects(body) => Some(body),
+            Self::CreateBucket(input) => Some(&input.body),
+            Self::DeleteObjects(body) => Some(body),
+            Self::PutObjectTagging(input) => Some(&input.body),
+            Self::PutObjectAcl(input) => Some(&input.body),
+            Self::PutBucketDocument(input) => Some(&input.body),
             Self::CompleteMultipartUpload(input) => Some(&input.body),
             _ => None,
         }
@@ -146,9 +189,9 @@ pub fn route(head: &RequestHead, addressing: &Addressing) -> Result<Routed, S3Er
     let request = Request::new(head)?;
     let (bucket, key) = addressing.locate(head)?;
     if head.method() == Method::Options {
-        return Err(S3Error::new(Code::AccessForbidden));
+        return Ok(Routed { bucket, key, operation: Operation::Preflight, expected_bucket_owner: None });
     }
-    let sub_resource = SubResource::of(&request)?;
+    let sub_resource = SubResource::of(&request, bucket.is_some() && key.is_none())?;
     request.refuse_unsupported()?;
     let operation = match (&bucket, &key) {
         (None, _) => service_operation(&request, sub_resource)?,
@@ -178,8 +221,18 @@ fn bucket_operation(request: &Request<'_>, sub_resource: SubResource) -> Result<
         (Method::Get, S::Location) => Operation::GetBucketLocation,
         (Method::Get, S::Uploads) => Operation::ListMultipartUploads(ListUploadsInput::read(request)?),
         (Method::Head, S::None) => Operation::HeadBucket,
-        (Method::Put, S::None) => Operation::CreateBucket(BodyClaims::read(request)?),
+        (Method::Put, S::None) => Operation::CreateBucket(Box::new(CreateBucketInput::read(request)?)),
         (Method::Delete, S::None) => Operation::DeleteBucket,
+        (Method::Get, S::Versions) => Operation::ListObjectVersions(ListObjectVersionsInput::read(request)?),
+        (Method::Get, S::PolicyStatus) => Operation::GetBucketPolicyStatus,
+        (Method::Get, S::Unset(unset)) => Operation::GetUnset(unset),
+        (Method::Get, S::Document(document)) => Operation::GetBucketDocument(document),
+        (Method::Put, S::Document(document)) => {
+            Operation::PutBucketDocument(Box::new(PutDocumentInput::read(request, document)?))
+        }
+        (Method::Delete, S::Document(document)) if document.can_be_removed() => {
+            Operation::DeleteBucketDocument(document)
+        }
         (Method::Post, S::Delete) => Operation::DeleteObjects(BodyClaims::read(request)?),
         (Method::Post, S::None) => {
             return Err(S3Error::not_implemented("Uploading by an HTML form (POST Object)"));
@@ -216,6 +269,24 @@ fn object_operation(
         }
         (Method::Delete, S::None) => Operation::DeleteObject(DeleteObjectInput::read(request)?),
         (Method::Delete, S::Upload) => Operation::AbortMultipartUpload(UploadRef::read(request)?),
+        (Method::Get, S::Attributes) => {
+            Operation::GetObjectAttributes(GetObjectAttributesInput::read(request)?)
+        }
+        (Method::Get, S::Document(BucketDocument::Tagging)) => {
+            Operation::GetObjectTagging(VersionSelector::read(request)?)
+        }
+        (Method::Put, S::Document(BucketDocument::Tagging)) => {
+            Operation::PutObjectTagging(PutTagsInput::read(request)?)
+        }
+        (Method::Delete, S::Document(BucketDocument::Tagging)) => {
+            Operation::DeleteObjectTagging(VersionSelector::read(request)?)
+        }
+        (Method::Get, S::Document(BucketDocument::Acl)) => {
+            Operation::GetObjectAcl(VersionSelector::read(request)?)
+        }
+        (Method::Put, S::Document(BucketDocument::Acl)) => {
+            Operation::PutObjectAcl(Box::new(PutAclInput::read(request)?))
+        }
         _ => return Err(method_not_allowed(request, "OBJECT")),
     })
 }

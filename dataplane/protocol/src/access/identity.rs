@@ -1,5 +1,6 @@
 //! Facts of the node's snapshot that decisions are made from: keys and buckets.
 
+use super::settings::BucketSettings;
 use crate::name::BucketName;
 use holdfast_common::id::{BucketId, TenantId};
 use holdfast_common::wire;
@@ -120,7 +121,7 @@ impl KeyIdentity {
 }
 
 /// A bucket as nodes know it: its row at `revision`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BucketFacts {
     pub bucket_id: BucketId,
     pub tenant_id: TenantId,
@@ -133,16 +134,20 @@ pub struct BucketFacts {
     pub versioning: u32,
     pub shard: u32,
     pub class_id: u32,
+    /// `None`: a document of it is beyond this build, and nobody may do anything there.
+    pub settings: Option<BucketSettings>,
 }
 
 impl BucketFacts {
     /// Reads what the authority sent; `None` when the name is no bucket name.
     #[must_use]
     pub fn from_wire(bucket: &wire::Bucket) -> Option<Self> {
+        let name = BucketName::parse(&bucket.name).ok()?;
         Some(Self {
+            settings: BucketSettings::from_wire(bucket.configuration.as_ref(), &name),
             bucket_id: BucketId(bucket.bucket_id),
             tenant_id: TenantId(bucket.tenant_id),
-            name: BucketName::parse(&bucket.name).ok()?,
+            name,
             created_ms: bucket.created_ms,
             revision: bucket.revision,
             region: bucket.region.as_str().into(),

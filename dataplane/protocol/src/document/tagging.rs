@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use holdfast_common::wire;
+
 use crate::error::{Code, S3Error};
 use crate::limits::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, TAG_KEY_UNITS_MAX, TAG_VALUE_UNITS_MAX};
 use crate::uri::{Query, UriError};
@@ -110,6 +112,18 @@ impl TagSet {
             tags.insert(key, value);
         }
         if tags.len() > of.tags_max() { Err(too_many(of)) } else { Ok(Self { tags }) }
+    }
+
+    /// As a record keeps them.
+    #[must_use]
+    pub fn to_wire(&self) -> Vec<wire::Pair> {
+        self.pairs().into_iter().map(|(name, value)| wire::Pair { name, value }).collect()
+    }
+
+    /// Those of a record.
+    #[must_use]
+    pub fn of_record(pairs: &[wire::Pair]) -> Self {
+        Self { tags: pairs.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect() }
     }
 
     /// For storing: in the order of the keys.

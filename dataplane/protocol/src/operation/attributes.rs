@@ -28,7 +28,6 @@ pub struct ObjectAttributes {
 }
 
 impl GetObjectAttributesInput {
-    #[cfg_attr(not(test), expect(dead_code, reason = "not routed before the data plane has the operation"))]
     pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
         let max_parts = number(request, "x-amz-max-parts")?.unwrap_or(LIST_ENTRIES_MAX);
         let part_number_marker = number(request, "x-amz-part-number-marker")?.unwrap_or(0);

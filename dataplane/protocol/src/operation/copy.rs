@@ -4,6 +4,7 @@ use bytes::Bytes;
 use holdfast_common::wire;
 
 use crate::digest::ChecksumAlgorithm;
+use crate::document::acl::{AclRequest, AclResource};
 use crate::error::{Code, S3Error};
 use crate::name::{BucketName, ObjectKey};
 use crate::precondition::{Conditions, ETagList};
@@ -13,7 +14,7 @@ use crate::uri::decode_percent;
 use super::body::{algorithm_wanted, invalid_request};
 use super::multipart::{part_number, part_number_missing};
 use super::request::Request;
-use super::{UploadRef, VersionSelector, metadata, write_conditions};
+use super::{AclFields, UploadRef, VersionSelector, metadata, write_conditions};
 
 /// The source of a copy. Reading it needs a grant of its own.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct CopyObjectInput {
     pub when: wire::Precondition,
     /// The checksum the copy shall have; `None`: the source's.
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    /// `x-amz-acl`, `x-amz-grant-*`: a copy has never the source's.
+    pub acl: Option<AclRequest>,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +78,7 @@ impl CopyObjectInput {
         let source = CopySource::read(request)?;
         let replace_meta = replaces(request, "x-amz-metadata-directive", "Unknown metadata directive.")?;
         let replace_tags = replaces(request, "x-amz-tagging-directive", "Unknown tagging directive.")?;
-        let meta = metadata::object_meta(request)?;
+        let meta = metadata::tagged_meta(request)?;
         let names_class = request.header("x-amz-storage-class")?.is_some();
         let same =
             source.bucket == *bucket && source.key == *key && source.version == VersionSelector::Current;
@@ -92,6 +95,7 @@ impl CopyObjectInput {
             replace_tags,
             when: write_conditions(request)?,
             checksum_algorithm: algorithm_wanted(request)?,
+            acl: AclFields::read(request)?.of_new(AclResource::Object)?,
         })
     }
 }

@@ -2,11 +2,12 @@
 
 use holdfast_common::wire::{ObjectMeta, Pair};
 
+use crate::document::tagging::TagSet;
 use crate::error::{Code, S3Error};
 use crate::http::response::is_field_name;
 use crate::limits::USER_METADATA_BYTES_MAX;
 
-use super::request::header_text;
+use super::request::{Request, header_text};
 
 /// The type of an object whose writer named none, as S3 answers it.
 pub const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
@@ -53,6 +54,15 @@ pub(crate) fn object_meta(source: &impl MetadataSource) -> Result<ObjectMeta, S3
         tags: Vec::new(),
         checksums: Vec::new(),
     })
+}
+
+/// The same with `x-amz-tagging`.
+pub(super) fn tagged_meta(request: &Request<'_>) -> Result<ObjectMeta, S3Error> {
+    let mut meta = object_meta(request)?;
+    if let Some(tags) = request.text("x-amz-tagging")? {
+        meta.tags = TagSet::parse_header(&tags)?.to_wire();
+    }
+    Ok(meta)
 }
 
 /// `aws-chunked` is how the body travelled, not what the object is.

@@ -4,12 +4,13 @@ use holdfast_common::wire;
 use holdfast_common::wire::checksum::Kind;
 
 use crate::digest::{ChecksumAlgorithm, ChecksumValue};
+use crate::document::acl::{AclRequest, AclResource};
 use crate::error::{Code, S3Error};
 use crate::limits::{PART_BYTES_MAX, PARTS_MAX, UPLOAD_ID_BYTES_MAX};
 
 use super::body::{algorithm_wanted, checksum_text, invalid_checksum, invalid_request};
 use super::request::Request;
-use super::{BodyClaims, metadata, write_conditions};
+use super::{AclFields, BodyClaims, metadata, write_conditions};
 
 /// An upload as a request names it; whether there is one, the authority knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct CreateUploadInput {
     pub meta: wire::ObjectMeta,
     /// The algorithm and kind of the object's checksum; `None`: the client named none.
     pub checksum: Option<(ChecksumAlgorithm, Kind)>,
+    /// `x-amz-acl`, `x-amz-grant-*`: of the object that will be.
+    pub acl: Option<AclRequest>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +71,11 @@ impl UploadRef {
 
 impl CreateUploadInput {
     pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
-        Ok(Self { meta: metadata::object_meta(request)?, checksum: checksum_plan(request)? })
+        Ok(Self {
+            meta: metadata::tagged_meta(request)?,
+            checksum: checksum_plan(request)?,
+            acl: AclFields::read(request)?.of_new(AclResource::Object)?,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use holdfast_common::wire;
 
+use crate::document::acl::{AclRequest, AclResource};
 use crate::error::{Code, S3Error};
 use crate::limits::PUT_BYTES_MAX;
 use crate::precondition::{Conditions, IfRange};
@@ -9,13 +10,15 @@ use crate::range::ByteRange;
 
 use super::body::invalid_request;
 use super::request::{Request, header_text};
-use super::{BodyClaims, VersionSelector, etag_of, metadata, multipart, write_conditions};
+use super::{AclFields, BodyClaims, VersionSelector, etag_of, metadata, multipart, write_conditions};
 
 #[derive(Clone, Debug)]
 pub struct PutObjectInput {
     pub meta: wire::ObjectMeta,
     pub body: BodyClaims,
     pub when: wire::Precondition,
+    /// `x-amz-acl`, `x-amz-grant-*`
+    pub acl: Option<AclRequest>,
 }
 
 /// GET and HEAD: the same questions, with and without the bytes.
@@ -71,8 +74,9 @@ impl PutObjectInput {
         }
         Ok(Self {
             body: BodyClaims::read(request)?.of_object(PUT_BYTES_MAX)?,
-            meta: metadata::object_meta(request)?,
+            meta: metadata::tagged_meta(request)?,
             when: write_conditions(request)?,
+            acl: AclFields::read(request)?.of_new(AclResource::Object)?,
         })
     }
 }

@@ -19,13 +19,11 @@ pub(crate) struct Request<'a> {
 }
 
 /// Headers that must be honoured or refused, and are refused until they can be honoured. A name ending in `-` is a prefix.
-const LACKING: [&str; 12] = [
+const LACKING: [&str; 10] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-",
     "x-amz-copy-source-server-side-encryption-",
     "x-amz-object-lock-",
-    "x-amz-tagging",
-    "x-amz-grant-",
     "x-amz-write-offset-bytes",
     "x-amz-object-annotation",
     "x-amz-rename-source",
@@ -35,10 +33,8 @@ const LACKING: [&str; 12] = [
 ];
 
 /// Headers that may say the default of this server and nothing else.
-const FIXED: [(&str, &[&str]); 4] = [
-    ("x-amz-acl", &["private", "bucket-owner-full-control"]),
+const FIXED: [(&str, &[&str]); 2] = [
     ("x-amz-bucket-object-lock-enabled", &["false"]),
-    ("x-amz-object-ownership", &["BucketOwnerEnforced"]),
     ("x-amz-object-annotation-directive", &["COPY"]),
 ];
 

@@ -24,7 +24,6 @@ pub struct ListObjectVersionsInput {
 
 impl ListObjectVersionsInput {
     /// Of several wrong arguments S3 names the first in this order, which is not that of the fields.
-    #[cfg_attr(not(test), expect(dead_code, reason = "not routed before the data plane can list versions"))]
     pub(super) fn read(request: &Request<'_>) -> Result<Self, S3Error> {
         let max_keys = max_keys(request)?;
         let key_marker = text(request, "key-marker")?;
