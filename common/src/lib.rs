@@ -1,7 +1,8 @@
-//! Words both planes use: identifiers, secrets, the wire contract, how a process logs.
+//! Words both planes use: identifiers, secrets, the wire contract, CRCs of what is put together, how a process logs.
 //!
 //! Nothing here does I/O of its own accord, and nothing here knows what a data plane or a control plane is.
 
+pub mod crc;
 pub mod id;
 pub mod secret;
 pub mod telemetry;

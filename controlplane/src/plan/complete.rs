@@ -119,6 +119,11 @@ fn checksum_of(
 ) -> Result<Option<Checksum>, Refused> {
     let expected = complete.expected.as_ref();
     let (algorithm, kind) = match (upload.checksum_algorithm, expected) {
+        // Nobody asked for one: S3's own, which every part of such an upload carries, whatever else its client sent with it. Those
+        // that were uploaded to an older program do not.
+        (0, None) if parts.iter().all(|part| value_of(part, Algorithm::Crc64nvme).is_some()) => {
+            (Algorithm::Crc64nvme, Kind::FullObject)
+        }
         (0, None) => return Ok(None),
         (0, Some(expected)) => (expected.algorithm(), expected.kind()),
         (named, _) => (
@@ -134,14 +139,13 @@ fn checksum_of(
     }
     let mut values = Vec::with_capacity(parts.len());
     for part in parts {
-        let value = part.checksums.iter().find(|checksum| checksum.algorithm() == algorithm);
-        let value = value.ok_or_else(|| {
+        let value = value_of(part, algorithm).ok_or_else(|| {
             refuse(
                 Refusal::InvalidRequest,
                 format!("part {} was uploaded without the upload's checksum", part.number),
             )
         })?;
-        values.push((value.value.as_ref(), part_bytes(part)));
+        values.push((value, part_bytes(part)));
     }
     let value = match kind {
         Kind::Composite => {
@@ -161,6 +165,12 @@ fn checksum_of(
     Ok(Some(Checksum { algorithm: algorithm.into(), kind: kind.into(), value: Bytes::from(value) }))
 }
 
+/// A part's checksum, raw.
+fn value_of(part: &Part, algorithm: Algorithm) -> Option<&[u8]> {
+    let found = part.checksums.iter().find(|checksum| checksum.algorithm() == algorithm);
+    found.map(|checksum| checksum.value.as_ref())
+}
+
 /// Few parts stand in the manifest itself, more in pages.
 fn paged(parts: Vec<Part>, pages_of: &[u8]) -> (Manifest, Vec<ManifestPage>) {
     let part_count = u32::try_from(parts.len()).expect("at most 10,000 parts");
@@ -171,4 +181,64 @@ fn paged(parts: Vec<Part>, pages_of: &[u8]) -> (Manifest, Vec<ManifestPage>) {
         parts.chunks(MANIFEST_PAGE_PARTS).map(|parts| ManifestPage { parts: parts.to_vec() }).collect();
     let page_offsets = pages.iter().map(|page| page.parts[0].offset).collect();
     (Manifest { parts: vec![], part_count, page_offsets, pages_of: Bytes::copy_from_slice(pages_of) }, pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Algorithm::{Crc32, Crc64nvme, Sha256};
+    use Kind::{Composite, FullObject};
+
+    fn sum(algorithm: Algorithm, kind: Kind) -> Checksum {
+        let value = match algorithm {
+            Crc64nvme => vec![1; 8],
+            _ => vec![1; 4],
+        };
+        Checksum { algorithm: algorithm.into(), kind: kind.into(), value: value.into() }
+    }
+
+    fn upload(named: Algorithm, kind: Kind) -> UploadRow {
+        UploadRow {
+            upload_id: uuid::Uuid::nil(),
+            bucket_id: 1,
+            key: Bytes::new(),
+            tenant_id: 1,
+            initiated_ms: 0,
+            open: true,
+            checksum_algorithm: named.into(),
+            checksum_kind: kind.into(),
+            meta: holdfast_common::wire::ObjectMeta::default(),
+            outcome: None,
+        }
+    }
+
+    /// Of two parts that have these checksums each.
+    #[track_caller]
+    fn check(
+        (named, kind): (Algorithm, Kind),
+        parts: [&[Algorithm]; 2],
+        expected: Result<Option<(Algorithm, Kind)>, Refusal>,
+    ) {
+        let part = |kept: &[Algorithm]| Part {
+            checksums: kept.iter().map(|algorithm| sum(*algorithm, FullObject)).collect(),
+            ..Default::default()
+        };
+        let got = checksum_of(&upload(named, kind), &parts.map(part), &CompleteUpload::default());
+        let got = got.map(|found| found.map(|sum| (sum.algorithm(), sum.kind())));
+        assert_eq!(got.map_err(|refused| refused.reason()), expected);
+    }
+
+    #[test]
+    fn the_checksum_is_the_uploads_or_the_default() {
+        let none = (Algorithm::Unspecified, FullObject);
+        check(none, [&[Crc64nvme], &[Crc64nvme]], Ok(Some((Crc64nvme, FullObject))));
+        check(none, [&[Crc32, Crc64nvme], &[Crc64nvme, Sha256]], Ok(Some((Crc64nvme, FullObject))));
+        check(none, [&[Crc64nvme], &[Crc32]], Ok(None));
+        check(none, [&[], &[]], Ok(None));
+        check((Crc32, Composite), [&[Crc32], &[Crc64nvme, Crc32]], Ok(Some((Crc32, Composite))));
+        check((Sha256, Composite), [&[Sha256], &[Sha256]], Ok(Some((Sha256, Composite))));
+        check((Crc32, FullObject), [&[Crc32], &[Crc64nvme]], Err(Refusal::InvalidRequest));
+        check((Crc64nvme, Composite), [&[Crc64nvme], &[Crc64nvme]], Err(Refusal::InvalidRequest));
+        check((Sha256, FullObject), [&[Sha256], &[Sha256]], Err(Refusal::InvalidRequest));
+    }
 }

@@ -178,6 +178,7 @@ impl<'a> Item<'a> {
             Op::CompleteUpload(complete) => self.complete(complete),
             Op::AbortUpload(abort) => self.abort(&abort.upload_id).map(now(Kind::AbortUpload)),
             Op::SetTags(set) => self.set_tags(set).map(now(Kind::SetTags)),
+            Op::SetAcl(set) => self.set_acl(set).map(now(Kind::SetAcl)),
             Op::CreateBucket(create) => self.create_bucket(create).map(now(Kind::CreateBucket)),
             Op::DeleteBucket(_) => self.delete_bucket().map(now(Kind::DeleteBucket)),
             Op::ConfigureBucket(configure) => {
@@ -207,18 +208,25 @@ impl<'a> Item<'a> {
         Decision::Commit { result, writes: Box::new(self.writes), effect: self.effect }
     }
 
-    /// The bucket, when this tenant may write to it and the node knows its configuration.
+    /// The bucket that is written to.
     fn bucket(&self) -> Step<&'a BucketRow> {
-        let bucket = self.facts.buckets.get(&self.mutation.bucket_id);
+        let Mutation { bucket_id, by_bucket, bucket_revision, .. } = self.mutation;
+        let bucket = self.facts.buckets.get(bucket_id);
         let bucket = bucket.ok_or_else(|| refuse(Refusal::NoSuchBucket, "the bucket does not exist"))?;
-        if bucket.tenant_id != self.mutation.tenant_id {
+        self.may_enter(bucket, *by_bucket, *bucket_revision)?;
+        Ok(bucket)
+    }
+
+    /// Whoever acts is of the bucket's tenant, or the bucket itself lets it. What it lets is in its configuration, so then the
+    /// node has to know exactly this one; otherwise it may name none (0).
+    fn may_enter(&self, bucket: &BucketRow, by_bucket: bool, revision: u64) -> Step<()> {
+        if !by_bucket && bucket.tenant_id != self.mutation.tenant_id {
             return Err(refuse(Refusal::AccessDenied, "the bucket belongs to another tenant"));
         }
-        let named = self.mutation.bucket_revision;
-        if named != 0 && named != bucket.revision {
+        if revision != bucket.revision && (by_bucket || revision != 0) {
             return Err(refuse_for_now(Refusal::StaleRevision, "the bucket's configuration has changed"));
         }
-        Ok(bucket)
+        Ok(())
     }
 
     fn head_of(&self, bucket_id: u64, key: &Bytes) -> Option<&'a HeadRow> {

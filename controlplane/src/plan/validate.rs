@@ -29,6 +29,9 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
     if !matches!(op, Op::CreateBucket(_) | Op::DeleteBucket(_) | Op::ConfigureBucket(_)) {
         key(&mutation.key)?;
     }
+    if mutation.by_bucket && matches!(op, Op::CreateBucket(_) | Op::DeleteBucket(_)) {
+        return Err(refuse(Refusal::AccessDenied, "buckets are made and deleted by their own tenant"));
+    }
     match op {
         Op::Put(put) => {
             text(&put.etag)?;
@@ -41,6 +44,10 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
         Op::SetTags(set) => {
             text(&set.version_id)?;
             meta(Some(&ObjectMeta { tags: set.tags.clone(), ..Default::default() }))?;
+        }
+        Op::SetAcl(set) => {
+            text(&set.version_id)?;
+            text(&set.acl)?;
         }
         Op::Copy(copy) => {
             key(&copy.source_key)?;

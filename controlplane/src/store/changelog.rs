@@ -22,6 +22,7 @@ pub enum Kind {
     AbortUpload = 7,
     CopyPart = 8,
     SetTags = 9,
+    SetAcl = 10,
     CreateBucket = 20,
     DeleteBucket = 21,
     ConfigureBucket = 22,
@@ -36,6 +37,7 @@ const TOUCHING: &[i16] = &[
     Kind::Copy as i16,
     Kind::CompleteUpload as i16,
     Kind::SetTags as i16,
+    Kind::SetAcl as i16,
 ];
 
 /// Recorded outcomes of retried op ids; read inside a commit.

@@ -94,7 +94,7 @@ pub static SELECT_ANY_NAMED: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Writes a row, in place of the one of the same name: of a null version, or of one whose tags change.
+/// Writes a row, in place of the one of the same name: of a null version, or of one whose tags or ACL change.
 pub const UPSERT: &str =
     "INSERT INTO version AS v (bucket_id, key, seq, op_id, version_id, size, modified_ms, etag,
          tenant_id, manifest, meta, delete_marker)

@@ -33,7 +33,7 @@ pub(crate) struct Settled {
 /// The key that an item changes in nodes' caches.
 fn key_touched(mutation: &wire::Mutation) -> Option<(u64, Bytes)> {
     match mutation.op.as_ref()? {
-        Op::Put(_) | Op::Delete(_) | Op::Copy(_) | Op::CompleteUpload(_) | Op::SetTags(_) => {
+        Op::Put(_) | Op::Delete(_) | Op::Copy(_) | Op::CompleteUpload(_) | Op::SetTags(_) | Op::SetAcl(_) => {
             Some((mutation.bucket_id, mutation.key.clone()))
         }
         _ => None,

@@ -41,7 +41,7 @@ pub fn locks_of(mutation: &Mutation) -> Vec<Lock> {
     let upload = |name: &str, mode| upload_name(name).map(|id| (Thing::Upload(id), mode));
     let part = |name: &str, number| upload_name(name).map(|id| (Thing::Part(id, number), Exclusive));
     match mutation.op.as_ref() {
-        Some(Op::Put(_) | Op::Delete(_) | Op::SetTags(_)) => locks.push(object()),
+        Some(Op::Put(_) | Op::Delete(_) | Op::SetTags(_) | Op::SetAcl(_)) => locks.push(object()),
         Some(Op::Copy(copy)) => {
             locks.push(object());
             source(&mut locks, copy.source_bucket_id, &copy.source_key);

@@ -1,8 +1,9 @@
-//! Objects: written, deleted, copied, tagged.
+//! Objects: written, deleted, copied, told tags and an ACL.
 
 use bytes::Bytes;
 use holdfast_common::wire::{
-    self, Committed, CopyObject, DeleteObject, PutObject, Refusal, Refused, SetTags, version_shown,
+    self, Committed, CopyObject, CopyPart, DeleteObject, PutObject, Refusal, Refused, SetAcl, SetTags,
+    version_shown,
 };
 
 use super::versions::{Content, Named};
@@ -11,6 +12,43 @@ use crate::plan::{precondition, refuse};
 use crate::store::bucket::{BucketRow, Versioning};
 use crate::store::head::HeadRow;
 use crate::store::version::{VersionRow, stored_id};
+
+/// What a copy, of an object or to a part, says of where it reads.
+pub(super) struct SourceName<'a> {
+    bucket_id: u64,
+    key: &'a Bytes,
+    /// Empty: the current version.
+    version_id: &'a str,
+    when: Option<&'a wire::Precondition>,
+    by_bucket: bool,
+    bucket_revision: u64,
+}
+
+impl<'a> From<&'a CopyObject> for SourceName<'a> {
+    fn from(copy: &'a CopyObject) -> Self {
+        Self {
+            bucket_id: copy.source_bucket_id,
+            key: &copy.source_key,
+            version_id: &copy.source_version_id,
+            when: copy.source_when.as_ref(),
+            by_bucket: copy.source_by_bucket,
+            bucket_revision: copy.source_bucket_revision,
+        }
+    }
+}
+
+impl<'a> From<&'a CopyPart> for SourceName<'a> {
+    fn from(copy: &'a CopyPart) -> Self {
+        Self {
+            bucket_id: copy.source_bucket_id,
+            key: &copy.source_key,
+            version_id: &copy.source_version_id,
+            when: copy.source_when.as_ref(),
+            by_bucket: copy.source_by_bucket,
+            bucket_revision: copy.source_bucket_revision,
+        }
+    }
+}
 
 /// Where a copy reads from.
 pub(super) struct Source<'a> {
@@ -37,7 +75,7 @@ impl<'a> Item<'a> {
             manifest,
             meta: put.meta.clone().unwrap_or_default(),
         };
-        let row = self.make_current(bucket.versioning, content);
+        let row = self.make_current(bucket, content);
         Ok(Committed {
             version_id: row.version_id,
             modified_ms: row.modified_ms,
@@ -61,7 +99,7 @@ impl<'a> Item<'a> {
             }
             return Ok(Committed { existed, ..committed });
         }
-        let marker = self.mark_deleted(bucket.versioning);
+        let marker = self.mark_deleted(bucket);
         Ok(Committed {
             version_id: shown(&marker.version_id, bucket),
             modified_ms: marker.modified_ms,
@@ -95,21 +133,13 @@ impl<'a> Item<'a> {
         }
     }
 
-    pub(super) fn source(
-        &self,
-        bucket_id: u64,
-        key: &Bytes,
-        version: &str,
-        when: Option<&wire::Precondition>,
-    ) -> Step<Source<'a>> {
-        let bucket = self.facts.buckets.get(&bucket_id);
+    pub(super) fn source(&self, named: &SourceName<'_>) -> Step<Source<'a>> {
+        let bucket = self.facts.buckets.get(&named.bucket_id);
         let bucket =
             bucket.ok_or_else(|| refuse(Refusal::NoSuchBucket, "the source's bucket does not exist"))?;
-        if bucket.tenant_id != self.mutation.tenant_id {
-            return Err(refuse(Refusal::AccessDenied, "the source's bucket belongs to another tenant"));
-        }
-        let object = self.source_version(bucket_id, key, version)?;
-        when.map_or(Ok(()), |when| precondition::check_present(when, object))?;
+        self.may_enter(bucket, named.by_bucket, named.bucket_revision)?;
+        let object = self.source_version(named.bucket_id, named.key, named.version_id)?;
+        named.when.map_or(Ok(()), |when| precondition::check_present(when, object))?;
         Ok(Source { object, version_id: shown(&object.version_id, bucket) })
     }
 
@@ -135,12 +165,7 @@ impl<'a> Item<'a> {
 
     pub(super) fn copy(&mut self, copy: &CopyObject) -> Step<Committed> {
         let bucket = self.bucket()?;
-        let Source { object: source, version_id: copy_source_version_id } = self.source(
-            copy.source_bucket_id,
-            &copy.source_key,
-            &copy.source_version_id,
-            copy.source_when.as_ref(),
-        )?;
+        let Source { object: source, version_id: copy_source_version_id } = self.source(&copy.into())?;
         precondition::check(copy.when.as_ref(), self.head())?;
         let said = copy.meta.clone().unwrap_or_default();
         let mut meta = if copy.replace_meta { said.clone() } else { source.meta.clone() };
@@ -148,12 +173,14 @@ impl<'a> Item<'a> {
         if !copy.replace_meta && !said.storage_class.is_empty() {
             meta.storage_class = said.storage_class;
         }
+        // Whom the source lets read says nothing of the copy (AWS).
+        meta.acl = said.acl;
         // The bytes are the same, so are their checksums.
         meta.checksums = source.meta.checksums.clone();
         self.writes.share(&source.manifest);
         let content =
             Content { size: source.size, etag: source.etag.clone(), manifest: source.manifest.clone(), meta };
-        let row = self.make_current(bucket.versioning, content);
+        let row = self.make_current(bucket, content);
         Ok(Committed {
             version_id: row.version_id.clone(),
             modified_ms: row.modified_ms,
@@ -164,10 +191,18 @@ impl<'a> Item<'a> {
         })
     }
 
-    /// The row as it is, but for its tags.
     pub(super) fn set_tags(&mut self, set: &SetTags) -> Step<Committed> {
+        self.edit(&set.version_id, |meta| meta.tags.clone_from(&set.tags))
+    }
+
+    pub(super) fn set_acl(&mut self, set: &SetAcl) -> Step<Committed> {
+        self.edit(&set.version_id, |meta| meta.acl.clone_from(&set.acl))
+    }
+
+    /// The version as it is, but for what is changed of its metadata.
+    fn edit(&mut self, version_id: &str, change: impl FnOnce(&mut wire::ObjectMeta)) -> Step<Committed> {
         let bucket = self.bucket()?;
-        let version = match set.version_id.as_str() {
+        let version = match version_id {
             "" => self.head().map(Named::Head),
             name => self.named(stored_id(name)),
         };
@@ -177,12 +212,12 @@ impl<'a> Item<'a> {
             Some(Named::Older(_)) => {
                 return Err(refuse(Refusal::MethodNotAllowed, "the version is a delete marker"));
             }
-            None if set.version_id.is_empty() => {
+            None if version_id.is_empty() => {
                 return Err(refuse(Refusal::NoSuchKey, "the object does not exist"));
             }
             None => return Err(refuse(Refusal::NoSuchVersion, "the version does not exist")),
         };
-        object.meta.tags.clone_from(&set.tags);
+        change(&mut object.meta);
         let committed = Committed {
             version_id: shown(&object.version_id, bucket),
             modified_ms: object.modified_ms,

@@ -4,6 +4,7 @@
 
 mod model;
 mod rules;
+mod strangers;
 
 use std::collections::HashMap;
 
@@ -129,6 +130,7 @@ fn facts(versioning: Versioning, op: &Op, before: &str) -> Facts {
         Op::Delete(delete) => delete.version_id.as_str(),
         Op::Copy(copy) => copy.source_version_id.as_str(),
         Op::SetTags(set) => set.version_id.as_str(),
+        Op::SetAcl(set) => set.version_id.as_str(),
         _ => "",
     };
     let named_id = if named == "null" { "" } else { named };
@@ -151,9 +153,12 @@ fn facts(versioning: Versioning, op: &Op, before: &str) -> Facts {
 
 fn run(versioning: Versioning, op: Op, before: &str) -> Result<(Committed, Writes), Refusal> {
     let facts = facts(versioning, &op, before);
-    let mutation = mutation(op);
-    let op_id = validate(&mutation, NOW_MS).expect("well-formed");
-    match decide(op_id, &mutation, &facts, Stamp { seq: 100, now_ms: NOW_MS }) {
+    decided(&mutation(op), &facts)
+}
+
+fn decided(mutation: &Mutation, facts: &Facts) -> Result<(Committed, Writes), Refusal> {
+    let op_id = validate(mutation, NOW_MS).map_err(|refused| refused.reason())?;
+    match decide(op_id, mutation, facts, Stamp { seq: 100, now_ms: NOW_MS }) {
         Decision::Commit { result, writes, .. } => match result.outcome {
             Some(Outcome::Committed(committed)) => Ok((committed, *writes)),
             other => panic!("committed as {other:?}"),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use holdfast_common::wire::checksum::Kind as ChecksumKind;
 use holdfast_common::wire::{
     self, Committed, CopyPart, CreateUpload, MutationResult, Part, PutPart, Refusal, mutation_result::Outcome,
 };
@@ -17,12 +18,12 @@ use crate::store::upload::UploadRow;
 
 impl<'a> Item<'a> {
     pub(super) fn create_upload(&mut self, create: &CreateUpload) -> Step<Committed> {
-        self.bucket()?;
+        let bucket = self.bucket()?;
         let row = UploadRow {
             upload_id: self.op_id.uuid(),
-            bucket_id: self.mutation.bucket_id,
+            bucket_id: bucket.id,
             key: self.mutation.key.clone(),
-            tenant_id: self.mutation.tenant_id,
+            tenant_id: bucket.tenant_id,
             initiated_ms: self.stamp.now_ms,
             open: true,
             checksum_algorithm: create.checksum_algorithm,
@@ -86,12 +87,7 @@ impl<'a> Item<'a> {
     pub(super) fn copy_part(&mut self, copy: &CopyPart) -> Step<Committed> {
         self.bucket()?;
         let upload_id = self.upload(&copy.upload_id)?.upload_id;
-        let Source { object: source, version_id: copy_source_version_id } = self.source(
-            copy.source_bucket_id,
-            &copy.source_key,
-            &copy.source_version_id,
-            copy.source_when.as_ref(),
-        )?;
+        let Source { object: source, version_id: copy_source_version_id } = self.source(&copy.into())?;
         if let Some(written) = &copy.part {
             written.blob.iter().for_each(|blob| self.writes.repair_if_thin(blob));
             let committed = self.keep_part(upload_id, Part { number: copy.number, ..written.clone() });
@@ -105,7 +101,14 @@ impl<'a> Item<'a> {
             ));
         };
         self.writes.share(&source.manifest);
-        let committed = self.keep_part(upload_id, Part { number: copy.number, offset: 0, ..whole.clone() });
+        let mut part = Part { number: copy.number, offset: 0, ..whole.clone() };
+        // The checksums of all of the source are those of this part.
+        let known: Vec<i32> = part.checksums.iter().map(|checksum| checksum.algorithm).collect();
+        let further = source.meta.checksums.iter().filter(|checksum| {
+            checksum.kind() == ChecksumKind::FullObject && !known.contains(&checksum.algorithm)
+        });
+        part.checksums.extend(further.cloned());
+        let committed = self.keep_part(upload_id, part);
         Ok(Committed { copy_source_version_id, ..committed })
     }
 
@@ -132,7 +135,7 @@ impl<'a> Item<'a> {
         meta.checksums.extend(assembled.checksum);
         let content =
             Content { size: assembled.size, etag: assembled.etag, manifest: assembled.manifest, meta };
-        let row = self.make_current(bucket.versioning, content);
+        let row = self.make_current(bucket, content);
         let committed = Committed {
             version_id: row.version_id.clone(),
             modified_ms: row.modified_ms,

@@ -5,7 +5,7 @@ use holdfast_common::id::OpId;
 use holdfast_common::wire;
 
 use super::Item;
-use crate::store::bucket::Versioning;
+use crate::store::bucket::{BucketRow, Versioning};
 use crate::store::head::HeadRow;
 use crate::store::version::VersionRow;
 
@@ -31,10 +31,10 @@ pub(super) enum Named<'a> {
 
 impl<'a> Item<'a> {
     /// Makes a new version current. What was current before stays as an older version or, when it is overwritten, goes.
-    pub(super) fn make_current(&mut self, versioning: Versioning, content: Content) -> HeadRow {
-        let row = self.new_row(versioning, content);
-        self.make_way(versioning);
-        if let Some(null) = self.null_that_goes(versioning) {
+    pub(super) fn make_current(&mut self, bucket: &BucketRow, content: Content) -> HeadRow {
+        let row = self.new_row(bucket, content);
+        self.make_way(bucket.versioning);
+        if let Some(null) = self.null_that_goes(bucket.versioning) {
             self.remove_older(null);
         }
         self.writes.heads.push(row.clone());
@@ -42,16 +42,16 @@ impl<'a> Item<'a> {
     }
 
     /// Makes a delete marker current. The null version is replaced by one of its name, in its row.
-    pub(super) fn mark_deleted(&mut self, versioning: Versioning) -> HeadRow {
+    pub(super) fn mark_deleted(&mut self, bucket: &BucketRow) -> HeadRow {
         let nothing = Content {
             size: 0,
             etag: String::new(),
             manifest: wire::Manifest::default(),
             meta: wire::ObjectMeta::default(),
         };
-        let marker = self.new_row(versioning, nothing);
-        self.make_way(versioning);
-        if let Some(null) = self.null_that_goes(versioning) {
+        let marker = self.new_row(bucket, nothing);
+        self.make_way(bucket.versioning);
+        if let Some(null) = self.null_that_goes(bucket.versioning) {
             self.writes.drop_manifest(&null.object.manifest);
         }
         if self.head().is_some() {
@@ -61,13 +61,13 @@ impl<'a> Item<'a> {
         marker
     }
 
-    fn new_row(&self, versioning: Versioning, content: Content) -> HeadRow {
+    fn new_row(&self, bucket: &BucketRow, content: Content) -> HeadRow {
         HeadRow {
-            bucket_id: self.mutation.bucket_id,
+            bucket_id: bucket.id,
             key: self.mutation.key.clone(),
             seq: self.stamp.seq,
             op_id: self.op_id.uuid(),
-            version_id: match versioning {
+            version_id: match bucket.versioning {
                 Versioning::Enabled => version_id(self.op_id),
                 Versioning::Never | Versioning::Suspended => String::new(),
             },
@@ -75,7 +75,8 @@ impl<'a> Item<'a> {
             // Last-Modified never goes back, whatever the clocks of two leaders say.
             modified_ms: self.stamp.now_ms.max(self.head().map_or(0, |old| old.modified_ms)),
             etag: content.etag,
-            tenant_id: self.mutation.tenant_id,
+            // Whoever wrote it: the bucket's owner owns what is in it.
+            tenant_id: bucket.tenant_id,
             manifest: content.manifest,
             meta: content.meta,
         }

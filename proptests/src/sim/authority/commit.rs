@@ -50,6 +50,7 @@ impl State {
             Op::AbortUpload(abort) => self.abort(&abort.upload_id),
             Op::CopyPart(_)
             | Op::SetTags(_)
+            | Op::SetAcl(_)
             | Op::CreateBucket(_)
             | Op::DeleteBucket(_)
             | Op::ConfigureBucket(_) => Err(Refusal::InvalidRequest),

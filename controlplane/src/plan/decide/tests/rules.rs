@@ -6,7 +6,9 @@ use bytes::Bytes;
 use holdfast_common::wire::{self, Committed, Refusal, mutation::Op, mutation_result::Outcome};
 use prost::Message as _;
 
-use super::{NOW_MS, bucket, check, copy_of, delete, facts, mutation, name_of, op_of, put, row, run};
+use super::{
+    NOW_MS, bucket, check, copy_of, decided, delete, facts, mutation, name_of, op_of, put, row, run,
+};
 use crate::plan::decide::{ConfigEffect, Decision, Stamp, decide};
 use crate::store::bucket::Versioning::{Enabled, Never, Suspended};
 
@@ -73,18 +75,27 @@ fn conditions_are_about_the_current_version() {
 }
 
 #[test]
-fn tags_change_one_version_and_nothing_else() {
+fn tags_and_acl_change_one_version_and_nothing_else() {
     let tag = wire::Pair { name: "n".into(), value: "v".into() };
-    let set =
+    let tags =
         |name: &str| Op::SetTags(wire::SetTags { version_id: name.to_owned(), tags: vec![tag.clone()] });
+    let acl =
+        |name: &str| Op::SetAcl(wire::SetAcl { version_id: name.to_owned(), acl: "public-read".to_owned() });
+    let tagged = wire::ObjectMeta { tags: vec![tag.clone()], ..Default::default() };
+    let shared = wire::ObjectMeta { acl: "public-read".into(), ..Default::default() };
+    check_edit(tags, &tagged);
+    check_edit(acl, &shared);
+}
+
+fn check_edit(set: impl Fn(&str) -> Op, meta: &wire::ObjectMeta) {
     let (committed, writes) = run(Enabled, set(""), "ba").expect("committed");
     assert_eq!((committed.version_id, committed.modified_ms), (name_of('b'), 2));
     let mut expected = row('b', 2).object;
-    expected.meta.tags = vec![tag.clone()];
+    expected.meta = meta.clone();
     assert_eq!((writes.heads, writes.versions.len()), (vec![expected], 0));
     let (_, writes) = run(Suspended, set("null"), "bN").expect("committed");
     let mut expected = row('N', 1);
-    expected.object.meta.tags = vec![tag.clone()];
+    expected.object.meta = meta.clone();
     assert_eq!((writes.versions, writes.heads.len()), (vec![expected], 0));
     for (name, before, expected) in [
         (String::new(), "", Refusal::NoSuchKey),
@@ -93,6 +104,19 @@ fn tags_change_one_version_and_nothing_else() {
         (name_of('c'), "ba", Refusal::NoSuchVersion),
     ] {
         assert_eq!(run(Enabled, set(&name), before).err(), Some(expected), "{name} of {before}");
+    }
+}
+
+#[test]
+fn a_copy_has_the_acl_that_was_asked_for() {
+    let acl = |acl: &str| wire::ObjectMeta { acl: acl.to_owned(), ..Default::default() };
+    for (replace_meta, asked) in [(false, ""), (true, ""), (false, "public-read"), (true, "public-read")] {
+        let Op::Copy(copy) = copy_of('a') else { unreachable!() };
+        let op = Op::Copy(wire::CopyObject { replace_meta, meta: Some(acl(asked)), ..copy });
+        let mut facts = facts(Enabled, &op, "a");
+        facts.heads.values_mut().for_each(|head| head.meta = acl("authenticated-read"));
+        let (_, writes) = decided(&mutation(op), &facts).expect("committed");
+        assert_eq!(writes.heads[0].meta.acl, asked, "replaces metadata: {replace_meta}");
     }
 }
 

@@ -58,10 +58,8 @@ impl Wanted {
                     self.newest.add(mutation.bucket_id, &mutation.key, "");
                 }
             }
-            Some(Op::SetTags(set)) => {
-                self.head(mutation.bucket_id, &mutation.key);
-                self.named.add_named(mutation.bucket_id, &mutation.key, &set.version_id);
-            }
+            Some(Op::SetTags(set)) => self.version(mutation, &set.version_id),
+            Some(Op::SetAcl(set)) => self.version(mutation, &set.version_id),
             Some(Op::Copy(copy)) => {
                 self.head(mutation.bucket_id, &mutation.key);
                 self.source(copy.source_bucket_id, &copy.source_key, &copy.source_version_id);
@@ -91,6 +89,12 @@ impl Wanted {
     fn head(&mut self, bucket_id: u64, key: &Bytes) {
         self.head_buckets.push(signed(bucket_id));
         self.head_keys.push(key.to_vec());
+    }
+
+    /// One that a client named, or the current one.
+    fn version(&mut self, mutation: &Mutation, version_id: &str) {
+        self.head(mutation.bucket_id, &mutation.key);
+        self.named.add_named(mutation.bucket_id, &mutation.key, version_id);
     }
 
     fn source(&mut self, bucket_id: u64, key: &Bytes, version_id: &str) {
