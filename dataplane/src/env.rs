@@ -26,7 +26,7 @@ use crate::link::Link;
 use crate::link::state::{NodeState, View};
 use crate::rt::Rt;
 
-pub use metadata::MetadataError;
+pub use metadata::{Found, MetadataError};
 pub use mutate::Conditional;
 
 /// The outside world.

@@ -4,10 +4,12 @@
 //! grants it needs before it reads a byte of the body. Every refusal comes back here as an [`S3Error`] and is answered once.
 
 mod abort_upload;
+mod bucket_document;
 mod budget;
 mod call;
 mod complete_upload;
 mod copy_object;
+mod cors;
 mod create_bucket;
 mod create_upload;
 mod delete_bucket;
@@ -20,12 +22,17 @@ mod list_buckets;
 mod list_objects;
 mod list_parts;
 mod list_uploads;
+mod list_versions;
+mod object_acl;
+mod object_attributes;
 mod object_stream;
+mod object_tagging;
 mod put_object;
 mod receive;
 mod upload_part;
 mod upload_part_copy;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -74,7 +81,13 @@ impl<E: Env> Service<E> {
         // These answer from the view alone, which a revocation may have overtaken while nobody could tell this node.
         let from_view = matches!(
             operation,
-            Operation::ListBuckets(_) | Operation::HeadBucket | Operation::GetBucketLocation
+            Operation::ListBuckets(_)
+                | Operation::HeadBucket
+                | Operation::GetBucketLocation
+                | Operation::GetBucketDocument(_)
+                | Operation::GetBucketPolicyStatus
+                | Operation::GetUnset(_)
+                | Operation::Preflight
         );
         if from_view && !self.core.state.lease_live(E::Rt::boottime_ms()) {
             return Err(S3Error::new(Code::ServiceUnavailable));
@@ -82,6 +95,9 @@ impl<E: Env> Service<E> {
         if !view.ready && view.keys_unknown() {
             return Err(S3Error::new(Code::ServiceUnavailable)
                 .message("This node has not yet heard from its control plane. Please try again."));
+        }
+        if matches!(operation, Operation::Preflight) {
+            return cors::preflight(head, &view, bucket.as_ref(), key.is_some(), context.received_ms);
         }
         let region = &self.core.settings.region;
         let Verified { who, payload } = authenticate(head, &*view, region, context.received_ms)?;
@@ -96,6 +112,8 @@ impl<E: Env> Service<E> {
             context,
             head,
             budget: &self.budget,
+            tags: OnceCell::new(),
+            facts: OnceCell::new(),
         };
         call.check_expected_owner()?;
         self.perform(&call, operation, Intake::new(body, payload, self.hasher.as_ref())).await
@@ -107,9 +125,10 @@ impl<E: Env> Service<E> {
         operation: Operation,
         intake: Intake<'_, '_, C>,
     ) -> Result<Response, S3Error> {
+        let bytes_max = operation.control_body_bytes_max();
         match operation {
             Operation::ListBuckets(input) => list_buckets::run(call, input),
-            Operation::CreateBucket(claims) => create_bucket::run(call, claims, intake).await,
+            Operation::CreateBucket(input) => create_bucket::run(call, *input, intake).await,
             Operation::HeadBucket => head_bucket::head(call),
             Operation::GetBucketLocation => head_bucket::location(call),
             Operation::DeleteBucket => delete_bucket::run(call).await,
@@ -127,6 +146,21 @@ impl<E: Env> Service<E> {
             Operation::CompleteMultipartUpload(input) => complete_upload::run(call, *input, intake).await,
             Operation::AbortMultipartUpload(upload) => abort_upload::run(call, upload).await,
             Operation::ListParts(input) => list_parts::run(call, input).await,
+            Operation::ListObjectVersions(input) => list_versions::run(call, input).await,
+            Operation::GetObjectAttributes(input) => object_attributes::run(call, input).await,
+            Operation::GetObjectTagging(version) => object_tagging::read(call, &version).await,
+            Operation::PutObjectTagging(input) => object_tagging::write(call, input, intake).await,
+            Operation::DeleteObjectTagging(version) => object_tagging::remove(call, &version).await,
+            Operation::GetObjectAcl(version) => object_acl::read(call, &version).await,
+            Operation::PutObjectAcl(input) => object_acl::write(call, *input, intake).await,
+            Operation::GetBucketDocument(document) => bucket_document::read(call, document),
+            Operation::PutBucketDocument(input) => {
+                bucket_document::put(call, *input, bytes_max.unwrap_or(0), intake).await
+            }
+            Operation::DeleteBucketDocument(document) => bucket_document::remove(call, document).await,
+            Operation::GetBucketPolicyStatus => bucket_document::policy_status(call),
+            Operation::GetUnset(unset) => bucket_document::unset(call, unset),
+            Operation::Preflight => Err(S3Error::new(Code::MethodNotAllowed)),
         }
     }
 }
@@ -136,7 +170,11 @@ impl<E: Env, C: Conn> Handler<C> for Service<E> {
         let mut name = "unknown";
         let _in_flight = InFlight::count(&self.core.counters);
         let answered = self.answer(head, body, context, &mut name).await;
-        answered.unwrap_or_else(|error| refusal(&error, &resource(head), context)).operation(name)
+        let mut response = answered.unwrap_or_else(|error| refusal(&error, &resource(head), context));
+        if name != "Preflight" && head.header_one("origin").is_ok_and(|origin| origin.is_some()) {
+            cors::mark(head, &self.core.view(), self.addressing.bucket(head).as_ref(), &mut response);
+        }
+        response.operation(name)
     }
 
     fn refuse(&self, why: Refusal, context: &Context) -> Response {
@@ -178,6 +216,9 @@ fn refusal_with_status(error: &S3Error, status: u16, resource: &str, context: &C
         if let Some((_, value)) = error.extra.iter().find(|(element, _)| *element == name) {
             call::set(&mut head, header, value);
         }
+    }
+    for (name, value) in &error.headers {
+        call::set(&mut head, name, value);
     }
     let response = if error.has_body() {
         call::set(&mut head, "Content-Type", "application/xml");

@@ -21,6 +21,8 @@ pub struct S3Error {
     pub message: Cow<'static, str>,
     /// Further elements of the body, in order, e.g. `BucketName`, `StringToSign`.
     pub extra: Vec<(&'static str, String)>,
+    /// Headers of the answer beside the body's.
+    pub headers: Vec<(&'static str, String)>,
     /// The connection cannot be used again: framing is lost or the body is not worth reading.
     pub close: bool,
     /// `Retry-After`, seconds.
@@ -32,7 +34,14 @@ impl S3Error {
     #[must_use]
     pub fn new(code: Code) -> Self {
         let retry_after_s = (code.status() == 503).then_some(1);
-        Self { code, message: Cow::Borrowed(code.sentence()), extra: Vec::new(), close: false, retry_after_s }
+        Self {
+            code,
+            message: Cow::Borrowed(code.sentence()),
+            extra: Vec::new(),
+            headers: Vec::new(),
+            close: false,
+            retry_after_s,
+        }
     }
 
     /// Another sentence, e.g. one that names the argument.
@@ -46,6 +55,13 @@ impl S3Error {
     #[must_use]
     pub fn with(mut self, element: &'static str, value: impl Into<String>) -> Self {
         self.extra.push((element, value.into()));
+        self
+    }
+
+    /// One more header of the answer.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 

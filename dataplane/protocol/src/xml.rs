@@ -13,7 +13,7 @@ pub mod writer;
 
 pub use answer::{
     Assembled, CopyKind, DeleteOutcome, write_complete_upload, write_copy, write_create_upload, write_delete,
-    write_location,
+    write_location, write_policy_status,
 };
 pub use attributes::{lists_parts, write_object_attributes};
 pub use body::{

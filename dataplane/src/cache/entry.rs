@@ -5,11 +5,21 @@ use std::sync::Arc;
 use holdfast_common::wire::ObjectRecord;
 use prost::Message as _;
 
-/// The state of a key at a watermark: an object, or the knowledge that there is none.
+/// The state of a key at a watermark: its current version, which may be a delete marker, or the knowledge that it has none.
 #[derive(Clone, Debug)]
 pub enum Known {
     Object(Arc<ObjectRecord>),
     Absent,
+}
+
+impl Known {
+    #[must_use]
+    pub fn record(self) -> Option<Arc<ObjectRecord>> {
+        match self {
+            Self::Object(record) => Some(record),
+            Self::Absent => None,
+        }
+    }
 }
 
 /// What is known and since when.

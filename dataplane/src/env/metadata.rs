@@ -7,9 +7,11 @@ use bytes::Bytes;
 use holdfast_common::id::BackendId;
 use holdfast_common::wire::{self, answer, query};
 use holdfast_protocol::access::{
-    AbortUpload, Action, GetObject, Grant, ListObjects, ListParts, ListUploads, ObjectTarget, PutObject,
+    AbortUpload, Action, GetObject, Grant, ListObjects, ListParts, ListUploads, ListVersions, MayLook,
+    ObjectTarget, PutObject,
 };
 use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::operation::VersionSelector;
 use tokio::sync::oneshot;
 
 use super::{Core, Env};
@@ -41,6 +43,9 @@ impl From<MetadataError> for S3Error {
     }
 }
 
+/// A record, if there is one.
+pub type Found = Result<Option<Arc<wire::ObjectRecord>>, MetadataError>;
+
 /// The answer of one lookup, for all who waited for it.
 pub(super) type Shared = Result<Cached, MetadataError>;
 
@@ -51,20 +56,33 @@ pub(super) fn place<A: Action<Resource = ObjectTarget>>(grant: &Grant<A>) -> (u6
 }
 
 impl<E: Env> Core<E> {
-    /// The current version of an object: what a GET needs before the first byte. `None`: there is none.
-    pub async fn lookup(
-        &self,
-        grant: &Grant<GetObject>,
-    ) -> Result<Option<Arc<wire::ObjectRecord>>, MetadataError> {
-        let (bucket_id, key) = place(grant);
-        let found = match self.cached(bucket_id, &key).await {
-            Some(cached) => cached,
-            None => self.looked_up(bucket_id, key).await?,
+    /// A version of an object, delete markers included: what a GET needs before the first byte. `None`: there is none.
+    pub async fn lookup(&self, who: &impl MayLook, version: &VersionSelector) -> Found {
+        let target = who.target();
+        let (bucket_id, key) = (target.bucket.bucket_id.0, target.key.clone().into_bytes());
+        let cached = self.cached(bucket_id, &key).await;
+        let Some(named) = version.named() else {
+            return match cached {
+                Some(cached) => Ok(cached.known.record()),
+                None => Ok(self.looked_up(bucket_id, key).await?.known.record()),
+            };
         };
-        Ok(match found.known {
-            Known::Object(record) => Some(record),
-            Known::Absent => None,
-        })
+        // The null version has no id in its record.
+        let id = if *version == VersionSelector::Null { "" } else { named };
+        match cached.and_then(|cached| cached.known.record()) {
+            Some(current) if current.version_id == id => Ok(Some(current)),
+            _ => self.ask_version(bucket_id, key, named).await,
+        }
+    }
+
+    /// A version by its id, of which nothing is kept: it may be anywhere in its key's history.
+    async fn ask_version(&self, bucket_id: u64, key: Bytes, named: &str) -> Found {
+        self.counters.lookups.fetch_add(1, Relaxed);
+        let lookup = wire::LookupQuery { bucket_id, key, version_id: named.to_owned(), by_version: true };
+        match self.query(query::Query::Lookup(lookup)).await?.1 {
+            answer::Answer::Lookup(found) => Ok(found.record.map(Arc::new)),
+            _ => Err(MetadataError::Protocol("a lookup answered by something else")),
+        }
     }
 
     /// What this node knows and may show. The check comes after the fetch, whatever was fetched from.
@@ -137,8 +155,8 @@ impl<E: Env> Core<E> {
             return Err(MetadataError::Protocol("a lookup answered by something else"));
         };
         let known = match found.record {
-            Some(record) if !record.delete_marker => Known::Object(Arc::new(record)),
-            _ => Known::Absent,
+            Some(record) => Known::Object(Arc::new(record)),
+            None => Known::Absent,
         };
         let cached = Cached { as_of: answer.0, known };
         self.keep(bucket_id, key, &cached);
@@ -179,6 +197,19 @@ impl<E: Env> Core<E> {
         let query = wire::ListQuery { bucket_id: grant.resource().bucket.bucket_id.0, ..query };
         match self.query(query::Query::List(query)).await?.1 {
             answer::Answer::List(page) => Ok(page),
+            _ => Err(MetadataError::Protocol("a listing answered by something else")),
+        }
+    }
+
+    /// One page of the versions of a bucket, likewise.
+    pub async fn list_versions(
+        &self,
+        grant: &Grant<ListVersions>,
+        query: wire::ListVersionsQuery,
+    ) -> Result<wire::ListVersionsAnswer, MetadataError> {
+        let query = wire::ListVersionsQuery { bucket_id: grant.resource().bucket.bucket_id.0, ..query };
+        match self.query(query::Query::ListVersions(query)).await?.1 {
+            answer::Answer::ListVersions(page) => Ok(page),
             _ => Err(MetadataError::Protocol("a listing answered by something else")),
         }
     }
@@ -241,7 +272,7 @@ impl<E: Env> Core<E> {
     /// One page of the manifest of an object with many parts.
     pub async fn manifest_page(
         &self,
-        _grant: &Grant<GetObject>,
+        _who: &impl MayLook,
         pages_of: Bytes,
         page: u32,
     ) -> Result<Vec<wire::Part>, MetadataError> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_common::id::{BackendId, OpId, PlacementId};
-use holdfast_common::wire::{self, Refusal, answer, mutation, mutation_result, query};
+use holdfast_common::wire::{self, Refusal, answer, configure_bucket, mutation, mutation_result, query};
 use holdfast_protocol::access::{
-    AbortUpload, BucketFacts, CreateBucket, DeleteBucket, DeleteObject, GetObject, Grant, KeyIdentity,
-    ObjectTarget, PutObject,
+    AbortUpload, Action, BucketFacts, BucketTarget, CreateBucket, DeleteBucket, DeleteObject, Document,
+    GetObject, Grant, InBucket, ObjectTarget, PutObject, WriteObjectAcl, WriteVersioning,
 };
+use holdfast_protocol::document::versioning::VersioningStatus;
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::placement::{self, Backend, BackendState, Placement};
 
@@ -35,7 +36,7 @@ impl<E: Env> Core<E> {
             manifest: put.manifest.clone(),
             ..Default::default()
         };
-        let done = self.on_object(grant.resource(), grant.principal(), op, mutation::Op::Put(put)).await?;
+        let done = self.on_object(grant, op, mutation::Op::Put(put)).await?;
         let target = grant.resource();
         record.bucket_id = target.bucket.bucket_id.0;
         record.key = target.key.clone().into_bytes();
@@ -54,10 +55,11 @@ impl<E: Env> Core<E> {
         delete: wire::DeleteObject,
     ) -> Conditional {
         let current = delete.version_id.is_empty();
-        let target = grant.resource();
-        let done = self.on_object(target, grant.principal(), op, mutation::Op::Delete(delete)).await?;
+        let done = self.on_object(grant, op, mutation::Op::Delete(delete)).await?;
         if current && done.0 > 0 {
-            self.learned(target, done.0, Known::Absent);
+            let marker = done.1.delete_marker.then(|| marker(grant.resource(), op, &done));
+            let known = marker.map_or(Known::Absent, |marker| Known::Object(Arc::new(marker)));
+            self.learned(grant.resource(), done.0, known);
         }
         Ok(done)
     }
@@ -74,9 +76,11 @@ impl<E: Env> Core<E> {
         let copy = wire::CopyObject {
             source_bucket_id: from.bucket.bucket_id.0,
             source_key: from.key.clone().into_bytes(),
+            source_by_bucket: source.by_bucket(),
+            source_bucket_revision: from.bucket.revision,
             ..copy
         };
-        let done = self.on_object(grant.resource(), grant.principal(), op, mutation::Op::Copy(copy)).await?;
+        let done = self.on_object(grant, op, mutation::Op::Copy(copy)).await?;
         self.learned_record(grant.resource(), &done);
         Ok(done)
     }
@@ -87,11 +91,11 @@ impl<E: Env> Core<E> {
         op: OpId,
         create: wire::CreateUpload,
     ) -> Conditional {
-        self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CreateUpload(create)).await
+        self.on_object(grant, op, mutation::Op::CreateUpload(create)).await
     }
 
     pub async fn put_part(&self, grant: &Grant<PutObject>, op: OpId, part: wire::PutPart) -> Conditional {
-        self.on_object(grant.resource(), grant.principal(), op, mutation::Op::PutPart(part)).await
+        self.on_object(grant, op, mutation::Op::PutPart(part)).await
     }
 
     /// A whole object, or nothing but its reference, becomes a part.
@@ -106,9 +110,11 @@ impl<E: Env> Core<E> {
         let part = wire::CopyPart {
             source_bucket_id: from.bucket.bucket_id.0,
             source_key: from.key.clone().into_bytes(),
+            source_by_bucket: source.by_bucket(),
+            source_bucket_revision: from.bucket.revision,
             ..part
         };
-        self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CopyPart(part)).await
+        self.on_object(grant, op, mutation::Op::CopyPart(part)).await
     }
 
     pub async fn complete_upload(
@@ -117,57 +123,112 @@ impl<E: Env> Core<E> {
         op: OpId,
         complete: wire::CompleteUpload,
     ) -> Conditional {
-        let op =
-            self.on_object(grant.resource(), grant.principal(), op, mutation::Op::CompleteUpload(complete));
-        let done = op.await?;
+        let done = self.on_object(grant, op, mutation::Op::CompleteUpload(complete)).await?;
         self.learned_record(grant.resource(), &done);
         Ok(done)
     }
 
     pub async fn abort_upload(&self, grant: &Grant<AbortUpload>, op: OpId, upload_id: &str) -> Conditional {
         let abort = wire::AbortUpload { upload_id: upload_id.to_owned() };
-        self.on_object(grant.resource(), grant.principal(), op, mutation::Op::AbortUpload(abort)).await
+        self.on_object(grant, op, mutation::Op::AbortUpload(abort)).await
     }
 
-    pub async fn create_bucket(&self, grant: &Grant<CreateBucket>, op: OpId, region: String) -> Conditional {
-        let create =
-            wire::CreateBucket { name: grant.resource().as_str().to_owned(), region, ..Default::default() };
-        self.commit(grant.principal(), op, None, Bytes::new(), mutation::Op::CreateBucket(create)).await
+    /// Exchanges the tags of a version; `A` is what the grant was for, setting them or removing them.
+    pub async fn set_tags<A>(&self, grant: &Grant<A>, op: OpId, set: wire::SetTags) -> Conditional
+    where
+        A: InBucket<Resource = ObjectTarget>,
+    {
+        self.on_object(grant, op, mutation::Op::SetTags(set)).await
+    }
+
+    pub async fn set_acl(&self, grant: &Grant<WriteObjectAcl>, op: OpId, set: wire::SetAcl) -> Conditional {
+        self.on_object(grant, op, mutation::Op::SetAcl(set)).await
+    }
+
+    /// `documents`: what the bucket is told from its first moment on.
+    pub async fn create_bucket(
+        &self,
+        grant: &Grant<CreateBucket>,
+        op: OpId,
+        region: String,
+        documents: &[Document],
+    ) -> Conditional {
+        let mut documents: Vec<_> =
+            documents.iter().map(Document::to_wire).filter(|document| !document.body.is_empty()).collect();
+        documents.sort_by_key(|document| document.kind);
+        let configuration = wire::BucketConfiguration { documents };
+        let create = wire::CreateBucket {
+            name: grant.resource().as_str().to_owned(),
+            region,
+            configuration: Some(configuration),
+        };
+        self.commit(grant, op, None, Bytes::new(), mutation::Op::CreateBucket(create)).await
     }
 
     pub async fn delete_bucket(&self, grant: &Grant<DeleteBucket>, op: OpId) -> Conditional {
         let bucket = &grant.resource().bucket;
         let delete = mutation::Op::DeleteBucket(wire::DeleteBucket {});
-        self.commit(grant.principal(), op, Some(bucket), Bytes::new(), delete).await
+        self.commit(grant, op, Some(bucket), Bytes::new(), delete).await
     }
 
-    async fn on_object(
+    /// Tells a bucket one document. When this returns, every node knows.
+    pub async fn configure<A>(&self, grant: &Grant<A>, op: OpId, document: &Document) -> Conditional
+    where
+        A: InBucket<Resource = BucketTarget>,
+    {
+        self.change(grant, op, configure_bucket::Change::Document(document.to_wire())).await
+    }
+
+    pub async fn set_versioning(
         &self,
-        target: &ObjectTarget,
-        principal: &Arc<KeyIdentity>,
+        grant: &Grant<WriteVersioning>,
         op: OpId,
-        what: mutation::Op,
+        status: VersioningStatus,
     ) -> Conditional {
-        self.commit(principal, op, Some(&target.bucket), target.key.clone().into_bytes(), what).await
+        let number = match status {
+            VersioningStatus::Enabled => 1,
+            VersioningStatus::Suspended => 2,
+        };
+        self.change(grant, op, configure_bucket::Change::Versioning(number)).await
     }
 
-    /// Sends one mutation. A bucket whose configuration moved on is looked at again and tried under the same op id.
-    async fn commit(
+    async fn change<A>(&self, grant: &Grant<A>, op: OpId, change: configure_bucket::Change) -> Conditional
+    where
+        A: InBucket<Resource = BucketTarget>,
+    {
+        let bucket = &grant.resource().bucket;
+        let configure = mutation::Op::ConfigureBucket(wire::ConfigureBucket { change: Some(change) });
+        self.commit(grant, op, Some(bucket), Bytes::new(), configure).await
+    }
+
+    async fn on_object<A>(&self, grant: &Grant<A>, op: OpId, what: mutation::Op) -> Conditional
+    where
+        A: InBucket<Resource = ObjectTarget>,
+    {
+        let target = grant.resource();
+        self.commit(grant, op, Some(&target.bucket), target.key.clone().into_bytes(), what).await
+    }
+
+    /// Sends one mutation. A bucket whose configuration moved on is looked at again and tried under the same op id, unless
+    /// that configuration was what decided.
+    async fn commit<A: Action>(
         &self,
-        principal: &Arc<KeyIdentity>,
+        grant: &Grant<A>,
         op: OpId,
         bucket: Option<&Arc<BucketFacts>>,
         key: Bytes,
         what: mutation::Op,
     ) -> Conditional {
+        let sender = grant.sender();
         let mut mutation = wire::Mutation {
             op_id: op.to_wire(),
             retry: false,
             bucket_id: bucket.map_or(0, |bucket| bucket.bucket_id.0),
             bucket_revision: bucket.map_or(0, |bucket| bucket.revision),
             key,
-            tenant_id: principal.tenant_id.0,
-            access_key_id: principal.access_key_id.to_string(),
+            tenant_id: sender.map_or(0, |key| key.tenant_id.0),
+            access_key_id: sender.map(|key| key.access_key_id.to_string()).unwrap_or_default(),
+            by_bucket: grant.by_bucket(),
             op: Some(what),
         };
         for turn in 0u32.. {
@@ -195,6 +256,9 @@ impl<E: Env> Core<E> {
             if refused.reason() == Refusal::StaleRevision {
                 let name = bucket.map(|bucket| bucket.name.clone());
                 let now = name.and_then(|name| self.view().buckets.get(name.as_str()).cloned());
+                if now.as_ref().is_some_and(|now| decides(now, &mutation)) {
+                    return Err(MetadataError::Refused(refused));
+                }
                 mutation.bucket_revision = now.map_or(0, |bucket| bucket.revision);
             }
             mutation.retry = true;
@@ -270,5 +334,31 @@ impl<E: Env> Core<E> {
         self.state.learn_placement(&placement);
         self.placements.borrow_mut().insert(list, placement.placement_id);
         Ok(PlacementId(placement.placement_id))
+    }
+}
+
+/// Whether a mutation that was let pass under an earlier configuration must be asked about again under this one.
+fn decides(now: &BucketFacts, mutation: &wire::Mutation) -> bool {
+    let by_configuration = mutation.by_bucket || matches!(mutation.op, Some(mutation::Op::ConfigureBucket(_)));
+    let copies_by_it = matches!(&mutation.op, Some(mutation::Op::Copy(copy)) if copy.source_by_bucket);
+    by_configuration || copies_by_it || now.settings.as_ref().is_none_or(|settings| settings.policy.is_some())
+}
+
+/// The delete marker that a delete has left.
+fn marker(target: &ObjectTarget, op: OpId, (seq, committed): &(u64, wire::Committed)) -> wire::ObjectRecord {
+    let version_id = match committed.version_id.as_str() {
+        wire::NULL_VERSION => "",
+        id => id,
+    };
+    wire::ObjectRecord {
+        bucket_id: target.bucket.bucket_id.0,
+        key: target.key.clone().into_bytes(),
+        seq: *seq,
+        op_id: op.to_wire(),
+        version_id: version_id.to_owned(),
+        delete_marker: true,
+        modified_ms: committed.modified_ms,
+        tenant_id: target.bucket.tenant_id.0,
+        ..Default::default()
     }
 }

@@ -240,6 +240,9 @@ impl View {
             let buckets = Arc::make_mut(&mut self.buckets);
             for bucket in &snapshot.buckets {
                 if let Some(facts) = BucketFacts::from_wire(bucket) {
+                    if facts.settings.is_none() {
+                        tracing::error!(bucket = bucket.name, "its configuration cannot be read; nobody may use it");
+                    }
                     buckets.insert(bucket.name.as_str().into(), Arc::new(facts));
                 }
             }

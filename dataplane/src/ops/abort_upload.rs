@@ -9,7 +9,7 @@ use crate::env::Env;
 use crate::server::Response;
 
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, upload: UploadRef) -> Result<Response, S3Error> {
-    let grant = call.on_object::<access::AbortUpload>()?;
+    let grant = call.on_object::<access::AbortUpload>().await?;
     let op = call.core.op_begin();
     call.core.abort_upload(&grant, op.id(), &upload.upload_id).await?;
     Ok(call.empty(204))

@@ -18,7 +18,7 @@ pub(super) async fn run<E: Env, C: Conn>(
     input: CompleteInput,
     intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
-    let grant = call.on_object::<access::PutObject>()?;
+    let grant = call.on_object::<access::PutObject>().await?;
     let bytes = input.body.size.unwrap_or(COMPLETE_BODY_BYTES_MAX as u64);
     let _share = call.budget.take::<E::Rt>(Some(bytes)).await?;
     let body = control_body(intake, input.body, COMPLETE_BODY_BYTES_MAX).await?;

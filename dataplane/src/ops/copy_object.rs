@@ -2,17 +2,19 @@
 
 use holdfast_common::wire;
 use holdfast_protocol::access;
-use holdfast_protocol::error::{Code, S3Error};
-use holdfast_protocol::operation::{CopyObjectInput, CopySource, VersionSelector};
+use holdfast_protocol::error::S3Error;
+use holdfast_protocol::operation::{CopyObjectInput, CopySource};
 use holdfast_protocol::xml::{CopyKind, write_copy};
 
-use super::call::{Call, set};
+use super::call::{Call, Seen, set};
 use crate::env::Env;
 use crate::server::Response;
 
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> Result<Response, S3Error> {
-    let target = call.on_object::<access::PutObject>()?;
-    let source = source_grant(call, &input.source)?;
+    let target = call.on_object::<access::PutObject>().await?;
+    call.may_adorn(input.replace_tags && !input.meta.tags.is_empty(), input.acl.is_some()).await?;
+    let acl = call.admit_object_acl(&target.resource().bucket, input.acl.as_ref())?;
+    let source = source_seen(call, &input.source).await?.grant;
     if input.checksum_algorithm.is_some() {
         return Err(S3Error::not_implemented(
             "Computing another checksum while copying (x-amz-checksum-algorithm)",
@@ -22,8 +24,10 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> R
     let copy = wire::CopyObject {
         source_when: Some(input.source.when),
         when: Some(input.when),
-        meta: Some(input.meta),
+        meta: Some(wire::ObjectMeta { acl, ..input.meta }),
         replace_meta: input.replace_meta,
+        replace_tags: input.replace_tags,
+        source_version_id: input.source.version.named().unwrap_or_default().to_owned(),
         ..Default::default()
     };
     let (_, committed) = call.core.copy(&source, &target, op.id(), copy).await?;
@@ -36,20 +40,19 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> R
     if !committed.version_id.is_empty() {
         set(&mut head, "x-amz-version-id", &committed.version_id);
     }
+    if !committed.copy_source_version_id.is_empty() {
+        set(&mut head, "x-amz-copy-source-version-id", &committed.copy_source_version_id);
+    }
     Ok(Response::bytes(head, body))
 }
 
 /// The source is authorised as a read of exactly that version.
-pub(super) fn source_grant<E: Env>(
+pub(super) async fn source_seen<E: Env>(
     call: &Call<'_, E>,
     source: &CopySource,
-) -> Result<access::Grant<access::GetObject>, S3Error> {
+) -> Result<Seen<access::GetObject>, S3Error> {
     if let Some(expected) = &source.expected_bucket_owner {
         call.check_owner(expected, &source.bucket)?;
     }
-    let grant = call.on::<access::GetObject>(&source.bucket, source.key.clone())?;
-    if let VersionSelector::Named(id) = &source.version {
-        return Err(S3Error::new(Code::NoSuchVersion).with("VersionId", id));
-    }
-    Ok(grant)
+    call.on::<access::GetObject>(&source.bucket, source.key.clone(), &source.version).await
 }

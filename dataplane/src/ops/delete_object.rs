@@ -2,7 +2,7 @@
 
 use holdfast_common::wire;
 use holdfast_protocol::access;
-use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::error::S3Error;
 use holdfast_protocol::operation::{DeleteObjectInput, VersionSelector};
 
 use super::call::{Call, set};
@@ -10,8 +10,8 @@ use crate::env::{Env, MetadataError};
 use crate::server::Response;
 
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: DeleteObjectInput) -> Result<Response, S3Error> {
-    let grant = call.on_object::<access::DeleteObject>()?;
-    let deleted = delete(call, &grant, input.version, input.when).await?;
+    let grant = call.on_version::<access::DeleteObject>(&input.version).await?.grant;
+    let deleted = delete(call, &grant, &input.version, input.when).await?;
     let mut head = call.answer_head(204);
     if deleted.delete_marker {
         set(&mut head, "x-amz-delete-marker", "true");
@@ -26,16 +26,13 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: DeleteObjectInput) ->
 pub(super) async fn delete<E: Env>(
     call: &Call<'_, E>,
     grant: &access::Grant<access::DeleteObject>,
-    version: VersionSelector,
+    version: &VersionSelector,
     when: wire::Precondition,
 ) -> Result<wire::Committed, S3Error> {
-    if let VersionSelector::Named(id) = version {
-        return Err(S3Error::new(Code::NoSuchVersion).with("VersionId", id));
-    }
-    // The null version of a bucket that never was versioned is the current one.
     let conditional = when != wire::Precondition::default();
     let op = call.core.op_begin();
-    let delete = wire::DeleteObject { when: Some(when), version_id: String::new() };
+    let version_id = version.named().unwrap_or_default().to_owned();
+    let delete = wire::DeleteObject { when: Some(when), version_id };
     match call.core.delete(grant, op.id(), delete).await {
         Ok((_, committed)) => Ok(committed),
         Err(MetadataError::Refused(refused))

@@ -21,8 +21,8 @@ pub(super) async fn run<E: Env, C: Conn>(
     claims: BodyClaims,
     intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
-    // A bucket that is not there, or not the sender's, is refused as a whole before the body is read.
-    call.on_key::<access::DeleteObject>(placeholder())?;
+    // A bucket that is not there is refused as a whole before the body is read, as is one that nothing lets the sender into.
+    call.may_enter()?;
     if claims.content_md5.is_none() && claims.algorithm().is_none() {
         return Err(S3Error::new(Code::InvalidRequest)
             .message("Missing required header for this request: Content-MD5 or x-amz-checksum-*."));
@@ -35,10 +35,6 @@ pub(super) async fn run<E: Env, C: Conn>(
     // because the authority takes one key once per batch.
     let outcomes = join_all(request.entries.into_iter().map(|entry| one(call, entry))).await;
     Ok(call.xml(write_delete(&outcomes, request.quiet)))
-}
-
-fn placeholder() -> ObjectKey {
-    ObjectKey::parse(bytes::Bytes::from_static(b"-")).expect("a key")
 }
 
 async fn one<E: Env>(call: &Call<'_, E>, entry: DeleteEntry) -> DeleteOutcome {
@@ -60,7 +56,7 @@ async fn one<E: Env>(call: &Call<'_, E>, entry: DeleteEntry) -> DeleteOutcome {
 async fn attempt<E: Env>(call: &Call<'_, E>, entry: &DeleteEntry) -> Result<wire::Committed, S3Error> {
     let key = ObjectKey::parse(bytes::Bytes::copy_from_slice(entry.key.as_bytes()))?;
     let version = entry.version_id.as_deref().map_or(Ok(VersionSelector::Current), VersionSelector::parse)?;
-    let grant = call.on_key::<access::DeleteObject>(key)?;
+    let grant = call.on::<access::DeleteObject>(call.bucket_name(), key, &version).await?.grant;
     let when = entry.etag.as_deref().map(etag_condition).unwrap_or_default();
-    delete(call, &grant, version, when).await
+    delete(call, &grant, &version, when).await
 }

@@ -4,18 +4,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use holdfast_common::wire;
-use holdfast_protocol::access;
+use holdfast_protocol::access::{self, BucketFacts};
 use holdfast_protocol::date::imf_fixdate;
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::http::response::ResponseHead;
 use holdfast_protocol::operation::{
-    CONTENT_TYPE_DEFAULT, GetObjectInput, ResponseOverrides, Selection, VersionSelector,
+    CONTENT_TYPE_DEFAULT, GetObjectInput, ResponseOverrides, Selection, VersionSelector, checksum_headers,
+    part_at,
 };
-use holdfast_protocol::precondition::Verdict;
+use holdfast_protocol::precondition::{Conditions, Verdict};
 use holdfast_protocol::range::Resolved;
 use holdfast_protocol::sigv4::Authenticated;
 
-use super::call::{Call, quoted, set, set_checksums};
+use super::call::{Call, quoted, set, set_version};
 use super::object_stream::ObjectStream;
 use crate::env::{Env, MetadataError};
 use crate::server::{Response, StreamError};
@@ -28,29 +29,35 @@ pub(super) async fn run<E: Env>(
     if matches!(call.who, Authenticated::Anonymous) {
         input.overrides.refuse_unsigned()?;
     }
-    let grant = Rc::new(call.on_object::<access::GetObject>()?);
-    let record = call.core.lookup(&grant).await?;
-    let record = existing(record, &input.version, call.object_key().as_str())?;
+    let seen = call.on_version::<access::GetObject>(&input.version).await?;
+    let (grant, record) = seen.with_record(call, &input.version).await?;
+    let grant = Rc::new(grant);
+    let bucket = &grant.resource().bucket;
+    let record = existing(call, bucket, record, &input.version)?;
     let pins = call.core.pin(record.manifest.as_ref().filter(|_| with_body));
-    check_conditions(&record, &input)?;
+    check_conditions(&record, &input.conditions, call.context.received_ms)?;
     let changed = input.if_range.is_some_and(|is| !is.holds(&record.etag, record.modified_ms));
     let selection = match input.selection {
         Selection::Range(_) if changed => Selection::Whole,
         selection => selection,
     };
-    let (status, span) = select(call, &grant, &record, selection).await?;
+    let Selected { status, span, part } = select(call, &grant, &record, selection).await?;
     let mut head = call.answer_head(status);
-    describe(&mut head, &record, &input.overrides);
+    describe(&mut head, bucket, &record, &input.overrides);
     if status == 206 {
         set(&mut head, "Content-Range", span.content_range(record.size));
     }
-    let part_count = record.manifest.as_ref().map_or(0, |manifest| manifest.part_count);
-    if matches!(selection, Selection::Part(_)) && part_count > 0 {
-        set(&mut head, "x-amz-mp-parts-count", part_count.to_string());
+    let manifest = record.manifest.as_ref();
+    if let (Selection::Part(_), Some(manifest)) = (selection, manifest)
+        && manifest.part_count > 0
+    {
+        set(&mut head, "x-amz-mp-parts-count", manifest.part_count.to_string());
     }
-    if input.checksum_mode && span.len == record.size {
-        let checksums = record.meta.as_ref().map(|meta| &*meta.checksums).unwrap_or_default();
-        set_checksums(&mut head, checksums, part_count);
+    if input.checksum_mode {
+        let inline = manifest.and_then(|manifest| part_at(&manifest.parts, span));
+        for (name, value) in checksum_headers(&record, part.as_ref().or(inline), span) {
+            set(&mut head, name, value);
+        }
     }
     if !with_body {
         return Ok(Response::head_only(head, span.len));
@@ -67,20 +74,50 @@ pub(super) async fn run<E: Env>(
     }
 }
 
-/// The version that was asked for. This deployment's buckets have null versions only, until versioning comes.
-pub(super) fn existing(
+/// The version that was asked for, if it is one that can be read. A delete marker says that it is one.
+pub(super) fn existing<E: Env>(
+    call: &Call<'_, E>,
+    bucket: &BucketFacts,
     record: Option<Arc<wire::ObjectRecord>>,
     version: &VersionSelector,
-    key: &str,
 ) -> Result<Arc<wire::ObjectRecord>, S3Error> {
-    if let VersionSelector::Named(id) = version {
-        return Err(S3Error::new(Code::NoSuchVersion).with("Key", key).with("VersionId", id.as_str()));
-    }
-    record.ok_or_else(|| S3Error::new(Code::NoSuchKey).with("Key", key))
+    let error = match (record, version.named()) {
+        (Some(record), _) if !record.delete_marker => return Ok(record),
+        (None, None) => return Err(call.no_such_key()),
+        (None, Some(id)) => return Err(no_such_version(id)),
+        (Some(marker), None) => of_marker(call.no_such_key(), bucket, &marker),
+        (Some(marker), Some(_)) => {
+            let error = S3Error::new(Code::MethodNotAllowed)
+                .with("Method", call.head.method_str())
+                .with("ResourceType", "DeleteMarker")
+                .header("Allow", "DELETE")
+                .header("Last-Modified", String::from_utf8_lossy(&imf_fixdate(marker.modified_ms)));
+            of_marker(error, bucket, &marker)
+        }
+    };
+    Err(error)
 }
 
-fn check_conditions(record: &wire::ObjectRecord, input: &GetObjectInput) -> Result<(), S3Error> {
-    match input.conditions.evaluate(&record.etag, record.modified_ms) {
+pub(super) fn no_such_version(id: &str) -> S3Error {
+    S3Error::new(Code::NoSuchVersion).with("VersionId", id)
+}
+
+/// Who may not even know of the key is not told of its marker.
+fn of_marker(error: S3Error, bucket: &BucketFacts, marker: &wire::ObjectRecord) -> S3Error {
+    match wire::version_shown(&marker.version_id, bucket.versioning) {
+        Some(id) if error.code != Code::AccessDenied => {
+            error.header("x-amz-delete-marker", "true").header("x-amz-version-id", id)
+        }
+        _ => error,
+    }
+}
+
+fn check_conditions(
+    record: &wire::ObjectRecord,
+    conditions: &Conditions,
+    now_ms: u64,
+) -> Result<(), S3Error> {
+    match conditions.clone().as_of(now_ms).evaluate(&record.etag, record.modified_ms) {
         Verdict::Proceed => Ok(()),
         Verdict::NotModified => Err(S3Error::new(Code::NotModified)
             .with("ETag", quoted(&record.etag))
@@ -91,65 +128,88 @@ fn check_conditions(record: &wire::ObjectRecord, input: &GetObjectInput) -> Resu
     }
 }
 
-/// Status and bytes of the answer.
+/// Status and bytes of the answer, and the part that was asked for by its number.
+struct Selected {
+    status: u16,
+    span: Resolved,
+    part: Option<wire::Part>,
+}
+
 async fn select<E: Env>(
     call: &Call<'_, E>,
     grant: &access::Grant<access::GetObject>,
     record: &wire::ObjectRecord,
     selection: Selection,
-) -> Result<(u16, Resolved), S3Error> {
+) -> Result<Selected, S3Error> {
+    let of = |status, span| Selected { status, span, part: None };
     match selection {
-        Selection::Whole => Ok((200, Resolved::whole(record.size))),
+        Selection::Whole => Ok(of(200, Resolved::whole(record.size))),
         Selection::Range(range) => match range.resolve(record.size) {
-            Ok(span) => Ok((206, span)),
+            Ok(span) => Ok(of(206, span)),
             Err(not) => Err(S3Error::new(Code::InvalidRange)
                 .with("ActualObjectSize", record.size.to_string())
                 .with("ContentRange", not.content_range())),
         },
         // A part without bytes has no first and no last one for a Content-Range to name.
         Selection::Part(number) => {
-            let span = part(call, grant, record, number).await?;
-            Ok((if span.len == 0 { 200 } else { 206 }, span))
+            let part = part(call, grant, record, number).await?;
+            let span = match &part {
+                Some(part) => Resolved { start: part.offset, len: part.blob.as_ref().map_or(0, |blob| blob.size) },
+                None => Resolved::whole(record.size),
+            };
+            Ok(Selected { status: if span.len == 0 { 200 } else { 206 }, span, part })
         }
     }
 }
 
-/// The bytes of one part. Of an object that was put whole, part 1 is all of it.
+/// One part by its number. Of an object that was put whole, part 1 is all of it: `None`.
 async fn part<E: Env>(
     call: &Call<'_, E>,
     grant: &access::Grant<access::GetObject>,
     record: &wire::ObjectRecord,
     number: u32,
-) -> Result<Resolved, S3Error> {
+) -> Result<Option<wire::Part>, S3Error> {
     let manifest = record.manifest.clone().unwrap_or_default();
     if manifest.part_count == 0 && number == 1 {
-        return Ok(Resolved::whole(record.size));
+        return Ok(None);
     }
-    let invalid = || S3Error::new(Code::InvalidPartNumber);
     let mut parts = manifest.parts;
     // Numbers ascend over all pages, so halving finds the page that would hold this one.
     let (mut from, mut to) = (0, manifest.page_offsets.len() as u32);
     while from < to {
         let page = from + (to - from) / 2;
-        let found = call.core.manifest_page(grant, manifest.pages_of.clone(), page).await;
-        parts = found.map_err(|error| match error {
-            // Overwritten since it was looked up; there is an object all the same.
-            MetadataError::Refused(_) => S3Error::new(Code::ServiceUnavailable),
-            other => other.into(),
-        })?;
+        parts = page_of(call, grant, &manifest.pages_of, page).await?;
         match (parts.first(), parts.last()) {
             (Some(first), _) if number < first.number => to = page,
             (_, Some(last)) if number > last.number => from = page + 1,
             _ => break,
         }
     }
-    let part = parts.iter().find(|part| part.number == number).ok_or_else(invalid)?;
-    let len = part.blob.as_ref().map_or(0, |blob| blob.size);
-    Ok(Resolved { start: part.offset, len })
+    let part = parts.into_iter().find(|part| part.number == number);
+    part.map(Some).ok_or_else(|| Selection::no_such_part(number, manifest.part_count))
+}
+
+/// A page of a long manifest.
+pub(super) async fn page_of<E: Env>(
+    call: &Call<'_, E>,
+    who: &impl access::MayLook,
+    pages_of: &bytes::Bytes,
+    page: u32,
+) -> Result<Vec<wire::Part>, S3Error> {
+    call.core.manifest_page(who, pages_of.clone(), page).await.map_err(|error| match error {
+        // Overwritten since it was looked up; there is an object all the same.
+        MetadataError::Refused(_) => S3Error::new(Code::ServiceUnavailable),
+        other => other.into(),
+    })
 }
 
 /// The headers that tell what the object is, with what the signer of the URL wants them to be.
-fn describe(head: &mut ResponseHead, record: &wire::ObjectRecord, overrides: &ResponseOverrides) {
+fn describe(
+    head: &mut ResponseHead,
+    bucket: &BucketFacts,
+    record: &wire::ObjectRecord,
+    overrides: &ResponseOverrides,
+) {
     let none = wire::ObjectMeta::default();
     let meta = record.meta.as_ref().unwrap_or(&none);
     set(head, "ETag", quoted(&record.etag));
@@ -177,7 +237,8 @@ fn describe(head: &mut ResponseHead, record: &wire::ObjectRecord, overrides: &Re
     if !meta.storage_class.is_empty() && meta.storage_class != "STANDARD" {
         set(head, "x-amz-storage-class", &meta.storage_class);
     }
-    if !record.version_id.is_empty() {
-        set(head, "x-amz-version-id", &record.version_id);
+    if !meta.tags.is_empty() {
+        set(head, "x-amz-tagging-count", meta.tags.len().to_string());
     }
+    set_version(head, bucket, &record.version_id);
 }

@@ -9,7 +9,7 @@ use crate::env::Env;
 use crate::server::Response;
 
 pub(super) fn head<E: Env>(call: &Call<'_, E>) -> Result<Response, S3Error> {
-    let grant = call.on_bucket::<access::ReadBucket>()?;
+    let grant = call.on_bucket::<access::HeadBucket>()?;
     let mut head = call.answer_head(200);
     set(&mut head, "x-amz-bucket-region", &*grant.resource().bucket.region);
     set(&mut head, "x-amz-access-point-alias", "false");
@@ -17,6 +17,6 @@ pub(super) fn head<E: Env>(call: &Call<'_, E>) -> Result<Response, S3Error> {
 }
 
 pub(super) fn location<E: Env>(call: &Call<'_, E>) -> Result<Response, S3Error> {
-    let grant = call.on_bucket::<access::ReadBucket>()?;
+    let grant = call.on_bucket::<access::ReadBucketLocation>()?;
     Ok(call.xml(write_location(&grant.resource().bucket.region)))
 }

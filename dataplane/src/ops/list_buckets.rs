@@ -1,6 +1,6 @@
 //! ListBuckets: the tenant's buckets that this key may see, from the snapshot.
 
-use holdfast_protocol::access::{self, BucketFacts, authorize};
+use holdfast_protocol::access::{self, BucketFacts, authorize_account};
 use holdfast_protocol::error::S3Error;
 use holdfast_protocol::operation::ListBucketsInput;
 use holdfast_protocol::xml::{BucketEntry, write_list_buckets};
@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::server::Response;
 
 pub(super) fn run<E: Env>(call: &Call<'_, E>, input: ListBucketsInput) -> Result<Response, S3Error> {
-    let grant = authorize::<access::ListBuckets>(&call.who, access::AccountAsk)?;
+    let grant = authorize_account::<access::ListBuckets>(&call.who, access::AccountAsk)?;
     let visible = grant.resource();
     let wanted = |bucket: &&BucketFacts| {
         visible.shows(bucket)

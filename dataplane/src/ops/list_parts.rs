@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::server::Response;
 
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: ListPartsInput) -> Result<Response, S3Error> {
-    let grant = call.on_object::<access::ListParts>()?;
+    let grant = call.on_object::<access::ListParts>().await?;
     let upload_id = &input.upload.upload_id;
     let mut page = call.core.list_parts(&grant, upload_id, input.part_number_marker, input.max_parts).await?;
     if page.upload.is_none() {

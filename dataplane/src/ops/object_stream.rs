@@ -131,7 +131,7 @@ impl<E: Env> ObjectStream<E> {
         let Some(page) = self.pages.next() else { return Ok(false) };
         let pages_of =
             self.record.manifest.as_ref().map(|manifest| manifest.pages_of.clone()).unwrap_or_default();
-        let parts = self.core.manifest_page(&self.grant, pages_of, page).await.map_err(|error| {
+        let parts = self.core.manifest_page(&*self.grant, pages_of, page).await.map_err(|error| {
             tracing::warn!(%error, page, "a page of a manifest cannot be had");
             StreamError
         })?;

@@ -18,7 +18,9 @@ pub(super) async fn run<E: Env, C: Conn>(
     input: PutObjectInput,
     mut intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
-    let grant = call.on_object::<access::PutObject>()?;
+    let grant = call.on_object::<access::PutObject>().await?;
+    call.may_adorn(!input.meta.tags.is_empty(), input.acl.is_some()).await?;
+    let acl = call.admit_object_acl(&grant.resource().bucket, input.acl.as_ref())?;
     let named = input.body.algorithm();
     intake.expect(input.body, plan(named));
     let op = call.core.op_begin();
@@ -30,7 +32,7 @@ pub(super) async fn run<E: Env, C: Conn>(
         when: Some(input.when),
         size: digests.length,
         etag: etag.clone(),
-        meta: Some(wire::ObjectMeta { checksums: checksums.clone(), ..input.meta }),
+        meta: Some(wire::ObjectMeta { checksums: checksums.clone(), acl, ..input.meta }),
         manifest: Some(wire::Manifest {
             parts: written.blob().map(part).into_iter().collect(),
             ..Default::default()

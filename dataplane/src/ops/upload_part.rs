@@ -19,7 +19,7 @@ pub(super) async fn run<E: Env, C: Conn>(
     input: UploadPartInput,
     mut intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
-    let grant = call.on_object::<access::PutObject>()?;
+    let grant = call.on_object::<access::PutObject>().await?;
     let upload_id = input.upload.upload_id;
     let upload = call.core.upload(&grant, &upload_id).await?;
     let upload = upload.ok_or_else(|| S3Error::new(Code::NoSuchUpload).with("UploadId", &upload_id))?;

@@ -8,13 +8,13 @@ use holdfast_protocol::access;
 use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm};
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::limits::PART_BYTES_MAX;
-use holdfast_protocol::operation::{UploadPartCopyInput, VersionSelector};
+use holdfast_protocol::operation::UploadPartCopyInput;
 use holdfast_protocol::precondition::Verdict;
 use holdfast_protocol::range::Resolved;
 use holdfast_protocol::xml::{CopyKind, write_copy};
 
 use super::call::Call;
-use super::copy_object::source_grant;
+use super::copy_object::source_seen;
 use super::get_object::existing;
 use super::object_stream::ObjectStream;
 use super::put_object::{plan, to_wire};
@@ -23,13 +23,17 @@ use crate::env::Env;
 use crate::server::Response;
 
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) -> Result<Response, S3Error> {
-    let target = call.on_object::<access::PutObject>()?;
-    let source = Rc::new(source_grant(call, &input.source)?);
+    let target = call.on_object::<access::PutObject>().await?;
+    let version = &input.source.version;
+    let seen = source_seen(call, &input.source).await?;
+    let (source, record) = seen.with_record(call, version).await?;
+    let source = Rc::new(source);
     let upload_id = input.upload.upload_id;
     let upload = call.core.upload(&target, &upload_id).await?;
     let upload = upload.ok_or_else(|| S3Error::new(Code::NoSuchUpload).with("UploadId", &upload_id))?;
-    let record = call.core.lookup(&source).await?;
-    let record = existing(record, &VersionSelector::Current, input.source.key.as_str())?;
+    let bucket = &source.resource().bucket;
+    let record = existing(call, bucket, record, version)?;
+    let source_version = wire::version_shown(&record.version_id, bucket.versioning).map(str::to_owned);
     let pins = call.core.pin(record.manifest.as_ref());
     match input.source.conditions.evaluate_copy_source(&record.etag, record.modified_ms) {
         Verdict::Proceed => {}
@@ -70,5 +74,9 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) 
         Err(error) => return Err(written.not_committed(call, error)),
     };
     let shown = if named.is_some() { &*checksums } else { &[] };
-    Ok(call.xml(write_copy(CopyKind::Part, &hex::encode(md5), committed.modified_ms, shown, 0)))
+    let mut answer = call.xml(write_copy(CopyKind::Part, &hex::encode(md5), committed.modified_ms, shown, 0));
+    if let Some(id) = source_version {
+        answer.header("x-amz-copy-source-version-id", &id);
+    }
+    Ok(answer)
 }

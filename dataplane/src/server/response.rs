@@ -93,6 +93,13 @@ impl Response {
         self
     }
 
+    /// One more header. One that HTTP does not allow is left out rather than sent.
+    pub fn header(&mut self, name: &str, value: &str) {
+        if let Err(error) = self.head.header(name, value) {
+            tracing::warn!(%error, name, "a header is left out of an answer");
+        }
+    }
+
     #[must_use]
     pub fn status(&self) -> u16 {
         self.head.status()

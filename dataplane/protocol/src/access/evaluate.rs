@@ -264,6 +264,19 @@ impl<'a, A: InBucket> Case<'a, A> {
     }
 }
 
+/// Refuses who could do nothing in a bucket: no key of its tenant for it, no policy, no ACL of it.
+///
+/// # Errors
+/// `AccessDenied`, `NoSuchBucket` as [`authorize_bucket`].
+pub fn may_enter(who: &Authenticated, ask: BucketAsk<'_>) -> Result<(), S3Error> {
+    let (bucket, settings) = found::<super::action::PutObject>(who, ask)?;
+    let own = who
+        .identity()
+        .is_some_and(|key| key.tenant_id == bucket.tenant_id && key.scope.holds(bucket.bucket_id));
+    let open = settings.policy.is_some() || settings.acl() != CannedAcl::Private;
+    if own || open { Ok(()) } else { Err(denied()) }
+}
+
 /// The bucket and what it was told, for who may know that it is there: others cannot tell a bucket that is not theirs from
 /// none.
 fn found<'a, A: Action>(

@@ -24,6 +24,12 @@ impl Addressing {
         Self { domains }
     }
 
+    /// The bucket of a head, where it names one that could exist.
+    #[must_use]
+    pub fn bucket(&self, head: &RequestHead) -> Option<BucketName> {
+        self.locate(head).ok()?.0
+    }
+
     /// Bucket and key of a head. The key is decoded here, once; what is signed, authorised and stored are these bytes.
     pub(super) fn locate(
         &self,

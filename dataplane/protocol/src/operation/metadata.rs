@@ -52,6 +52,7 @@ pub(crate) fn object_meta(source: &impl MetadataSource) -> Result<ObjectMeta, S3
         storage_class: storage_class(text("x-amz-storage-class")?)?,
         user: user_metadata(source)?,
         tags: Vec::new(),
+        acl: String::new(),
         checksums: Vec::new(),
     })
 }

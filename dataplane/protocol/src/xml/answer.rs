@@ -60,6 +60,16 @@ pub fn write_location(region: &str) -> Vec<u8> {
     xml.finish()
 }
 
+/// PolicyStatus.
+#[must_use]
+pub fn write_policy_status(is_public: bool) -> Vec<u8> {
+    let mut xml = XmlWriter::document();
+    xml.open_root("PolicyStatus");
+    xml.bool("IsPublic", is_public);
+    xml.close("PolicyStatus");
+    xml.finish()
+}
+
 /// CopyObjectResult or CopyPartResult.
 #[must_use]
 pub fn write_copy(
