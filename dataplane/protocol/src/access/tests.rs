@@ -1,10 +1,14 @@
 //! The table of who may do what, case by case.
 
 use super::{
-    AccountAsk, Action, BucketAsk, BucketFacts, CreateBucket, DeleteBucket, DeleteObject, GetObject,
-    IdentityError, KeyIdentity, ListBuckets, ListObjects, NewBucketAsk, ObjectAsk, Permission, Permissions,
-    PutObject, ReadBucket, Scope, authorize,
+    AccountAsk, BucketAsk, BucketFacts, BucketTarget, Considered, CreateBucket, DeleteBucket, DeleteObject,
+    Document, GetObject, HeadBucket, IdentityError, InBucket, KeyIdentity, ListBuckets, ListObjects,
+    NewBucketAsk, ObjectAsk, ObjectTarget, Permission, Permissions, PutObject, ReadObjectTags, Scope, Setting,
+    WriteCors, WritePolicy, authorize_account, authorize_bucket, authorize_object, may_enter,
 };
+use crate::document::acl::CannedAcl;
+use crate::document::ownership::ObjectOwnership;
+use crate::policy::{BucketPolicy, Decision, ObjectTags, PolicyAction, PolicyAsk, PolicyContext, Requester};
 use crate::error::Code;
 use crate::name::{BucketName, ObjectKey};
 use crate::sigv4::Authenticated;
@@ -30,20 +34,43 @@ fn name(text: &str) -> BucketName {
 }
 
 fn bucket(id: u64, tenant: u64) -> Arc<BucketFacts> {
+    told(id, tenant, &[])
+}
+
+/// A bucket that was told these documents.
+fn told(id: u64, tenant: u64, documents: &[Document]) -> Arc<BucketFacts> {
+    let documents = documents.iter().map(Document::to_wire).collect();
     let row = wire::Bucket {
         bucket_id: id,
         tenant_id: tenant,
         name: "bucket".to_owned(),
+        configuration: Some(wire::BucketConfiguration { documents }),
         ..wire::Bucket::default()
     };
     Arc::new(BucketFacts::from_wire(&row).expect("a bucket"))
 }
 
+/// What the policy says to this sender, whose request brings nothing.
+fn judge(
+    who: &Authenticated,
+) -> impl Fn(&BucketPolicy, PolicyAction, Option<&ObjectKey>, ObjectTags<'_>) -> Decision {
+    move |policy, action, key, object_tags| {
+        let nowhere = std::net::IpAddr::from([127, 0, 0, 1]);
+        let context = PolicyContext { object_tags, ..PolicyContext::new(nowhere, false) };
+        let requester = match who.identity() {
+            Some(identity) => Requester::Key { identity, canonical_id: "" },
+            None => Requester::Anonymous,
+        };
+        policy.evaluate(&PolicyAsk { requester, action, key, context: &context })
+    }
+}
+
 fn on_bucket<A>(who: &Authenticated, found: Option<&Arc<BucketFacts>>) -> Option<Code>
 where
-    A: for<'a> Action<Ask<'a> = BucketAsk<'a>>,
+    A: InBucket<Resource = BucketTarget>,
 {
-    authorize::<A>(who, BucketAsk { name: &name("bucket"), found }).err().map(|error| {
+    let ask = BucketAsk { name: &name("bucket"), found };
+    authorize_bucket::<A>(who, ask, &judge(who)).err().map(|error| {
         assert!(error.code != Code::AccessDenied || error.extra.is_empty(), "a denial tells nothing more");
         error.code
     })
@@ -51,13 +78,30 @@ where
 
 fn on_object<A>(who: &Authenticated, found: Option<&Arc<BucketFacts>>) -> Option<Code>
 where
-    A: for<'a> Action<Ask<'a> = ObjectAsk<'a>>,
+    A: InBucket<Resource = ObjectTarget>,
+{
+    of_object::<A>(who, found, &[], "")
+}
+
+/// The same of an object with these tags and this ACL, if it comes to that.
+fn of_object<A>(
+    who: &Authenticated,
+    found: Option<&Arc<BucketFacts>>,
+    tags: &[(&str, &str)],
+    acl: &str,
+) -> Option<Code>
+where
+    A: InBucket<Resource = ObjectTarget>,
 {
     let name = name("bucket");
     let key = ObjectKey::parse(Bytes::from_static(b"key")).expect("a key");
-    authorize::<A>(who, ObjectAsk { bucket: BucketAsk { name: &name, found }, key })
-        .err()
-        .map(|error| error.code)
+    let ask = ObjectAsk { bucket: BucketAsk { name: &name, found }, key, names_version: false };
+    let grant = match authorize_object::<A>(who, ask, &judge(who)) {
+        Ok(Considered::Granted(grant)) => Ok(grant),
+        Ok(Considered::Depends(pending)) => pending.settle(tags, acl, &judge(who)),
+        Err(error) => Err(error),
+    };
+    grant.err().map(|error| error.code)
 }
 
 const DENIED: Option<Code> = Some(Code::AccessDenied);
@@ -65,13 +109,13 @@ const DENIED: Option<Code> = Some(Code::AccessDenied);
 #[test]
 fn the_whole_tenant_sees_its_own_and_learns_what_is_missing() {
     let key = who(Scope::WholeTenant, Permissions::ALL);
-    assert_eq!(on_bucket::<ReadBucket>(&key, Some(&bucket(5, 1))), None);
+    assert_eq!(on_bucket::<HeadBucket>(&key, Some(&bucket(5, 1))), None);
     assert_eq!(on_object::<PutObject>(&key, Some(&bucket(5, 1))), None);
-    assert_eq!(on_bucket::<ReadBucket>(&key, None), Some(Code::NoSuchBucket));
+    assert_eq!(on_bucket::<HeadBucket>(&key, None), Some(Code::NoSuchBucket));
     assert_eq!(on_object::<GetObject>(&key, None), Some(Code::NoSuchBucket));
     assert_eq!(on_bucket::<DeleteBucket>(&key, Some(&bucket(5, 2))), DENIED);
     assert_eq!(on_object::<GetObject>(&key, Some(&bucket(5, 2))), DENIED);
-    assert!(authorize::<CreateBucket>(&key, NewBucketAsk { name: &name("new-one") }).is_ok());
+    assert!(authorize_account::<CreateBucket>(&key, NewBucketAsk { name: &name("new-one") }).is_ok());
 }
 
 #[test]
@@ -80,11 +124,11 @@ fn outside_its_scope_a_key_cannot_tell_what_exists() {
     assert_eq!(on_object::<GetObject>(&key, Some(&bucket(3, 1))), None);
     assert_eq!(on_bucket::<ListObjects>(&key, Some(&bucket(5, 1))), None);
     for found in [Some(&bucket(6, 1)), Some(&bucket(5, 2)), None] {
-        assert_eq!(on_bucket::<ReadBucket>(&key, found), DENIED);
+        assert_eq!(on_bucket::<HeadBucket>(&key, found), DENIED);
         assert_eq!(on_bucket::<DeleteBucket>(&key, found), DENIED);
         assert_eq!(on_object::<PutObject>(&key, found), DENIED);
     }
-    assert!(authorize::<CreateBucket>(&key, NewBucketAsk { name: &name("bucket") }).is_err());
+    assert!(authorize_account::<CreateBucket>(&key, NewBucketAsk { name: &name("bucket") }).is_err());
     let nothing = who(Scope::buckets([]), Permissions::ALL);
     assert_eq!(on_object::<GetObject>(&nothing, Some(&bucket(5, 1))), DENIED);
 }
@@ -104,24 +148,114 @@ fn permissions_do_not_contain_each_other() {
         assert_eq!(on_object::<DeleteObject>(&key, Some(&there)), write);
         assert_eq!(on_bucket::<DeleteBucket>(&key, Some(&there)), admin);
     }
-    assert_eq!(on_bucket::<ReadBucket>(&only(Permission::Write), None), DENIED);
+    assert_eq!(on_bucket::<HeadBucket>(&only(Permission::Write), None), DENIED);
 }
 
 #[test]
 fn a_listing_of_buckets_shows_the_scope() {
-    let grant = |scope| authorize::<ListBuckets>(&who(scope, Permissions::ALL), AccountAsk).expect("granted");
+    let grant = |scope| authorize_account::<ListBuckets>(&who(scope, Permissions::ALL), AccountAsk).expect("granted");
     let all = grant(Scope::WholeTenant);
     assert!(all.resource().shows(&bucket(5, 1)) && !all.resource().shows(&bucket(5, 2)));
     let scoped = grant(Scope::buckets([BucketId(5)]));
     assert!(scoped.resource().shows(&bucket(5, 1)) && !scoped.resource().shows(&bucket(6, 1)));
     assert!(!scoped.resource().shows(&bucket(5, 2)));
-    assert_eq!(scoped.principal().tenant_id, TenantId(1));
+    assert_eq!(scoped.sender().map(|key| key.tenant_id), Some(TenantId(1)));
+    assert!(!scoped.by_bucket());
 }
 
 #[test]
 fn nobody_gets_nothing() {
     assert_eq!(on_object::<GetObject>(&Authenticated::Anonymous, Some(&bucket(5, 1))), DENIED);
-    assert_eq!(on_bucket::<ReadBucket>(&Authenticated::Anonymous, None), DENIED);
+    assert_eq!(on_bucket::<ListObjects>(&Authenticated::Anonymous, Some(&bucket(5, 1))), DENIED);
+    assert_eq!(on_bucket::<HeadBucket>(&Authenticated::Anonymous, None), Some(Code::NoSuchBucket));
+    let ask = |found| BucketAsk { name: &name("bucket"), found };
+    assert!(may_enter(&Authenticated::Anonymous, ask(Some(&bucket(5, 1)))).is_err());
+}
+
+fn policy(statement: &str) -> Document {
+    let text = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+    BucketPolicy::parse(text.as_bytes(), &name("bucket")).expect("a policy");
+    Document::Policy(Some(text.into()))
+}
+
+const ANYONE_READS: &str =
+    r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}"#;
+const NO_BLOCK: Document = Document::PublicAccess(Setting::Removed);
+
+#[test]
+fn a_policy_lets_strangers_in_where_public_access_is_not_blocked() {
+    let stranger = who(Scope::WholeTenant, Permissions::ALL);
+    let scoped = who(Scope::buckets([BucketId(5)]), Permissions::ALL);
+    let open = told(5, 2, &[policy(ANYONE_READS), NO_BLOCK]);
+    for (sender, expected) in [(&Authenticated::Anonymous, None), (&stranger, None), (&scoped, DENIED)] {
+        assert_eq!(on_object::<GetObject>(sender, Some(&open)), expected);
+        assert_eq!(on_object::<PutObject>(sender, Some(&open)), DENIED);
+        assert_eq!(on_object::<GetObject>(sender, Some(&told(5, 2, &[policy(ANYONE_READS)]))), DENIED);
+    }
+    // To its own tenant a policy speaks in any case.
+    let writer = who(Scope::WholeTenant, Permissions::default().with(Permission::Write));
+    assert_eq!(on_object::<GetObject>(&writer, Some(&told(5, 1, &[policy(ANYONE_READS)]))), None);
+}
+
+#[test]
+fn what_a_policy_denies_nobody_may_but_its_owner_can_change_it() {
+    let key = who(Scope::WholeTenant, Permissions::ALL);
+    let scoped = who(Scope::buckets([BucketId(5)]), Permissions::ALL);
+    let deny = r#"{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]}"#;
+    let shut = told(5, 1, &[policy(deny)]);
+    assert_eq!(on_object::<GetObject>(&key, Some(&shut)), DENIED);
+    assert_eq!(on_bucket::<WriteCors>(&key, Some(&shut)), DENIED);
+    assert_eq!(on_bucket::<WritePolicy>(&key, Some(&shut)), None);
+    assert_eq!(on_bucket::<WritePolicy>(&scoped, Some(&shut)), DENIED);
+}
+
+#[test]
+fn tags_of_the_object_decide_once_they_are_known() {
+    let key = who(Scope::WholeTenant, Permissions::ALL);
+    let deny = r#"{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*",
+        "Condition":{"StringEquals":{"s3:ExistingObjectTag/secret":"yes"}}}"#;
+    let bucket = told(5, 1, &[policy(deny)]);
+    assert_eq!(of_object::<GetObject>(&key, Some(&bucket), &[("secret", "yes")], ""), DENIED);
+    assert_eq!(of_object::<GetObject>(&key, Some(&bucket), &[("secret", "no")], ""), None);
+    assert_eq!(of_object::<GetObject>(&key, Some(&bucket), &[], ""), None);
+    assert_eq!(of_object::<ReadObjectTags>(&key, Some(&bucket), &[("secret", "yes")], ""), None);
+}
+
+#[test]
+fn acls_open_what_they_say_where_there_are_acls() {
+    let nobody = Authenticated::Anonymous;
+    let stranger = who(Scope::WholeTenant, Permissions::default());
+    let with_acls = Document::Ownership(Setting::Set(ObjectOwnership::ObjectWriter));
+    let bucket = told(5, 2, &[with_acls.clone(), NO_BLOCK]);
+    assert_eq!(of_object::<GetObject>(&nobody, Some(&bucket), &[], "public-read"), None);
+    assert_eq!(of_object::<GetObject>(&nobody, Some(&bucket), &[], "authenticated-read"), DENIED);
+    assert_eq!(of_object::<GetObject>(&stranger, Some(&bucket), &[], "authenticated-read"), None);
+    assert_eq!(of_object::<GetObject>(&nobody, Some(&bucket), &[], ""), DENIED);
+    assert_eq!(of_object::<ReadObjectTags>(&nobody, Some(&bucket), &[], "public-read"), DENIED);
+    for closed in [told(5, 2, &[NO_BLOCK]), told(5, 2, &[with_acls.clone()])] {
+        assert_eq!(of_object::<GetObject>(&nobody, Some(&closed), &[], "public-read"), DENIED);
+    }
+    let writable = told(5, 2, &[with_acls, NO_BLOCK, Document::Acl(CannedAcl::PublicReadWrite)]);
+    assert_eq!(on_bucket::<ListObjects>(&nobody, Some(&writable)), None);
+    assert_eq!(on_object::<PutObject>(&nobody, Some(&writable)), None);
+    assert_eq!(on_object::<DeleteObject>(&nobody, Some(&writable)), DENIED);
+    assert_eq!(on_bucket::<WriteCors>(&nobody, Some(&writable)), DENIED);
+}
+
+#[test]
+fn a_bucket_with_a_document_beyond_us_is_nobodys() {
+    let row = wire::Bucket {
+        tenant_id: 1,
+        name: "bucket".to_owned(),
+        configuration: Some(wire::BucketConfiguration {
+            documents: vec![wire::BucketDocument { kind: 99, body: "x".into() }],
+        }),
+        ..wire::Bucket::default()
+    };
+    let bucket = Arc::new(BucketFacts::from_wire(&row).expect("a bucket"));
+    let key = who(Scope::WholeTenant, Permissions::ALL);
+    assert_eq!(on_object::<GetObject>(&key, Some(&bucket)), Some(Code::InternalError));
+    assert_eq!(on_bucket::<WritePolicy>(&key, Some(&bucket)), Some(Code::InternalError));
 }
 
 #[test]

@@ -142,14 +142,52 @@ fn keys_are_decoded_once_and_kept_as_they_are() {
 #[test]
 fn what_s3_has_and_we_lack_is_refused_by_name() {
     for name in LACKING {
-        for line in ["GET /bkt", "PUT /bkt", "DELETE /bkt", "GET /bkt/key", "PUT /bkt/key", "POST /bkt/key"] {
+        for line in ["PUT /bkt", "DELETE /bkt", "GET /bkt/key", "PUT /bkt/key", "POST /bkt/key"] {
             let error = ask(&format!("{line}?{name}"), &["Content-Length: 0"]).unwrap_err();
             assert_eq!(error.code, Code::NotImplemented, "{line}?{name}");
             assert!(error.message.contains(name), "{error}");
         }
     }
     refused("POST /bkt", &["Content-Length: 5"], Code::NotImplemented);
-    refused("OPTIONS /bkt/key", &[], Code::AccessForbidden);
+    refused("GET /bkt?torrent", &[], Code::NotImplemented);
+}
+
+#[test]
+fn a_question_about_what_no_bucket_has_is_one() {
+    for name in ["lifecycle", "website", "encryption", "notification"] {
+        assert_eq!(routed(&format!("GET /bkt?{name}"), &[]).0, "GetUnsetConfiguration", "{name}");
+    }
+}
+
+#[test]
+fn what_buckets_and_objects_are_told_is_routed() {
+    let body = ["Content-Length: 1"];
+    for (line, name) in [
+        ("GET /bkt?acl", "GetBucketAcl"),
+        ("PUT /bkt?cors", "PutBucketCors"),
+        ("DELETE /bkt?policy", "DeleteBucketPolicy"),
+        ("GET /bkt?policyStatus", "GetBucketPolicyStatus"),
+        ("PUT /bkt?versioning", "PutBucketVersioning"),
+        ("DELETE /bkt?ownershipControls", "DeleteBucketOwnershipControls"),
+        ("GET /bkt?publicAccessBlock", "GetPublicAccessBlock"),
+        ("PUT /bkt?tagging", "PutBucketTagging"),
+        ("GET /bkt?versions", "ListObjectVersions"),
+        ("GET /bkt/key?tagging", "GetObjectTagging"),
+        ("PUT /bkt/key?tagging&versionId=null", "PutObjectTagging"),
+        ("DELETE /bkt/key?tagging", "DeleteObjectTagging"),
+        ("GET /bkt/key?acl", "GetObjectAcl"),
+        ("PUT /bkt/key?acl", "PutObjectAcl"),
+        ("OPTIONS /bkt/key?acl", "Preflight"),
+    ] {
+        assert_eq!(routed(line, &body).0, name, "{line}");
+    }
+    let attributes = ["x-amz-object-attributes: ETag"];
+    assert_eq!(routed("GET /bkt/key?attributes", &attributes).0, "GetObjectAttributes");
+    for line in ["DELETE /bkt?acl", "DELETE /bkt?versioning", "PUT /bkt/key?cors", "PUT /bkt?policyStatus"] {
+        refused(line, &body, Code::MethodNotAllowed);
+    }
+    let long = format!("Content-Length: {}", 1 << 20);
+    refused("PUT /bkt?policy", &[&long], Code::MaxMessageLengthExceeded);
 }
 
 #[test]
@@ -208,11 +246,7 @@ fn headers_we_cannot_honour_are_refused() {
         "x-amz-server-side-encryption: aws:kms",
         "x-amz-server-side-encryption-customer-algorithm: AES256",
         "X-Amz-Object-Lock-Mode: GOVERNANCE",
-        "x-amz-tagging: a=b",
-        "x-amz-acl: public-read",
-        "x-amz-grant-read: id=1",
         "x-amz-bucket-object-lock-enabled: true",
-        "x-amz-object-ownership: ObjectWriter",
         "x-amz-object-annotation-directive: REPLACE",
         "x-amz-write-offset-bytes: 5",
     ] {
@@ -224,7 +258,8 @@ fn headers_we_cannot_honour_are_refused() {
     for header in [
         "x-amz-acl: private",
         "x-amz-acl: bucket-owner-full-control",
-        "x-amz-object-ownership: BucketOwnerEnforced",
+        "x-amz-tagging: a=b",
+        "x-amz-grant-read: id=1",
         "x-amz-bucket-object-lock-enabled: false",
         "x-amz-request-payer: requester",
         "x-amz-unknown: 1",
