@@ -19,7 +19,11 @@ fn etag(number: u32) -> String {
 
 async fn upload(node: &Node, bucket: u64, key: &str) -> String {
     let create = wire::CreateUpload {
-        meta: Some(wire::ObjectMeta { content_type: "x/y".into(), ..Default::default() }),
+        meta: Some(wire::ObjectMeta {
+            content_type: "x/y".into(),
+            acl: "public-read".into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     node.commit(mutation(bucket, key, Op::CreateUpload(create))).await.expect("an upload").upload_id
@@ -83,7 +87,11 @@ async fn parts_become_an_object() {
     let manifest = record.manifest.expect("a manifest");
     assert_eq!(manifest.parts.iter().map(|part| part.offset).collect::<Vec<_>>(), [0, MIB5, 2 * MIB5 + 1]);
     assert_eq!(manifest.part_count, 3);
-    assert_eq!(record.meta.expect("meta").content_type, "x/y");
+    let meta = record.meta.expect("meta");
+    assert_eq!(
+        (meta.content_type.as_str(), meta.acl.as_str(), meta.checksums.len()),
+        ("x/y", "public-read", 0)
+    );
     assert_eq!((db.count("freed").await, db.count("part").await), (2, 0), "part 2 was not used");
     // Completed again, by another request: the same answer.
     assert_eq!(node.commit(complete(bucket, "k", &id, &[1, 3, 5])).await.expect("the same"), first);
@@ -182,6 +190,34 @@ async fn checksums_of_the_whole_are_checked() {
     let whole = [one, two].concat();
     let record = node.commit(expecting(crc(&whole))).await.expect("completes").record.expect("a record");
     assert_eq!(record.meta.expect("meta").checksums, [sum(crc(&whole))]);
+}
+
+#[tokio::test]
+async fn an_upload_that_named_no_checksum_gets_the_default_one() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let node = Node::join(running.grpc_addr).await;
+    let bucket = node.bucket("b").await;
+    let id = upload(&node, bucket, "k").await;
+    use wire::checksum::Algorithm::{Crc32, Crc64nvme};
+    let sum = |algorithm: wire::checksum::Algorithm, bytes: &[u8]| {
+        let value = if algorithm == Crc32 {
+            Bytes::from_static(&[9; 4]) // what a client sent besides: nothing to the object
+        } else {
+            let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes);
+            Bytes::copy_from_slice(&crc.to_be_bytes())
+        };
+        Checksum { algorithm: algorithm.into(), kind: 0, value }
+    };
+    let (one, two) = (vec![7u8; MIB5 as usize], b"tail".to_vec());
+    for (number, bytes) in [(1, &one), (2, &two)] {
+        let checksums = vec![sum(Crc32, bytes), sum(Crc64nvme, bytes)];
+        let part = wire::Part { checksums, ..part(number, bytes.len() as u64) };
+        node.commit(put_part(bucket, "k", &id, part)).await.expect("a part");
+    }
+    let done = node.commit(complete(bucket, "k", &id, &[1, 2])).await.expect("completes");
+    let meta = done.record.expect("a record").meta.expect("meta");
+    assert_eq!(meta.checksums, [sum(Crc64nvme, &[one, two].concat())]);
 }
 
 #[tokio::test]

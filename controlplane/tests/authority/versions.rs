@@ -234,17 +234,21 @@ async fn others_hear_of_every_change_of_a_key() {
     };
     let before = told(&other);
     let tagged = node.commit(set("k")).await.expect("tagged");
+    let acl = wire::SetAcl { acl: "public-read".into(), ..Default::default() };
+    let shared = node.commit(mutation(bucket, "k", Op::SetAcl(acl))).await.expect("shared");
+    assert_eq!((&shared.version_id, shared.modified_ms), (&tagged.version_id, tagged.modified_ms));
     node.commit(delete_version(bucket, "k", &version)).await.expect("deleted");
     for _ in 0..400 {
-        if told(&other) == before + 2 {
+        if told(&other) == before + 3 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    assert_eq!(told(&other), before + 2);
+    assert_eq!(told(&other), before + 3);
     let record = node.lookup(bucket, "k").await.expect("a record");
     assert_eq!((record.modified_ms, record.etag.as_str()), (tagged.modified_ms, "e2"));
-    assert_eq!(record.meta.expect("meta").tags, tag("v"));
+    let meta = record.meta.expect("meta");
+    assert_eq!((meta.tags, meta.acl.as_str()), (tag("v"), "public-read"));
     assert_eq!(node.commit(set("none")).await, Err(Refusal::NoSuchKey));
 }
 
