@@ -77,7 +77,7 @@ impl<E: Env> Core<E> {
             source_bucket_id: from.bucket.bucket_id.0,
             source_key: from.key.clone().into_bytes(),
             source_by_bucket: source.by_bucket(),
-            source_bucket_revision: from.bucket.revision,
+            source_bucket_revision: revision_of_decision(source),
             ..copy
         };
         let done = self.on_object(grant, op, mutation::Op::Copy(copy)).await?;
@@ -111,7 +111,7 @@ impl<E: Env> Core<E> {
             source_bucket_id: from.bucket.bucket_id.0,
             source_key: from.key.clone().into_bytes(),
             source_by_bucket: source.by_bucket(),
-            source_bucket_revision: from.bucket.revision,
+            source_bucket_revision: revision_of_decision(source),
             ..part
         };
         self.on_object(grant, op, mutation::Op::CopyPart(part)).await
@@ -337,10 +337,17 @@ impl<E: Env> Core<E> {
     }
 }
 
+/// The revision that the source's bucket must still have when it is copied; 0 where nothing of it was asked.
+fn revision_of_decision(source: &Grant<GetObject>) -> u64 {
+    let bucket = &source.resource().bucket;
+    let has_policy = bucket.settings.as_ref().is_none_or(|settings| settings.policy.is_some());
+    if source.by_bucket() || has_policy { bucket.revision } else { 0 }
+}
+
 /// Whether a mutation that was let pass under an earlier configuration must be asked about again under this one.
 fn decides(now: &BucketFacts, mutation: &wire::Mutation) -> bool {
     let by_configuration = mutation.by_bucket || matches!(mutation.op, Some(mutation::Op::ConfigureBucket(_)));
-    let copies_by_it = matches!(&mutation.op, Some(mutation::Op::Copy(copy)) if copy.source_by_bucket);
+    let copies_by_it = matches!(&mutation.op, Some(mutation::Op::Copy(copy)) if copy.source_bucket_revision > 0);
     by_configuration || copies_by_it || now.settings.as_ref().is_none_or(|settings| settings.policy.is_some())
 }
 
