@@ -7,6 +7,7 @@
 use holdfast_common::wire;
 
 use crate::error::{Code, S3Error};
+use crate::form::Boundary;
 use crate::http::head::{Method, RequestHead};
 use crate::limits;
 use crate::name::{BucketName, ObjectKey};
@@ -15,6 +16,7 @@ mod addressing;
 mod attributes;
 pub(crate) mod body;
 mod checksum_mode;
+mod complete;
 mod copy;
 mod integrity;
 mod list;
@@ -72,6 +74,8 @@ pub enum Operation {
     ListObjects(ListObjectsInput),
     ListMultipartUploads(ListUploadsInput),
     DeleteObjects(BodyClaims),
+    /// With the boundary of its form, which says the rest.
+    PostObject(Boundary),
     PutObject(Box<PutObjectInput>),
     CopyObject(Box<CopyObjectInput>),
     GetObject(Box<GetObjectInput>),
@@ -99,6 +103,7 @@ impl Operation {
             Self::ListObjects(_) => "ListObjects",
             Self::ListMultipartUploads(_) => "ListMultipartUploads",
             Self::DeleteObjects(_) => "DeleteObjects",
+            Self::PostObject(_) => "PostObject",
             Self::PutObject(_) => "PutObject",
             Self::CopyObject(_) => "CopyObject",
             Self::GetObject(_) => "GetObject",
@@ -117,7 +122,7 @@ impl Operation {
     #[must_use]
     pub fn control_body_bytes_max(&self) -> Option<usize> {
         match self {
-            Self::PutObject(_) | Self::UploadPart(_) => None,
+            Self::PostObject(_) | Self::PutObject(_) | Self::UploadPart(_) => None,
             Self::CreateBucket(_) => Some(limits::CREATE_BUCKET_BODY_BYTES_MAX),
             Self::DeleteObjects(_) => Some(limits::DELETE_BODY_BYTES_MAX),
             Self::CompleteMultipartUpload(_) => Some(limits::COMPLETE_BODY_BYTES_MAX),
@@ -181,9 +186,7 @@ fn bucket_operation(request: &Request<'_>, sub_resource: SubResource) -> Result<
         (Method::Put, S::None) => Operation::CreateBucket(BodyClaims::read(request)?),
         (Method::Delete, S::None) => Operation::DeleteBucket,
         (Method::Post, S::Delete) => Operation::DeleteObjects(BodyClaims::read(request)?),
-        (Method::Post, S::None) => {
-            return Err(S3Error::not_implemented("Uploading by an HTML form (POST Object)"));
-        }
+        (Method::Post, S::None) => Operation::PostObject(Boundary::of(request.head())?),
         _ => return Err(method_not_allowed(request, "BUCKET")),
     })
 }
