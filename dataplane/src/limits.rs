@@ -401,6 +401,10 @@ pub const BODY_BUDGET_WAIT: Duration = Duration::from_secs(2);
 pub const BODY_SMALL_BYTES: u64 = 64 << 10;
 pub const BODY_BUDGET_SMALL_BYTES_PER_CORE: u64 = 16 << 20;
 
+/// What forms may take whose sender is not known yet: 56 at a time, each for the round trip in which its fields come. Slow ones
+/// stand in nobody's way but that of other forms.
+pub const BODY_BUDGET_FORM_BYTES_PER_CORE: u64 = 16 << 20;
+
 // ---- background work (agent) ------------------------------------------------------------------------------------------
 
 /// Reads' notes that wait for the agent; 1000 x ~200 B. What does not fit is found again.

@@ -8,6 +8,7 @@ use holdfast_common::wire;
 
 use crate::document::unset::Unset;
 use crate::error::{Code, S3Error};
+use crate::form::Boundary;
 use crate::http::head::{Method, RequestHead};
 use crate::limits;
 use crate::name::{BucketName, ObjectKey};
@@ -16,6 +17,7 @@ mod addressing;
 mod attributes;
 pub(crate) mod body;
 mod checksum_mode;
+mod complete;
 mod configuration;
 mod copy;
 mod facts;
@@ -79,6 +81,8 @@ pub enum Operation {
     ListObjects(ListObjectsInput),
     ListMultipartUploads(ListUploadsInput),
     DeleteObjects(BodyClaims),
+    /// With the boundary of its form, which says the rest.
+    PostObject(Boundary),
     PutObject(Box<PutObjectInput>),
     CopyObject(Box<CopyObjectInput>),
     GetObject(Box<GetObjectInput>),
@@ -122,6 +126,7 @@ impl Operation {
             Self::ListObjects(_) => "ListObjects",
             Self::ListMultipartUploads(_) => "ListMultipartUploads",
             Self::DeleteObjects(_) => "DeleteObjects",
+            Self::PostObject(_) => "PostObject",
             Self::PutObject(_) => "PutObject",
             Self::CopyObject(_) => "CopyObject",
             Self::GetObject(_) => "GetObject",
@@ -153,7 +158,7 @@ impl Operation {
     #[must_use]
     pub fn control_body_bytes_max(&self) -> Option<usize> {
         match self {
-            Self::PutObject(_) | Self::UploadPart(_) => None,
+            Self::PostObject(_) | Self::PutObject(_) | Self::UploadPart(_) => None,
             Self::CreateBucket(_) => Some(limits::CREATE_BUCKET_BODY_BYTES_MAX),
             Self::DeleteObjects(_) => Some(limits::DELETE_BODY_BYTES_MAX),
             Self::CompleteMultipartUpload(_) => Some(limits::COMPLETE_BODY_BYTES_MAX),
@@ -234,9 +239,7 @@ fn bucket_operation(request: &Request<'_>, sub_resource: SubResource) -> Result<
             Operation::DeleteBucketDocument(document)
         }
         (Method::Post, S::Delete) => Operation::DeleteObjects(BodyClaims::read(request)?),
-        (Method::Post, S::None) => {
-            return Err(S3Error::not_implemented("Uploading by an HTML form (POST Object)"));
-        }
+        (Method::Post, S::None) => Operation::PostObject(Boundary::of(request.head())?),
         _ => return Err(method_not_allowed(request, "BUCKET")),
     })
 }

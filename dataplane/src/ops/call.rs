@@ -51,6 +51,25 @@ pub(super) struct Seen<A: InBucket> {
     record: Option<Option<Arc<wire::ObjectRecord>>>,
 }
 
+impl<'a, E: Env> Call<'a, E> {
+    /// The same request as its form means it: from who signed it, about its key.
+    pub(super) fn of_form(&self, who: Authenticated, key: ObjectKey) -> Call<'a, E> {
+        Call {
+            core: self.core,
+            who,
+            view: Arc::clone(&self.view),
+            bucket: self.bucket.clone(),
+            key: Some(key),
+            expected_bucket_owner: self.expected_bucket_owner.clone(),
+            context: self.context,
+            head: self.head,
+            budget: self.budget,
+            tags: OnceCell::new(),
+            facts: OnceCell::new(),
+        }
+    }
+}
+
 impl<E: Env> Call<'_, E> {
     pub(super) fn bucket_name(&self) -> &BucketName {
         self.bucket.as_ref().expect("the router gives every bucket operation its bucket")
@@ -184,6 +203,11 @@ impl<E: Env> Call<'_, E> {
         }
     }
 
+    /// Of a form, whose fields say what heads say else.
+    pub(super) fn facts_of_form(&self, acl: Option<&str>) {
+        self.facts.get_or_init(|| self.read_facts().ok().map(|facts| facts.with_acl(acl)));
+    }
+
     fn read_facts(&self) -> Result<RequestFacts, S3Error> {
         let tags = match self.tags.get() {
             Some(tags) => tags.pairs(),
@@ -206,6 +230,13 @@ impl<E: Env> Call<'_, E> {
         let owner = self.core.owner(facts.tenant_id.0);
         let named = expected == owner.canonical_id || expected == owner.tenant_id.to_string();
         if named { Ok(()) } else { Err(S3Error::new(Code::AccessDenied)) }
+    }
+
+    /// Where the request was sent, as the client addressed it: whichever style that was, percent-encoding included.
+    pub(super) fn url(&self) -> String {
+        let scheme = if self.context.tls { "https" } else { "http" };
+        let host = self.head.host().unwrap_or_default();
+        format!("{scheme}://{host}{}", String::from_utf8_lossy(self.head.path()))
     }
 
     pub(super) fn answer_head(&self, status: u16) -> ResponseHead {

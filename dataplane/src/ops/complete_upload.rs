@@ -21,19 +21,15 @@ pub(super) async fn run<E: Env, C: Conn>(
     let grant = call.on_object::<access::PutObject>().await?;
     let bytes = input.body.size.unwrap_or(COMPLETE_BODY_BYTES_MAX as u64);
     let _share = call.budget.take::<E::Rt>(Some(bytes)).await?;
-    let body = control_body(intake, input.body, COMPLETE_BODY_BYTES_MAX).await?;
+    let body = control_body(intake, input.body.clone(), COMPLETE_BODY_BYTES_MAX).await?;
     let parts = read_complete_upload(&body)?.parts;
-    let kind = input.checksum_kind.unwrap_or_else(|| match &input.expected {
-        Some(expected) if expected.parts.is_some() || !expected.value.algorithm().full_object() => {
-            wire::checksum::Kind::Composite
-        }
-        _ => wire::checksum::Kind::FullObject,
-    });
+    let upload = call.core.upload(&grant, &input.upload.upload_id).await?;
+    let expected = input.expected_of(upload.as_ref(), &parts)?;
     let complete = wire::CompleteUpload {
         upload_id: input.upload.upload_id,
         parts,
         when: Some(input.when),
-        expected: input.expected.map(|expected| expected.value.to_wire(kind)),
+        expected,
         expected_size: input.object_size.unwrap_or(0),
         has_expected_size: input.object_size.is_some(),
     };
@@ -41,10 +37,7 @@ pub(super) async fn run<E: Env, C: Conn>(
     let (_, committed) = call.core.complete_upload(&grant, op.id(), complete).await?;
     let record = committed.record.unwrap_or_default();
     let target = grant.resource();
-    let host = call.head.host().unwrap_or_default();
-    let scheme = if call.context.tls { "https" } else { "http" };
-    // As the client addressed it, whichever style that was, percent-encoding included.
-    let location = format!("{scheme}://{host}{}", String::from_utf8_lossy(call.head.path()));
+    let location = call.url();
     let body = write_complete_upload(Assembled {
         location: &location,
         bucket: target.bucket.name.as_str(),

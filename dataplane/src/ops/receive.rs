@@ -1,5 +1,6 @@
-//! From bytes to a durable blob that nobody sees yet: shared by PutObject, UploadPart and UploadPartCopy.
+//! From bytes to a durable blob that nobody sees yet: shared by PutObject, POST Object, UploadPart and UploadPartCopy.
 
+use bytes::Bytes;
 use holdfast_common::id::{BackendId, OpId};
 use holdfast_common::wire;
 use holdfast_protocol::access::{Grant, PutObject};
@@ -29,9 +30,8 @@ pub(super) async fn receive<E: Env, C: Conn>(
     op: OpId,
     mut intake: Intake<'_, '_, C>,
 ) -> Result<(Digests, Written), S3Error> {
-    let size = intake.claims().size;
-    let _share = call.budget.take::<E::Rt>(size).await?;
-    let mut writer = call.core.blob_write(grant, new_blob(grant, op, size))?;
+    let _share = call.budget.take::<E::Rt>(intake.bytes_at_most()).await?;
+    let mut writer = call.core.blob_write(grant, new_blob(grant, op, intake.size()))?;
     while let Some(chunk) = intake.next().await? {
         writer.push(&chunk).await.map_err(write_error)?;
     }
@@ -85,6 +85,17 @@ impl Written {
         self.blob.clone()
     }
 
+    /// As a part of an upload.
+    pub(super) fn part(&self, number: u32, digests: &Digests) -> wire::Part {
+        wire::Part {
+            number,
+            blob: self.blob(),
+            md5: Bytes::copy_from_slice(&etag_md5(digests)),
+            checksums: digests.to_wire(),
+            ..Default::default()
+        }
+    }
+
     /// After a commit that failed. What was refused for certain is deleted; what may have been committed is the
     /// authority's to settle, and its bytes stay (DESIGN 8, invariant 12).
     pub(super) fn not_committed<E: Env>(self, call: &Call<'_, E>, error: MetadataError) -> S3Error {
@@ -99,6 +110,11 @@ impl Written {
         }
         error.into()
     }
+}
+
+/// The MD5 that is the ETag of an object or part, which every plan for one has.
+pub(super) fn etag_md5(digests: &Digests) -> [u8; 16] {
+    digests.md5.expect("planned for whatever gets an ETag")
 }
 
 fn write_error(error: BlobError) -> S3Error {

@@ -3,12 +3,12 @@
 
 use std::rc::Rc;
 
-use holdfast_common::wire;
+use holdfast_common::wire::{self, checksum::Kind};
 use holdfast_protocol::access;
-use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm};
+use holdfast_protocol::digest::BodyDigests;
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::limits::PART_BYTES_MAX;
-use holdfast_protocol::operation::UploadPartCopyInput;
+use holdfast_protocol::operation::{PartChecksums, UploadPartCopyInput};
 use holdfast_protocol::precondition::Verdict;
 use holdfast_protocol::range::Resolved;
 use holdfast_protocol::xml::{CopyKind, write_copy};
@@ -17,8 +17,7 @@ use super::call::Call;
 use super::copy_object::source_seen;
 use super::get_object::existing;
 use super::object_stream::ObjectStream;
-use super::put_object::{plan, to_wire};
-use super::receive::write_from;
+use super::receive::{etag_md5, write_from};
 use crate::env::Env;
 use crate::server::Response;
 
@@ -44,37 +43,31 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) 
     }
     let span = match input.range {
         None => Resolved::whole(record.size),
-        Some(range) => range
-            .resolve_copy_source(record.size)
-            .map_err(|error| S3Error::invalid_argument("x-amz-copy-source-range", "", error.to_string()))?,
+        Some(range) => {
+            range.resolve_copy_source(record.size).map_err(|error| error.refusal(&range.to_string()))?
+        }
     };
     if span.len > PART_BYTES_MAX {
         return Err(S3Error::new(Code::InvalidRequest).message(format!(
             "The specified copy source is larger than the maximum allowable size for a copy source: {PART_BYTES_MAX}"
         )));
     }
+    let sums = PartChecksums::of_copy(&upload);
+    let mut digests = BodyDigests::new(sums.plan());
     let op = call.core.op_begin();
-    let named = ChecksumAlgorithm::from_wire(upload.checksum_algorithm);
-    let mut digests = BodyDigests::new(plan(named));
     let stream = ObjectStream::new(call.core.clone(), source.clone(), record, span, pins);
     let written = write_from(call, &target, op.id(), span.len, stream, &mut digests).await?;
     let digests = digests.finish();
-    let md5 = digests.md5.expect("planned");
-    let checksums = to_wire(&digests);
-    let part = wire::Part {
-        number: input.part_number,
-        blob: written.blob(),
-        md5: md5.to_vec().into(),
-        checksums: checksums.clone(),
-        ..Default::default()
-    };
+    let part = written.part(input.part_number, &digests);
     let put = wire::PutPart { upload_id, part: Some(part) };
     let committed = match call.core.put_part(&target, op.id(), put).await {
         Ok((_, committed)) => committed,
         Err(error) => return Err(written.not_committed(call, error)),
     };
-    let shown = if named.is_some() { &*checksums } else { &[] };
-    let mut answer = call.xml(write_copy(CopyKind::Part, &hex::encode(md5), committed.modified_ms, shown, 0));
+    let shown = sums.shown(&digests).map(|value| value.to_wire(Kind::FullObject));
+    let etag = hex::encode(etag_md5(&digests));
+    let mut answer =
+        call.xml(write_copy(CopyKind::Part, &etag, committed.modified_ms, shown.as_slice(), 0));
     if let Some(id) = source_version {
         answer.header("x-amz-copy-source-version-id", &id);
     }

@@ -4,6 +4,7 @@ use super::algorithm::{ALGORITHMS, ChecksumAlgorithm, ChecksumSet};
 use super::fixed;
 use super::value::ChecksumValue;
 use crc_fast::CrcAlgorithm;
+use holdfast_common::wire::{self, checksum::Kind};
 use md5_many::Md5State;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};
 use xxhash_rust::xxh3::Xxh3;
@@ -177,5 +178,11 @@ impl Digests {
     /// All planned checksums.
     pub fn checksums(&self) -> impl Iterator<Item = ChecksumValue> {
         self.checksums.into_iter().flatten()
+    }
+
+    /// The same as records keep them, of an object put whole or of one part.
+    #[must_use]
+    pub fn to_wire(&self) -> Vec<wire::Checksum> {
+        self.checksums().map(|value| value.to_wire(Kind::FullObject)).collect()
     }
 }

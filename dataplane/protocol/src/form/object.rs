@@ -47,20 +47,34 @@ const KNOWN: [&str; 8] = [
 const ALGORITHM: &str = "x-amz-checksum-algorithm";
 
 impl PostObject {
+    /// The field `key`, whatever the policy says of it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there is none or an empty one, and what no key is.
+    pub fn key_of(fields: &FormFields) -> Result<ObjectKey, S3Error> {
+        let key = fields.get("key").ok_or_else(|| missing_field("key"))?;
+        match ObjectKey::parse(Bytes::copy_from_slice(key.as_bytes())) {
+            Err(KeyError::Empty) => {
+                Err(S3Error::invalid_argument("key", "", "User key must have a length greater than 0."))
+            }
+            key => Ok(key?),
+        }
+    }
+
     /// Reads the fields of a form sent to `bucket`, and holds them against the policy, if there is one. A form without is
     /// nobody's (`Authenticated::Anonymous`), and what nobody may do is not decided here.
     ///
     /// # Errors
     /// `InvalidPolicyDocument`, `AccessDenied`, `NotImplemented` for what we lack, and what a PUT is refused for.
     pub fn read(fields: &FormFields, bucket: &BucketName, now_ms: u64) -> Result<Self, S3Error> {
-        let key = fields.get("key").ok_or_else(|| missing_field("key"))?;
+        let key = Self::key_of(fields)?;
         let size = match fields.get("policy") {
             Some(policy) => Policy::parse(policy)?.check(fields, bucket, now_ms)?,
             None => ContentLengthRange::ALL,
         };
         refuse_unsupported(fields)?;
         Ok(Self {
-            key: object_key(key)?,
+            key,
             meta: object_meta(fields)?,
             acl: acl(fields)?,
             tagging: fields.get("tagging").map(str::to_owned),
@@ -68,16 +82,6 @@ impl PostObject {
             size,
             answer: PostAnswer::read(fields),
         })
-    }
-}
-
-fn object_key(key: &str) -> Result<ObjectKey, S3Error> {
-    match ObjectKey::parse(Bytes::copy_from_slice(key.as_bytes())) {
-        Ok(key) => Ok(key),
-        Err(KeyError::Empty) => {
-            Err(S3Error::invalid_argument("key", "", "User key must have a length greater than 0."))
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

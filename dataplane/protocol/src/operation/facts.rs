@@ -54,6 +54,12 @@ impl RequestFacts {
         })
     }
 
+    /// With the canned ACL of a form.
+    #[must_use]
+    pub fn with_acl(self, acl: Option<&str>) -> Self {
+        Self { canned_acl: acl.map(str::to_owned), ..self }
+    }
+
     /// Hands the facts to `judge` as conditions see them. `version_id`: of a source or an entry that the head does not name.
     pub fn within<T>(
         &self,

@@ -3,7 +3,7 @@
 use holdfast_common::wire;
 use holdfast_common::wire::checksum::Kind;
 
-use crate::digest::{ChecksumAlgorithm, ChecksumSet};
+use crate::digest::{ChecksumAlgorithm, ChecksumSet, ChecksumValue, DigestPlan, Digests};
 use crate::error::S3Error;
 
 use super::body::invalid_request;
@@ -12,9 +12,9 @@ use super::body::invalid_request;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartChecksums {
     /// The upload's algorithm, for the object's checksum when the upload is completed, and the one to hold the part against.
-    pub kept: ChecksumSet,
+    kept: ChecksumSet,
     /// Answered in `x-amz-checksum-*` and CopyPartResult.
-    pub shown: Option<ChecksumAlgorithm>,
+    shown: Option<ChecksumAlgorithm>,
 }
 
 impl PartChecksums {
@@ -41,6 +41,18 @@ impl PartChecksums {
     pub fn of_copy(upload: &wire::Upload) -> Self {
         let none = || Self { kept: ChecksumSet::default().with(ChecksumAlgorithm::DEFAULT), shown: None };
         named(upload).map_or_else(none, Self::promised)
+    }
+
+    /// What is kept, and MD5 for the part's ETag.
+    #[must_use]
+    pub fn plan(&self) -> DigestPlan {
+        DigestPlan { md5: true, payload_sha256: false, checksums: self.kept }
+    }
+
+    /// The value to answer with, of what was computed by the [plan](Self::plan).
+    #[must_use]
+    pub fn shown(&self, digests: &Digests) -> Option<ChecksumValue> {
+        digests.checksum(self.shown?)
     }
 
     fn promised(named: ChecksumAlgorithm) -> Self {

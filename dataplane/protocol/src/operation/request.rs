@@ -45,6 +45,10 @@ impl<'a> Request<'a> {
         Ok(Self { head, query, presigned })
     }
 
+    pub(super) fn head(&self) -> &RequestHead {
+        self.head
+    }
+
     pub(super) fn method(&self) -> Method {
         self.head.method()
     }

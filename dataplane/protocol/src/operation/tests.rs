@@ -60,6 +60,8 @@ const OPERATIONS: &[(&str, &str, &[&str])] = &[
     ("PUT /bkt/?x-id=CreateBucket", "CreateBucket", &["Content-Length: 100"]),
     ("DELETE /bkt", "DeleteBucket", &[]),
     ("POST /bkt?delete", "DeleteObjects", &["Content-Length: 10"]),
+    ("POST /bkt", "PostObject", &["Content-Type: multipart/form-data; boundary=b", "Content-Length: 10"]),
+    ("POST /bkt/", "PostObject", &["Content-Type: multipart/form-data; boundary=b"]),
     ("GET /bkt/key", "GetObject", &[]),
     ("GET /bkt/key?versionId=null", "GetObject", &[]),
     ("GET /bkt/key?x-id=GetObject&unknown=1&unknown=2", "GetObject", &[]),
@@ -148,7 +150,9 @@ fn what_s3_has_and_we_lack_is_refused_by_name() {
             assert!(error.message.contains(name), "{error}");
         }
     }
-    refused("POST /bkt", &["Content-Length: 5"], Code::NotImplemented);
+    refused("POST /bkt", &["Content-Length: 5"], Code::PreconditionFailed);
+    let form = "Content-Type: multipart/form-data";
+    refused("POST /bkt", &["Content-Length: 5", form], Code::MalformedPOSTRequest);
     refused("GET /bkt?torrent", &[], Code::NotImplemented);
 }
 

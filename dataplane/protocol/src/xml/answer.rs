@@ -1,6 +1,6 @@
 //! Answers about one object or upload, and the result of DeleteObjects.
 
-use holdfast_common::wire;
+use holdfast_common::wire::{self, checksum::Kind};
 
 use crate::date::iso8601;
 use crate::digest::ChecksumValue;
@@ -87,7 +87,11 @@ pub fn write_copy(
     xml.open_root(root);
     xml.text("LastModified", &iso8601(modified_ms));
     xml.text("ETag", &quoted(etag));
-    write_checksums(&mut xml, checksums, parts);
+    let of = write_checksums(&mut xml, checksums, parts);
+    // A part has no type of its own, and AWS's answer no place for it.
+    if kind == CopyKind::Object {
+        write_kind(&mut xml, of);
+    }
     xml.close(root);
     xml.finish()
 }
@@ -113,7 +117,8 @@ pub fn write_complete_upload(object: Assembled<'_>) -> Vec<u8> {
     xml.text("Bucket", object.bucket);
     xml.text("Key", object.key);
     xml.text("ETag", &quoted(object.etag));
-    write_checksums(&mut xml, object.checksums, object.part_count);
+    let kind = write_checksums(&mut xml, object.checksums, object.part_count);
+    write_kind(&mut xml, kind);
     xml.close("CompleteMultipartUploadResult");
     xml.finish()
 }
@@ -155,13 +160,17 @@ pub fn write_delete(outcomes: &[DeleteOutcome], quiet: bool) -> Vec<u8> {
 }
 
 /// `<ChecksumCRC32>` and its kin, then the kind of the last of them.
-fn write_checksums(xml: &mut XmlWriter, checksums: &[wire::Checksum], parts: u32) {
+fn write_checksums(xml: &mut XmlWriter, checksums: &[wire::Checksum], parts: u32) -> Option<Kind> {
     let mut kind = None;
     for checksum in checksums {
         let Some(value) = ChecksumValue::from_wire(checksum) else { continue };
         xml.text(value.algorithm().element(), &value.shown(checksum.kind(), parts));
         kind = Some(checksum.kind());
     }
+    kind
+}
+
+fn write_kind(xml: &mut XmlWriter, kind: Option<Kind>) {
     if let Some(kind) = kind {
         xml.text("ChecksumType", checksum_kind_name(kind));
     }

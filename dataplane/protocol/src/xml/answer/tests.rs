@@ -1,7 +1,5 @@
 //! Answers as S3 gives them, byte for byte.
 
-use holdfast_common::wire::checksum::Kind;
-
 use super::*;
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -27,8 +25,9 @@ fn location() {
 fn copies() {
     let body = "<LastModified>1970-01-01T00:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag>";
     check(write_copy(CopyKind::Part, "e", 0, &[], 0), "CopyPartResult", body);
-    let body =
-        format!("{body}<ChecksumCRC32>AAAAAA==</ChecksumCRC32><ChecksumType>FULL_OBJECT</ChecksumType>");
+    let body = format!("{body}<ChecksumCRC32>AAAAAA==</ChecksumCRC32>");
+    check(write_copy(CopyKind::Part, "e", 0, &[crc32(Kind::FullObject)], 0), "CopyPartResult", &body);
+    let body = format!("{body}<ChecksumType>FULL_OBJECT</ChecksumType>");
     check(write_copy(CopyKind::Object, "e", 0, &[crc32(Kind::FullObject)], 0), "CopyObjectResult", &body);
 }
 
