@@ -16,10 +16,10 @@ use holdfast_common::wire;
 
 /// A refusal with its sentence.
 pub(crate) fn refuse(reason: wire::Refusal, detail: impl Into<String>) -> wire::Refused {
-    wire::Refused { reason: reason.into(), detail: detail.into(), retryable: false }
+    wire::Refused { reason: reason.into(), detail: detail.into(), ..Default::default() }
 }
 
 /// A refusal after which the same op id may come again.
 pub(crate) fn refuse_for_now(reason: wire::Refusal, detail: impl Into<String>) -> wire::Refused {
-    wire::Refused { reason: reason.into(), detail: detail.into(), retryable: true }
+    wire::Refused { reason: reason.into(), detail: detail.into(), retryable: true, ..Default::default() }
 }

@@ -113,8 +113,10 @@ def methods(system, home):
     name = configured(s3, "methods", rule([ORIGIN], ["GET"]), rule(["*"], ["DELETE"]))
     allowed(preflight(system, name), ORIGIN, "GET")
     allowed(preflight(system, name, method="DELETE"), "*", "DELETE")
-    for method in ("PUT", "HEAD", "POST", "OPTIONS", "get"):
+    for method in ("PUT", "HEAD", "POST"):
         answered(preflight(system, name, method=method), 403, "AccessForbidden")
+    for none in ("OPTIONS", "get"):
+        answered(preflight(system, name, method=none), 400, "BadRequest")
     allowed(send(system, "GET", f"/{name}/k", headers={"Origin": ORIGIN}), ORIGIN, "GET")
     silent(send(system, "PUT", f"/{name}/k2", headers={"Origin": ORIGIN}, body=b"x"))
     allowed(send(system, "DELETE", f"/{name}/k2", headers={"Origin": "https://x"}), "*", "DELETE")

@@ -45,7 +45,8 @@ def acls_are_off_by_default(system, home):
     owner_only(s3.get_bucket_acl(Bucket=name), owner)
     owner_only(s3.get_object_acl(Bucket=name, Key="k"), owner)
     off = ("AccessControlListNotSupported", 400)
-    for acl in ("private", "public-read", "public-read-write", "authenticated-read"):
+    s3.put_bucket_acl(Bucket=name, ACL="private")
+    for acl in ("public-read", "public-read-write", "authenticated-read"):
         refused(*off, s3.put_bucket_acl, Bucket=name, ACL=acl)
     for acl in ("public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read"):
         refused(*off, s3.put_object, Bucket=name, Key="w", Body=b"x", ACL=acl)

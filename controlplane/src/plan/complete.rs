@@ -6,7 +6,7 @@ use bytes::Bytes;
 use holdfast_common::wire::checksum::{Algorithm, Kind};
 use holdfast_common::wire::{
     Checksum, CompleteUpload, CompletedPart, MANIFEST_INLINE_PARTS, MANIFEST_PAGE_PARTS, Manifest,
-    ManifestPage, Part, Refusal, Refused,
+    ManifestPage, Pair, Part, Refusal, Refused,
 };
 use md5::{Digest as _, Md5};
 
@@ -90,7 +90,14 @@ fn check_sizes(parts: &[Part], size: u64, complete: &CompleteUpload) -> Result<(
             small.number,
             part_bytes(small)
         );
-        return Err(refuse(Refusal::EntityTooSmall, detail));
+        let element = |name: &str, value: String| Pair { name: name.to_owned(), value };
+        let elements = vec![
+            element("PartNumber", small.number.to_string()),
+            element("ETag", hex::encode(&small.md5)),
+            element("ProposedSize", part_bytes(small).to_string()),
+            element("MinSizeAllowed", PART_BYTES_MIN.to_string()),
+        ];
+        return Err(Refused { elements, ..refuse(Refusal::EntityTooSmall, detail) });
     }
     if size > OBJECT_BYTES_MAX {
         return Err(refuse(Refusal::EntityTooLarge, "an object has at most 5 TiB"));

@@ -1,6 +1,6 @@
 //! Conditional requests, decided against the row as it stands in the commit.
 
-use holdfast_common::wire::{Precondition, Refusal, Refused};
+use holdfast_common::wire::{Pair, Precondition, Refusal, Refused};
 
 use crate::plan::refuse;
 use crate::store::head::HeadRow;
@@ -9,7 +9,7 @@ use crate::store::head::HeadRow;
 pub fn check(when: Option<&Precondition>, head: Option<&HeadRow>) -> Result<(), Refused> {
     let Some(when) = when else { return Ok(()) };
     match head {
-        Some(_) if when.absent => Err(failed("the object exists (If-None-Match: *)")),
+        Some(_) if when.absent => Err(failed("If-None-Match", "the object exists")),
         Some(head) => check_present(when, head),
         None if !when.if_match.is_empty() => {
             Err(refuse(Refusal::NoSuchKey, "If-Match names an object that is not there"))
@@ -22,29 +22,41 @@ pub fn check(when: Option<&Precondition>, head: Option<&HeadRow>) -> Result<(), 
 }
 
 /// Of a copy's source, which is known to exist. A matching ETag outweighs the dates (RFC 9110, section 13.2.2).
-pub fn check_present(when: &Precondition, head: &HeadRow) -> Result<(), Refused> {
+fn check_present(when: &Precondition, head: &HeadRow) -> Result<(), Refused> {
     // HTTP dates have seconds only.
     let modified_s = head.modified_ms / 1000;
     if !when.if_match.is_empty() {
         if when.if_match != "*" && when.if_match != head.etag {
-            return Err(failed("the ETag is another (If-Match)"));
+            return Err(failed("If-Match", "the ETag is another"));
         }
     } else if when.if_unmodified_since_ms > 0 && modified_s > when.if_unmodified_since_ms / 1000 {
-        return Err(failed("the object was modified since (If-Unmodified-Since)"));
+        return Err(failed("If-Unmodified-Since", "the object was modified since"));
     }
     if !when.if_none_match.is_empty() {
         if when.if_none_match == "*" || when.if_none_match == head.etag {
-            return Err(failed("the ETag is the same (If-None-Match)"));
+            return Err(failed("If-None-Match", "the ETag is the same"));
         }
     } else if when.if_modified_since_ms > 0 && modified_s <= when.if_modified_since_ms / 1000 {
-        return Err(failed("the object was not modified since (If-Modified-Since)"));
+        return Err(failed("If-Modified-Since", "the object was not modified since"));
     }
     if when.has_if_size && when.if_size != head.size {
-        return Err(failed("the size is another"));
+        return Err(failed("x-amz-if-match-size", "the size is another"));
     }
     Ok(())
 }
 
-fn failed(detail: &str) -> Refused {
-    refuse(Refusal::PreconditionFailed, detail)
+/// The same of a copy's source, whose conditions have names of their own.
+pub fn check_source(when: &Precondition, head: &HeadRow) -> Result<(), Refused> {
+    check_present(when, head).map_err(|mut refused| {
+        for element in &mut refused.elements {
+            element.value.insert_str(0, "x-amz-copy-source-");
+        }
+        refused
+    })
+}
+
+/// `condition`: as S3 names it in its answer.
+fn failed(condition: &str, detail: &str) -> Refused {
+    let element = Pair { name: "Condition".to_owned(), value: condition.to_owned() };
+    Refused { elements: vec![element], ..refuse(Refusal::PreconditionFailed, format!("{detail} ({condition})")) }
 }

@@ -40,6 +40,8 @@ pub enum CopyRangeError {
     Malformed,
     #[error("Range specified is not valid for source object of size: {size}")]
     OutsideSource { size: u64 },
+    #[error("The specified copy range is invalid for the source object size: {size}")]
+    BehindSource { size: u64 },
 }
 
 impl ByteRange {
@@ -89,6 +91,7 @@ impl ByteRange {
             Self::FromTo { first, last } if last < size => {
                 Ok(Resolved { start: first, len: last - first + 1 })
             }
+            Self::FromTo { first, .. } if first >= size => Err(CopyRangeError::BehindSource { size }),
             _ => Err(CopyRangeError::OutsideSource { size }),
         }
     }
@@ -109,7 +112,10 @@ impl CopyRangeError {
     /// The refusal of the range that was sent as `value`.
     #[must_use]
     pub fn refusal(self, value: &str) -> S3Error {
-        S3Error::invalid_argument("x-amz-copy-source-range", value, self.to_string())
+        match self {
+            Self::BehindSource { .. } => S3Error::new(Code::InvalidRequest).message(self.to_string()),
+            _ => S3Error::invalid_argument("x-amz-copy-source-range", value, self.to_string()),
+        }
     }
 }
 
@@ -224,7 +230,8 @@ mod tests {
         let resolve = |header, size| ByteRange::parse_copy_source(header)?.resolve_copy_source(size);
         assert_eq!(resolve("bytes=0-9", 10), Ok(Resolved { start: 0, len: 10 }));
         assert_eq!(resolve("bytes=0-10", 10), Err(CopyRangeError::OutsideSource { size: 10 }));
-        assert_eq!(resolve("bytes=0-0", 0), Err(CopyRangeError::OutsideSource { size: 0 }));
+        assert_eq!(resolve("bytes=0-0", 0), Err(CopyRangeError::BehindSource { size: 0 }));
+        assert_eq!(resolve("bytes=10-11", 10), Err(CopyRangeError::BehindSource { size: 10 }));
         for header in
             ["", "bytes=5-", "bytes=-5", "0-5", "bytes=3-1", "bytes=0", "bytes=hello-world", "bytes=0-2,3-5"]
         {

@@ -127,7 +127,7 @@ impl<E: Env> Call<'_, E> {
         A: InBucket<Resource = ObjectTarget>,
     {
         let names_version = *version != VersionSelector::Current;
-        let ask = ObjectAsk { bucket: self.bucket_ask(bucket), key, names_version };
+        let ask = ObjectAsk { bucket: self.bucket_ask(bucket), key: key.clone(), names_version };
         let pending = match authorize_object(&self.who, ask, &self.judge(version.named()))? {
             Considered::Granted(grant) => return Ok(Seen { grant, record: None }),
             Considered::Depends(pending) => pending,
@@ -137,7 +137,12 @@ impl<E: Env> Call<'_, E> {
         let tags: Vec<(&str, &str)> =
             meta.iter().flat_map(|meta| &meta.tags).map(|tag| (&*tag.name, &*tag.value)).collect();
         let acl = meta.map_or("", |meta| &*meta.acl);
-        let grant = pending.settle(&tags, acl, &self.judge(version.named()))?;
+        let settled = pending.settle(&tags, acl, &self.judge(version.named()));
+        let grant = match (settled, &record) {
+            // What is not there has no ACL that could open it; who may list the bucket may know that.
+            (Err(_), None) if self.may_list(bucket) => return Err(absent(&key, version)),
+            (settled, _) => settled?,
+        };
         Ok(Seen { grant, record: Some(record) })
     }
 
@@ -175,12 +180,13 @@ impl<E: Env> Call<'_, E> {
         Ok(if acl == CannedAcl::Private { String::new() } else { acl.name().to_owned() })
     }
 
-    /// What is said of a key that is not there: the truth to those who may list the bucket.
-    pub(super) fn no_such_key(&self) -> S3Error {
-        match self.on_bucket::<ListObjects>() {
-            Ok(_) => S3Error::new(Code::NoSuchKey).with("Key", self.object_key().as_str()),
-            Err(denied) => denied,
-        }
+    /// What is said of a version that is not there: the truth to those who may list the bucket.
+    pub(super) fn absent(&self, bucket: &BucketName, key: &ObjectKey, version: &VersionSelector) -> S3Error {
+        if self.may_list(bucket) { absent(key, version) } else { S3Error::new(Code::AccessDenied) }
+    }
+
+    fn may_list(&self, bucket: &BucketName) -> bool {
+        authorize_bucket::<ListObjects>(&self.who, self.bucket_ask(bucket), &self.judge(None)).is_ok()
     }
 
     /// How a policy is asked about this request. `version`: of a source or an entry that its head does not name.
@@ -255,6 +261,11 @@ impl<E: Env> Call<'_, E> {
 }
 
 impl<A: InBucket> Seen<A> {
+    /// The operation that wrote what was looked at for the decision; empty where nothing was.
+    pub(super) fn op_id(&self) -> Bytes {
+        self.record.iter().flatten().map(|record| record.op_id.clone()).next().unwrap_or_default()
+    }
+
     /// The grant, and the version that it was asked for.
     pub(super) async fn with_record<E: Env>(
         self,
@@ -269,6 +280,13 @@ impl<A: InBucket> Seen<A> {
             None => call.core.lookup(&self.grant, version).await?,
         };
         Ok((self.grant, record))
+    }
+}
+
+fn absent(key: &ObjectKey, version: &VersionSelector) -> S3Error {
+    match version.named() {
+        None => S3Error::new(Code::NoSuchKey).with("Key", key.as_str()),
+        Some(id) => S3Error::new(Code::NoSuchVersion).with("Key", key.as_str()).with("VersionId", id),
     }
 }
 

@@ -1,33 +1,52 @@
 //! CopyObject: the copy shares the source's bytes; source and target are decided in one transaction.
 
-use holdfast_common::wire;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_common::wire::{self, checksum::Kind};
 use holdfast_protocol::access;
-use holdfast_protocol::error::S3Error;
+use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm, ChecksumSet, DigestPlan};
+use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::operation::{CopyObjectInput, CopySource};
+use holdfast_protocol::range::Resolved;
 use holdfast_protocol::xml::{CopyKind, write_copy};
 
 use super::call::{Call, Seen, set};
+use super::get_object::existing;
+use super::object_stream::ObjectStream;
 use crate::env::Env;
-use crate::server::Response;
+use crate::server::{Response, StreamError};
 
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> Result<Response, S3Error> {
     let target = call.on_object::<access::PutObject>().await?;
     call.may_adorn(input.replace_tags && !input.meta.tags.is_empty(), input.acl.is_some()).await?;
     let acl = call.admit_object_acl(&target.resource().bucket, input.acl.as_ref())?;
-    let source = source_seen(call, &input.source).await?.grant;
-    if input.checksum_algorithm.is_some() {
-        return Err(S3Error::not_implemented(
-            "Computing another checksum while copying (x-amz-checksum-algorithm)",
-        ));
-    }
+    let from = input.source.as_of(call.context.received_ms);
+    let seen = source_seen(call, &from).await?;
+    let looked_at = seen.op_id();
+    let (source, summed) = match input.checksum_algorithm {
+        None => (seen.grant, None),
+        Some(algorithm) => {
+            let (grant, record) = seen.with_record(call, &from.version).await?;
+            let grant = Rc::new(grant);
+            let record = existing(call, grant.resource(), record, &from.version)?;
+            let summed = summed(call, &grant, record, algorithm).await?;
+            (Rc::into_inner(grant).expect("its stream has ended"), Some(summed))
+        }
+    };
+    let replace_checksums = summed.is_some();
+    let (source_op_id, checksums) = summed.unwrap_or((looked_at, Vec::new()));
     let op = call.core.op_begin();
     let copy = wire::CopyObject {
-        source_when: Some(input.source.when),
+        source_when: Some(from.when),
+        source_op_id,
+        replace_checksums,
         when: Some(input.when),
-        meta: Some(wire::ObjectMeta { acl, ..input.meta }),
+        meta: Some(wire::ObjectMeta { acl, checksums, ..input.meta }),
         replace_meta: input.replace_meta,
         replace_tags: input.replace_tags,
-        source_version_id: input.source.version.named().unwrap_or_default().to_owned(),
+        source_version_id: from.version.named().unwrap_or_default().to_owned(),
         ..Default::default()
     };
     let (_, committed) = call.core.copy(&source, &target, op.id(), copy).await?;
@@ -44,6 +63,31 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> R
         set(&mut head, "x-amz-copy-source-version-id", &committed.copy_source_version_id);
     }
     Ok(Response::bytes(head, body))
+}
+
+/// The checksum that the copy shall have, of the bytes of the operation that is named beside it: where the source does not
+/// keep it, this node reads it through.
+async fn summed<E: Env>(
+    call: &Call<'_, E>,
+    grant: &Rc<access::Grant<access::GetObject>>,
+    record: Arc<wire::ObjectRecord>,
+    algorithm: ChecksumAlgorithm,
+) -> Result<(Bytes, Vec<wire::Checksum>), S3Error> {
+    let op_id = record.op_id.clone();
+    let kept = record.meta.iter().flat_map(|meta| &meta.checksums);
+    let kept = kept.filter(|sum| sum.kind() == Kind::FullObject).find(|sum| sum.algorithm() == algorithm.to_wire());
+    if let Some(kept) = kept {
+        return Ok((op_id, vec![kept.clone()]));
+    }
+    let plan = DigestPlan { checksums: ChecksumSet::default().with(algorithm), ..DigestPlan::default() };
+    let mut digests = BodyDigests::new(plan);
+    let _share = call.budget.take::<E::Rt>(Some(record.size)).await?;
+    let (span, pins) = (Resolved::whole(record.size), call.core.pin(record.manifest.as_ref()));
+    let mut stream = ObjectStream::new(call.core.clone(), grant.clone(), record, span, pins);
+    while let Some(chunk) = stream.step().await.map_err(|StreamError| S3Error::new(Code::InternalError))? {
+        digests.update(&chunk);
+    }
+    Ok((op_id, digests.finish().to_wire()))
 }
 
 /// The source is authorised as a read of exactly that version.

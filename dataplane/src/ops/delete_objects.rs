@@ -55,7 +55,11 @@ async fn one<E: Env>(call: &Call<'_, E>, entry: DeleteEntry) -> DeleteOutcome {
 
 async fn attempt<E: Env>(call: &Call<'_, E>, entry: &DeleteEntry) -> Result<wire::Committed, S3Error> {
     let key = ObjectKey::parse(bytes::Bytes::copy_from_slice(entry.key.as_bytes()))?;
-    let version = entry.version_id.as_deref().map_or(Ok(VersionSelector::Current), VersionSelector::parse)?;
+    let version = match entry.version_id.as_deref() {
+        None => VersionSelector::Current,
+        // Of an entry S3 says so whatever the text is.
+        Some(id) => VersionSelector::parse(id).map_err(|_| S3Error::new(Code::NoSuchVersion))?,
+    };
     let grant = call.on::<access::DeleteObject>(call.bucket_name(), key, &version).await?.grant;
     let when = entry.etag.as_deref().map(etag_condition).unwrap_or_default();
     delete(call, &grant, &version, when).await

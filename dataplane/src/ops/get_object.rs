@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use holdfast_common::wire;
-use holdfast_protocol::access::{self, BucketFacts};
+use holdfast_protocol::access::{self, BucketFacts, ObjectTarget};
 use holdfast_protocol::date::imf_fixdate;
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::http::response::ResponseHead;
@@ -33,7 +33,7 @@ pub(super) async fn run<E: Env>(
     let (grant, record) = seen.with_record(call, &input.version).await?;
     let grant = Rc::new(grant);
     let bucket = &grant.resource().bucket;
-    let record = existing(call, bucket, record, &input.version)?;
+    let record = existing(call, grant.resource(), record, &input.version)?;
     let pins = call.core.pin(record.manifest.as_ref().filter(|_| with_body));
     check_conditions(&record, &input.conditions, call.context.received_ms)?;
     let changed = input.if_range.is_some_and(|is| !is.holds(&record.etag, record.modified_ms));
@@ -77,29 +77,46 @@ pub(super) async fn run<E: Env>(
 /// The version that was asked for, if it is one that can be read. A delete marker says that it is one.
 pub(super) fn existing<E: Env>(
     call: &Call<'_, E>,
-    bucket: &BucketFacts,
+    target: &ObjectTarget,
     record: Option<Arc<wire::ObjectRecord>>,
     version: &VersionSelector,
 ) -> Result<Arc<wire::ObjectRecord>, S3Error> {
-    let error = match (record, version.named()) {
+    Err(match (record, version.named()) {
         (Some(record), _) if !record.delete_marker => return Ok(record),
-        (None, None) => return Err(call.no_such_key()),
-        (None, Some(id)) => return Err(no_such_version(id)),
-        (Some(marker), None) => of_marker(call.no_such_key(), bucket, &marker),
-        (Some(marker), Some(_)) => {
-            let error = S3Error::new(Code::MethodNotAllowed)
-                .with("Method", call.head.method_str())
-                .with("ResourceType", "DeleteMarker")
-                .header("Allow", "DELETE")
-                .header("Last-Modified", String::from_utf8_lossy(&imf_fixdate(marker.modified_ms)));
-            of_marker(error, bucket, &marker)
+        (None, _) => call.absent(&target.bucket.name, &target.key, version),
+        (Some(marker), None) => {
+            of_marker(call.absent(&target.bucket.name, &target.key, version), &target.bucket, &marker)
         }
-    };
-    Err(error)
+        (Some(marker), Some(_)) => nothing_of_a_marker(call, &target.bucket, &marker),
+    })
 }
 
-pub(super) fn no_such_version(id: &str) -> S3Error {
-    S3Error::new(Code::NoSuchVersion).with("VersionId", id)
+/// The same for what is kept beside an object, its tags and its ACL: of a key whose current version is a delete marker it is
+/// not that there is none.
+pub(super) fn described<E: Env>(
+    call: &Call<'_, E>,
+    target: &ObjectTarget,
+    record: Option<Arc<wire::ObjectRecord>>,
+    version: &VersionSelector,
+) -> Result<Arc<wire::ObjectRecord>, S3Error> {
+    match record {
+        Some(marker) if marker.delete_marker => Err(nothing_of_a_marker(call, &target.bucket, &marker)),
+        record => existing(call, target, record, version),
+    }
+}
+
+fn nothing_of_a_marker<E: Env>(
+    call: &Call<'_, E>,
+    bucket: &BucketFacts,
+    marker: &wire::ObjectRecord,
+) -> S3Error {
+    let modified = imf_fixdate(marker.modified_ms);
+    let error = S3Error::new(Code::MethodNotAllowed)
+        .with("Method", call.head.method_str())
+        .with("ResourceType", "DeleteMarker")
+        .header("Allow", "DELETE")
+        .header("Last-Modified", String::from_utf8_lossy(&modified));
+    of_marker(error, bucket, marker)
 }
 
 /// Who may not even know of the key is not told of its marker.

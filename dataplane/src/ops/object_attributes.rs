@@ -21,7 +21,7 @@ pub(super) async fn run<E: Env>(
     let seen = call.on_version::<access::GetObject>(&input.version).await?;
     let (grant, record) = seen.with_record(call, &input.version).await?;
     let bucket = &grant.resource().bucket;
-    let record = existing(call, bucket, record, &input.version)?;
+    let record = existing(call, grant.resource(), record, &input.version)?;
     let parts = match input.attributes.object_parts && lists_parts(&record) {
         true => parts_behind(call, &grant, &record, &input).await?,
         false => Vec::new(),

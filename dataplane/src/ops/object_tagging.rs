@@ -8,7 +8,7 @@ use holdfast_protocol::limits::TAGGING_BODY_BYTES_MAX;
 use holdfast_protocol::operation::{PutTagsInput, VersionSelector};
 
 use super::call::{Call, set};
-use super::get_object::existing;
+use super::get_object::described;
 use super::intake::{Intake, control_body};
 use crate::env::Env;
 use crate::rt::Conn;
@@ -21,7 +21,7 @@ pub(super) async fn read<E: Env>(
     let seen = call.on_version::<access::ReadObjectTags>(version).await?;
     let (grant, record) = seen.with_record(call, version).await?;
     let bucket = &grant.resource().bucket;
-    let record = existing(call, bucket, record, version)?;
+    let record = described(call, grant.resource(), record, version)?;
     let tags = record.meta.as_ref().map(|meta| TagSet::of_record(&meta.tags)).unwrap_or_default();
     let mut answer = call.xml(tags.to_xml());
     if let Some(id) = wire::version_shown(&record.version_id, bucket.versioning) {

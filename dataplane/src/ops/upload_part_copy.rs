@@ -23,18 +23,19 @@ use crate::server::Response;
 
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) -> Result<Response, S3Error> {
     let target = call.on_object::<access::PutObject>().await?;
-    let version = &input.source.version;
-    let seen = source_seen(call, &input.source).await?;
+    let from = input.source.as_of(call.context.received_ms);
+    let version = &from.version;
+    let seen = source_seen(call, &from).await?;
     let (source, record) = seen.with_record(call, version).await?;
     let source = Rc::new(source);
     let upload_id = input.upload.upload_id;
     let upload = call.core.upload(&target, &upload_id).await?;
     let upload = upload.ok_or_else(|| S3Error::new(Code::NoSuchUpload).with("UploadId", &upload_id))?;
     let bucket = &source.resource().bucket;
-    let record = existing(call, bucket, record, version)?;
+    let record = existing(call, source.resource(), record, version)?;
     let source_version = wire::version_shown(&record.version_id, bucket.versioning).map(str::to_owned);
     let pins = call.core.pin(record.manifest.as_ref());
-    match input.source.conditions.evaluate_copy_source(&record.etag, record.modified_ms) {
+    match from.conditions.evaluate_copy_source(&record.etag, record.modified_ms) {
         Verdict::Proceed => {}
         Verdict::NotModified => return Err(S3Error::new(Code::PreconditionFailed)),
         Verdict::Failed { condition } => {

@@ -139,7 +139,7 @@ impl<'a> Item<'a> {
             bucket.ok_or_else(|| refuse(Refusal::NoSuchBucket, "the source's bucket does not exist"))?;
         self.may_enter(bucket, named.by_bucket, named.bucket_revision)?;
         let object = self.source_version(named.bucket_id, named.key, named.version_id)?;
-        named.when.map_or(Ok(()), |when| precondition::check_present(when, object))?;
+        named.when.map_or(Ok(()), |when| precondition::check_source(when, object))?;
         Ok(Source { object, version_id: shown(&object.version_id, bucket) })
     }
 
@@ -170,13 +170,18 @@ impl<'a> Item<'a> {
         let said = copy.meta.clone().unwrap_or_default();
         let mut meta = if copy.replace_meta { said.clone() } else { source.meta.clone() };
         meta.tags = if copy.replace_tags { said.tags } else { source.meta.tags.clone() };
-        if !copy.replace_meta && !said.storage_class.is_empty() {
-            meta.storage_class = said.storage_class;
-        }
-        // Whom the source lets read says nothing of the copy (AWS).
+        // These say nothing of the copy (AWS).
+        meta.storage_class = said.storage_class;
+        meta.website_redirect = said.website_redirect;
         meta.acl = said.acl;
+        if !copy.source_op_id.is_empty() && copy.source_op_id != source.op_id.as_bytes()[..] {
+            return Err(refuse(Refusal::ConditionalConflict, "the source was overwritten meanwhile"));
+        }
         // The bytes are the same, so are their checksums.
-        meta.checksums = source.meta.checksums.clone();
+        meta.checksums = match copy.replace_checksums && !copy.source_op_id.is_empty() {
+            true => said.checksums,
+            false => source.meta.checksums.clone(),
+        };
         self.writes.share(&source.manifest);
         let content =
             Content { size: source.size, etag: source.etag.clone(), manifest: source.manifest.clone(), meta };
@@ -211,6 +216,9 @@ impl<'a> Item<'a> {
             Some(Named::Older(row)) if !row.delete_marker => (row.object.clone(), false),
             Some(Named::Older(_)) => {
                 return Err(refuse(Refusal::MethodNotAllowed, "the version is a delete marker"));
+            }
+            None if version_id.is_empty() && self.newest_older().is_some() => {
+                return Err(refuse(Refusal::MethodNotAllowed, "the current version is a delete marker"));
             }
             None if version_id.is_empty() => {
                 return Err(refuse(Refusal::NoSuchKey, "the object does not exist"));

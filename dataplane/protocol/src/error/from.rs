@@ -88,10 +88,18 @@ impl From<FormError> for S3Error {
 impl From<Refused> for S3Error {
     fn from(refused: Refused) -> Self {
         let code = code_of(refused.reason());
-        let error = Self::new(code);
+        let mut error = Self::new(code);
+        for element in refused.elements {
+            error.extra.extend(known_element(&element.name).map(|name| (name, element.value)));
+        }
         let ours = matches!(code, Code::InternalError | Code::ServiceUnavailable);
         if ours || refused.detail.is_empty() { error } else { error.message(refused.detail) }
     }
+}
+
+/// Elements that the authority may add to an answer.
+fn known_element(name: &str) -> Option<&'static str> {
+    ["Condition", "PartNumber", "ETag", "ProposedSize", "MinSizeAllowed"].into_iter().find(|known| *known == name)
 }
 
 /// The code a client sees for each refusal. What it could only cause by retrying is `ServiceUnavailable`.
@@ -132,13 +140,13 @@ mod tests {
     #[test]
     fn refusals_keep_sentences_that_help_and_hide_ours() {
         let refused =
-            |reason: Refusal| Refused { reason: reason.into(), detail: "part 3".into(), retryable: false };
+            |reason: Refusal| Refused { reason: reason.into(), detail: "part 3".into(), ..Default::default() };
         let part: S3Error = refused(Refusal::InvalidPart).into();
         assert_eq!((part.code, part.message.as_ref()), (Code::InvalidPart, "part 3"));
         let ours: S3Error = refused(Refusal::Malformed).into();
         assert_eq!(ours.code, Code::InternalError);
         assert_ne!(ours.message, "part 3");
-        let unknown: S3Error = Refused { reason: 9999, detail: String::new(), retryable: false }.into();
+        let unknown: S3Error = Refused { reason: 9999, ..Default::default() }.into();
         assert_eq!(unknown.code, Code::InternalError);
         assert_eq!(S3Error::from(refused(Refusal::NotLeader)).retry_after_s, Some(1));
     }

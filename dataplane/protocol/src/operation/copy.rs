@@ -57,6 +57,14 @@ pub struct UploadPartCopyInput {
 }
 
 impl CopySource {
+    /// Its conditions as they are meant now: a time to come is none.
+    #[must_use]
+    pub fn as_of(mut self, now_ms: u64) -> Self {
+        self.conditions = self.conditions.as_of(now_ms);
+        self.when.if_modified_since_ms = self.conditions.if_modified_since_ms.unwrap_or(0);
+        self
+    }
+
     fn read(request: &Request<'_>) -> Result<Self, S3Error> {
         let raw = request.header("x-amz-copy-source")?.unwrap_or_default();
         let (bucket, key, version) = parse_source(raw)?;

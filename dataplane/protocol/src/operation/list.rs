@@ -130,7 +130,7 @@ impl Dialect {
     fn read_v2(request: &Request<'_>) -> Result<Self, S3Error> {
         let token = match request.argument("continuation-token")? {
             None => None,
-            Some("") => Some((String::new(), Vec::new())),
+            Some("") => return Err(wrong_token("")),
             Some(token) => Some((token.to_owned(), read_token(token)?)),
         };
         let fetch_owner = match request.argument("fetch-owner")? {

@@ -12,8 +12,8 @@ use super::request::{Request, header_text};
 /// The type of an object whose writer named none, as S3 answers it.
 pub const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
 
-/// S3's storage classes. All are taken as labels and stored alike; an unknown one is the client's mistake.
-const STORAGE_CLASSES: [&str; 12] = [
+/// The storage classes of S3's general purpose buckets. All are taken as labels and stored alike; an unknown one is the client's mistake.
+const STORAGE_CLASSES: [&str; 8] = [
     "STANDARD",
     "REDUCED_REDUNDANCY",
     "STANDARD_IA",
@@ -22,10 +22,6 @@ const STORAGE_CLASSES: [&str; 12] = [
     "GLACIER",
     "GLACIER_IR",
     "DEEP_ARCHIVE",
-    "OUTPOSTS",
-    "SNOW",
-    "EXPRESS_ONEZONE",
-    "FSX_OPENZFS",
 ];
 
 /// Where a client says it: the headers of a PUT, or the fields of a form.

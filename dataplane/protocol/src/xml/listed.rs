@@ -23,10 +23,9 @@ pub fn write_list_uploads(
     xml.text("Bucket", bucket);
     names.write(&mut xml, "KeyMarker", input.key_marker.as_bytes());
     xml.text("UploadIdMarker", &input.upload_id_marker);
-    if page.truncated {
-        names.write(&mut xml, "NextKeyMarker", &page.next_key_marker);
-        xml.text("NextUploadIdMarker", &page.next_upload_id_marker);
-    }
+    let (next_key, next_upload) = next_upload(page);
+    names.write(&mut xml, "NextKeyMarker", next_key);
+    xml.text("NextUploadIdMarker", next_upload);
     names.write(&mut xml, "Prefix", input.prefix.as_bytes());
     if !input.delimiter.is_empty() {
         names.write(&mut xml, "Delimiter", input.delimiter.as_bytes());
@@ -40,6 +39,16 @@ pub fn write_list_uploads(
     names.write_groups(&mut xml, page.common_prefixes.iter().map(|prefix| &**prefix));
     xml.close("ListMultipartUploadsResult");
     xml.finish()
+}
+
+/// Where the next page begins, which S3 tells of the last page too: its last upload, or group.
+fn next_upload(page: &wire::UploadsAnswer) -> (&[u8], &str) {
+    match (page.uploads.last(), page.common_prefixes.last()) {
+        _ if page.truncated => (&page.next_key_marker, &page.next_upload_id_marker),
+        (Some(upload), group) if group.is_none_or(|group| *group < upload.key) => (&upload.key, &upload.upload_id),
+        (_, Some(group)) => (group, ""),
+        _ => (b"", ""),
+    }
 }
 
 fn write_upload(xml: &mut XmlWriter, upload: &wire::Upload, names: Names, owner: Owner<'_>) {
@@ -72,9 +81,7 @@ pub fn write_list_parts(
     owner.write(&mut xml, "Owner");
     xml.text("StorageClass", page.upload.as_ref().map_or("STANDARD", class_of));
     xml.number("PartNumberMarker", input.part_number_marker.into());
-    if page.truncated {
-        xml.number("NextPartNumberMarker", page.next_after_number.into());
-    }
+    xml.number("NextPartNumberMarker", page.parts.last().map_or(0, |part| part.number).into());
     xml.number("MaxParts", input.max_parts.into());
     Names { encode: input.encode }.write_kind(&mut xml);
     xml.bool("IsTruncated", page.truncated);

@@ -207,6 +207,6 @@ fn record(op: OpId, seq: u64, key: &Bytes) -> wire::ObjectRecord {
 }
 
 fn refused(mutation: &wire::Mutation, reason: Refusal) -> wire::MutationResult {
-    let refused = wire::Refused { reason: reason.into(), detail: String::new(), retryable: false };
+    let refused = wire::Refused { reason: reason.into(), ..Default::default() };
     wire::MutationResult { op_id: mutation.op_id.clone(), seq: 0, outcome: Some(Outcome::Refused(refused)) }
 }
