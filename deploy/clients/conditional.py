@@ -104,13 +104,6 @@ def puts(system, home):
              501, "NotImplemented")
 
 
-def any_etag_is_no_condition_of_a_put(system, home):
-    s3 = boto(system)
-    name = bucket(s3, "any")
-    s3.put_object(Bucket=name, Key="k", Body=b"x")
-    refused("NotImplemented", 501, s3.put_object, Bucket=name, Key="k", Body=b"y", IfMatch="*")
-
-
 def begun(s3, name, key="k"):
     """An upload of one small part, and what completes it."""
     upload = s3.create_multipart_upload(Bucket=name, Key=key)["UploadId"]
@@ -261,6 +254,6 @@ def a_counter_counts_every_winner(system, home):
 
 ALL = [
     reads_and_their_precedence, a_date_to_come_is_passed_over, failures_name_the_condition, puts,
-    any_etag_is_no_condition_of_a_put, completions, conflicts_during_an_upload, deletes, copy_sources, copy_targets,
+    completions, conflicts_during_an_upload, deletes, copy_sources, copy_targets,
     races_have_one_winner, a_counter_counts_every_winner,
 ]

@@ -133,7 +133,7 @@ def what_everybody_may(system, home):
     refused("AccessDenied", 403, nobody.put_object, Bucket=name, Key="new", Body=b"y")
     s3.put_bucket_acl(Bucket=name, ACL="public-read-write")
     nobody.put_object(Bucket=name, Key="new", Body=b"y")
-    nobody.delete_object(Bucket=name, Key="new")
+    refused("AccessDenied", 403, nobody.delete_object, Bucket=name, Key="new")  # WRITE of a bucket is s3:PutObject
     answered(send(system, "GET", f"/{name}/open?response-content-type=a/b", signed=False), 400, "InvalidRequest")
     refused("AccessDenied", 403, nobody.get_object, Bucket=name, Key="closed")
 

@@ -8,7 +8,7 @@ use holdfast_protocol::limits::ACL_BODY_BYTES_MAX;
 use holdfast_protocol::operation::{PutAclInput, VersionSelector};
 
 use super::call::{Call, owner, set, settings_of};
-use super::get_object::described;
+use super::get_object::existing;
 use super::intake::{Intake, control_body};
 use crate::env::Env;
 use crate::rt::Conn;
@@ -21,7 +21,7 @@ pub(super) async fn read<E: Env>(
     let seen = call.on_version::<access::ReadObjectAcl>(version).await?;
     let (grant, record) = seen.with_record(call, version).await?;
     let bucket = &grant.resource().bucket;
-    let record = described(call, grant.resource(), record, version)?;
+    let record = existing(call, grant.resource(), record, version)?;
     let kept = record.meta.as_ref().map_or("", |meta| &*meta.acl);
     let acl = settings_of(bucket)?.object_acl(kept);
     let tenant = call.core.owner(bucket.tenant_id.0);

@@ -95,6 +95,10 @@ impl Wanted {
     fn version(&mut self, mutation: &Mutation, version_id: &str) {
         self.head(mutation.bucket_id, &mutation.key);
         self.named.add_named(mutation.bucket_id, &mutation.key, version_id);
+        // Whether the current one is a delete marker.
+        if version_id.is_empty() {
+            self.newest.add(mutation.bucket_id, &mutation.key, "");
+        }
     }
 
     fn source(&mut self, bucket_id: u64, key: &Bytes, version_id: &str) {
