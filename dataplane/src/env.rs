@@ -6,6 +6,7 @@
 
 mod metadata;
 mod mutate;
+mod place;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -4,6 +4,7 @@
 //! grants it needs before it reads a byte of the body. Every refusal comes back here as an [`S3Error`] and is answered once.
 
 mod abort_upload;
+mod ask;
 mod bucket_document;
 mod budget;
 mod call;

@@ -58,5 +58,8 @@ pub fn check_source(when: &Precondition, head: &HeadRow) -> Result<(), Refused> 
 /// `condition`: as S3 names it in its answer.
 fn failed(condition: &str, detail: &str) -> Refused {
     let element = Pair { name: "Condition".to_owned(), value: condition.to_owned() };
-    Refused { elements: vec![element], ..refuse(Refusal::PreconditionFailed, format!("{detail} ({condition})")) }
+    Refused {
+        elements: vec![element],
+        ..refuse(Refusal::PreconditionFailed, format!("{detail} ({condition})"))
+    }
 }

@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_common::id::{BackendId, OpId, PlacementId};
-use holdfast_common::wire::{self, Refusal, answer, configure_bucket, mutation, mutation_result, query};
+use holdfast_common::id::OpId;
+use holdfast_common::wire::{self, Refusal, configure_bucket, mutation, mutation_result};
 use holdfast_protocol::access::{
     AbortUpload, Action, BucketFacts, BucketTarget, CreateBucket, DeleteBucket, DeleteObject, Document,
     GetObject, Grant, InBucket, ObjectTarget, PutObject, WriteObjectAcl, WriteVersioning,
 };
 use holdfast_protocol::document::versioning::VersioningStatus;
-use holdfast_protocol::error::{Code, S3Error};
-use holdfast_protocol::placement::{self, Backend, BackendState, Placement};
 
 use super::metadata::MetadataError;
 use super::{Core, Env};
 use crate::cache::{Cached, Known};
-use crate::drives::{DriveState, DriveStatus, Drives as _};
 use crate::limits;
 use crate::link::{Link as _, LinkError};
 use crate::rt::Rt as _;
@@ -276,65 +273,6 @@ impl<E: Env> Core<E> {
     fn learned(&self, target: &ObjectTarget, seq: u64, known: Known) {
         self.keep(target.bucket.bucket_id.0, &target.key.clone().into_bytes(), &Cached { as_of: seq, known });
     }
-
-    /// Where the blob of `op` goes: class LOCAL over this node's drives.
-    pub(super) fn place_blob(&self, op: OpId, size: Option<u64>) -> Result<Placement, S3Error> {
-        let place = |slow| {
-            let backends = self.local_backends(slow);
-            placement::place(&self.settings.class, &self.settings.node_id, &backends, op, size)
-        };
-        // A slow drive is better than none.
-        let placed = place(BackendState::Failed).or_else(|_| place(BackendState::Active));
-        placed.map_err(|refusal| {
-            tracing::error!(%refusal, "no placement for a new object");
-            S3Error::new(Code::ServiceUnavailable)
-                .message("Too few drives can be written now. Please try again.")
-        })
-    }
-
-    /// This node's drives as placement wants them: what the authority says of the backend and what the drive says itself.
-    fn local_backends(&self, slow: BackendState) -> Vec<Backend> {
-        let view = self.view();
-        let backend = |status: DriveStatus| {
-            let id = status.backend?;
-            let known = view.backends.get(&id.0)?;
-            let state = match (known.state.as_str(), &status.state) {
-                // What an administrator has taken out gets no place in new lists.
-                ("draining" | "drained" | "replaced", _) => BackendState::Draining,
-                ("active", DriveState::Active) => BackendState::Active,
-                ("active", DriveState::Full) => BackendState::Full,
-                ("active", DriveState::Slow(_)) => slow,
-                _ => BackendState::Failed,
-            };
-            Some(Backend {
-                id,
-                state,
-                drive: status.drive,
-                node: self.settings.node_id.clone(),
-                provider: known.provider.as_str().into(),
-                country: known.country.as_str().into(),
-                region: known.region.as_str().into(),
-            })
-        };
-        self.drives.statuses().into_iter().filter_map(backend).collect()
-    }
-
-    /// The interned id of an ordered list of backends, asked once per list and core.
-    pub async fn placement_id(&self, backends: &[BackendId]) -> Result<PlacementId, MetadataError> {
-        let list: Vec<u32> = backends.iter().map(|backend| backend.0).collect();
-        let known = self.placements.borrow().get(&list).copied();
-        if let Some(id) = known {
-            return Ok(PlacementId(id));
-        }
-        let answer =
-            self.query(query::Query::Placement(wire::PlacementQuery { backends: list.clone() })).await?;
-        let answer::Answer::Placement(placement) = answer.1 else {
-            return Err(MetadataError::Protocol("a placement answered by something else"));
-        };
-        self.state.learn_placement(&placement);
-        self.placements.borrow_mut().insert(list, placement.placement_id);
-        Ok(PlacementId(placement.placement_id))
-    }
 }
 
 /// The revision that the source's bucket must still have when it is copied; 0 where nothing of it was asked.
@@ -346,8 +284,10 @@ fn revision_of_decision(source: &Grant<GetObject>) -> u64 {
 
 /// Whether a mutation that was let pass under an earlier configuration must be asked about again under this one.
 fn decides(now: &BucketFacts, mutation: &wire::Mutation) -> bool {
-    let by_configuration = mutation.by_bucket || matches!(mutation.op, Some(mutation::Op::ConfigureBucket(_)));
-    let copies_by_it = matches!(&mutation.op, Some(mutation::Op::Copy(copy)) if copy.source_bucket_revision > 0);
+    let by_configuration =
+        mutation.by_bucket || matches!(mutation.op, Some(mutation::Op::ConfigureBucket(_)));
+    let copies_by_it =
+        matches!(&mutation.op, Some(mutation::Op::Copy(copy)) if copy.source_bucket_revision > 0);
     by_configuration || copies_by_it || now.settings.as_ref().is_none_or(|settings| settings.policy.is_some())
 }
 

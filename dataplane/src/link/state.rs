@@ -241,7 +241,10 @@ impl View {
             for bucket in &snapshot.buckets {
                 if let Some(facts) = BucketFacts::from_wire(bucket) {
                     if facts.settings.is_none() {
-                        tracing::error!(bucket = bucket.name, "its configuration cannot be read; nobody may use it");
+                        tracing::error!(
+                            bucket = bucket.name,
+                            "its configuration cannot be read; nobody may use it"
+                        );
                     }
                     buckets.insert(bucket.name.as_str().into(), Arc::new(facts));
                 }

@@ -14,7 +14,8 @@ use holdfast_protocol::operation::{AclFields, BucketDocument, PutDocumentInput};
 use holdfast_protocol::policy::BucketPolicy;
 use holdfast_protocol::xml::write_policy_status;
 
-use super::call::{Call, owner, set, settings_of};
+use super::ask::settings_of;
+use super::call::{Call, owner, set};
 use super::intake::{Intake, control_body};
 use crate::env::Env;
 use crate::rt::Conn;

@@ -12,7 +12,8 @@ use holdfast_protocol::operation::{CopyObjectInput, CopySource};
 use holdfast_protocol::range::Resolved;
 use holdfast_protocol::xml::{CopyKind, write_copy};
 
-use super::call::{Call, Seen, set};
+use super::ask::Seen;
+use super::call::{Call, set};
 use super::get_object::existing;
 use super::object_stream::ObjectStream;
 use crate::env::Env;
@@ -75,7 +76,8 @@ async fn summed<E: Env>(
 ) -> Result<(Bytes, Vec<wire::Checksum>), S3Error> {
     let op_id = record.op_id.clone();
     let kept = record.meta.iter().flat_map(|meta| &meta.checksums);
-    let kept = kept.filter(|sum| sum.kind() == Kind::FullObject).find(|sum| sum.algorithm() == algorithm.to_wire());
+    let kept =
+        kept.filter(|sum| sum.kind() == Kind::FullObject).find(|sum| sum.algorithm() == algorithm.to_wire());
     if let Some(kept) = kept {
         return Ok((op_id, vec![kept.clone()]));
     }

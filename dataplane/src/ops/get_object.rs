@@ -171,7 +171,9 @@ async fn select<E: Env>(
         Selection::Part(number) => {
             let part = part(call, grant, record, number).await?;
             let span = match &part {
-                Some(part) => Resolved { start: part.offset, len: part.blob.as_ref().map_or(0, |blob| blob.size) },
+                Some(part) => {
+                    Resolved { start: part.offset, len: part.blob.as_ref().map_or(0, |blob| blob.size) }
+                }
                 None => Resolved::whole(record.size),
             };
             Ok(Selected { status: if span.len == 0 { 200 } else { 206 }, span, part })

@@ -7,17 +7,15 @@ use holdfast_protocol::error::S3Error;
 use holdfast_protocol::limits::ACL_BODY_BYTES_MAX;
 use holdfast_protocol::operation::{PutAclInput, VersionSelector};
 
-use super::call::{Call, owner, set, settings_of};
+use super::ask::settings_of;
+use super::call::{Call, owner, set};
 use super::get_object::existing;
 use super::intake::{Intake, control_body};
 use crate::env::Env;
 use crate::rt::Conn;
 use crate::server::Response;
 
-pub(super) async fn read<E: Env>(
-    call: &Call<'_, E>,
-    version: &VersionSelector,
-) -> Result<Response, S3Error> {
+pub(super) async fn read<E: Env>(call: &Call<'_, E>, version: &VersionSelector) -> Result<Response, S3Error> {
     let seen = call.on_version::<access::ReadObjectAcl>(version).await?;
     let (grant, record) = seen.with_record(call, version).await?;
     let bucket = &grant.resource().bucket;

@@ -14,10 +14,7 @@ use crate::env::Env;
 use crate::rt::Conn;
 use crate::server::Response;
 
-pub(super) async fn read<E: Env>(
-    call: &Call<'_, E>,
-    version: &VersionSelector,
-) -> Result<Response, S3Error> {
+pub(super) async fn read<E: Env>(call: &Call<'_, E>, version: &VersionSelector) -> Result<Response, S3Error> {
     let seen = call.on_version::<access::ReadObjectTags>(version).await?;
     let (grant, record) = seen.with_record(call, version).await?;
     let bucket = &grant.resource().bucket;

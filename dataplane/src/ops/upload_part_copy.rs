@@ -67,8 +67,7 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) 
     };
     let shown = sums.shown(&digests).map(|value| value.to_wire(Kind::FullObject));
     let etag = hex::encode(etag_md5(&digests));
-    let mut answer =
-        call.xml(write_copy(CopyKind::Part, &etag, committed.modified_ms, shown.as_slice(), 0));
+    let mut answer = call.xml(write_copy(CopyKind::Part, &etag, committed.modified_ms, shown.as_slice(), 0));
     if let Some(id) = source_version {
         answer.header("x-amz-copy-source-version-id", &id);
     }

@@ -86,9 +86,11 @@ where
     let (bucket, settings) = found::<A>(who, ask)?;
     let case = Case::<A>::new(who, bucket, settings, None, false);
     match case.judge(judge, ObjectTags::Unknown, None) {
-        Verdict::Yes { by_bucket } => {
-            Ok(Grant { sender: case.sender(), resource: BucketTarget { bucket: Arc::clone(bucket) }, by_bucket })
-        }
+        Verdict::Yes { by_bucket } => Ok(Grant {
+            sender: case.sender(),
+            resource: BucketTarget { bucket: Arc::clone(bucket) },
+            by_bucket,
+        }),
         Verdict::No => Err(denied()),
     }
 }

@@ -66,8 +66,12 @@ impl Document {
     pub fn to_wire(&self) -> BucketDocument {
         let (kind, body) = match self {
             Self::Policy(text) => (Kind::Policy, text.clone().unwrap_or_default()),
-            Self::Cors(cors) => (Kind::Cors, cors.as_ref().map(|cors| cors.to_xml().into()).unwrap_or_default()),
-            Self::Tags(tags) => (Kind::Tagging, tags.as_ref().map(|tags| tags.to_xml().into()).unwrap_or_default()),
+            Self::Cors(cors) => {
+                (Kind::Cors, cors.as_ref().map(|cors| cors.to_xml().into()).unwrap_or_default())
+            }
+            Self::Tags(tags) => {
+                (Kind::Tagging, tags.as_ref().map(|tags| tags.to_xml().into()).unwrap_or_default())
+            }
             Self::Ownership(ownership) => (Kind::OwnershipControls, ownership.stored(|set| set.to_xml())),
             Self::PublicAccess(block) => (Kind::PublicAccessBlock, block.stored(|set| set.to_xml())),
             Self::Acl(CannedAcl::Private) => (Kind::Acl, Bytes::new()),
@@ -186,7 +190,10 @@ mod tests {
         let policy = settings.policy.as_ref().expect("a policy");
         assert_eq!((&policy.text, policy.is_public, settings.tags.as_ref()), (&text, true, Some(&tags)));
         assert_eq!((settings.ownership(), settings.public_access()), (ObjectOwnership::ObjectWriter, block));
-        assert_eq!((settings.acl(), settings.object_acl("public-read")), (CannedAcl::PublicRead, CannedAcl::PublicRead));
+        assert_eq!(
+            (settings.acl(), settings.object_acl("public-read")),
+            (CannedAcl::PublicRead, CannedAcl::PublicRead)
+        );
     }
 
     #[test]
@@ -196,15 +203,24 @@ mod tests {
         assert_eq!(new.public_access(), PublicAccessBlock::NEW_BUCKET);
         let bare = read(&[Document::Ownership(Setting::Removed), Document::PublicAccess(Setting::Removed)]);
         let bare = bare.expect("readable");
-        assert_eq!((bare.ownership(), bare.public_access()), (ObjectOwnership::DELETED, PublicAccessBlock::default()));
+        assert_eq!(
+            (bare.ownership(), bare.public_access()),
+            (ObjectOwnership::DELETED, PublicAccessBlock::default())
+        );
         assert_eq!(read(&[Document::Cors(None), Document::Acl(CannedAcl::Private)]), Some(new));
     }
 
     #[test]
     fn what_cannot_be_read_is_not_passed_over() {
-        for (kind, body) in [(Kind::Policy, "{}"), (Kind::Cors, "<x/>"), (Kind::Acl, "everyone"), (Kind::Unspecified, "x")] {
+        for (kind, body) in
+            [(Kind::Policy, "{}"), (Kind::Cors, "<x/>"), (Kind::Acl, "everyone"), (Kind::Unspecified, "x")]
+        {
             let documents = vec![BucketDocument { kind: kind.into(), body: body.into() }];
-            assert_eq!(BucketSettings::from_wire(Some(&BucketConfiguration { documents }), &name()), None, "{body}");
+            assert_eq!(
+                BucketSettings::from_wire(Some(&BucketConfiguration { documents }), &name()),
+                None,
+                "{body}"
+            );
         }
     }
 }

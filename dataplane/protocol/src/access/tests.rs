@@ -3,14 +3,14 @@
 use super::{
     AccountAsk, BucketAsk, BucketFacts, BucketTarget, Considered, CreateBucket, DeleteBucket, DeleteObject,
     Document, GetObject, HeadBucket, IdentityError, InBucket, KeyIdentity, ListBuckets, ListObjects,
-    NewBucketAsk, ObjectAsk, ObjectTarget, Permission, Permissions, PutObject, ReadObjectTags, Scope, Setting,
-    WriteCors, WritePolicy, authorize_account, authorize_bucket, authorize_object, may_enter,
+    NewBucketAsk, ObjectAsk, ObjectTarget, Permission, Permissions, PutObject, ReadObjectTags, Scope,
+    Setting, WriteCors, WritePolicy, authorize_account, authorize_bucket, authorize_object, may_enter,
 };
 use crate::document::acl::CannedAcl;
 use crate::document::ownership::ObjectOwnership;
-use crate::policy::{BucketPolicy, Decision, ObjectTags, PolicyAction, PolicyAsk, PolicyContext, Requester};
 use crate::error::Code;
 use crate::name::{BucketName, ObjectKey};
+use crate::policy::{BucketPolicy, Decision, ObjectTags, PolicyAction, PolicyAsk, PolicyContext, Requester};
 use crate::sigv4::Authenticated;
 use bytes::Bytes;
 use holdfast_common::id::{BucketId, TenantId};
@@ -153,7 +153,8 @@ fn permissions_do_not_contain_each_other() {
 
 #[test]
 fn a_listing_of_buckets_shows_the_scope() {
-    let grant = |scope| authorize_account::<ListBuckets>(&who(scope, Permissions::ALL), AccountAsk).expect("granted");
+    let grant =
+        |scope| authorize_account::<ListBuckets>(&who(scope, Permissions::ALL), AccountAsk).expect("granted");
     let all = grant(Scope::WholeTenant);
     assert!(all.resource().shows(&bucket(5, 1)) && !all.resource().shows(&bucket(5, 2)));
     let scoped = grant(Scope::buckets([BucketId(5)]));

@@ -99,7 +99,9 @@ impl From<Refused> for S3Error {
 
 /// Elements that the authority may add to an answer.
 fn known_element(name: &str) -> Option<&'static str> {
-    ["Condition", "PartNumber", "ETag", "ProposedSize", "MinSizeAllowed"].into_iter().find(|known| *known == name)
+    ["Condition", "PartNumber", "ETag", "ProposedSize", "MinSizeAllowed"]
+        .into_iter()
+        .find(|known| *known == name)
 }
 
 /// The code a client sees for each refusal. What it could only cause by retrying is `ServiceUnavailable`.
@@ -139,8 +141,11 @@ mod tests {
 
     #[test]
     fn refusals_keep_sentences_that_help_and_hide_ours() {
-        let refused =
-            |reason: Refusal| Refused { reason: reason.into(), detail: "part 3".into(), ..Default::default() };
+        let refused = |reason: Refusal| Refused {
+            reason: reason.into(),
+            detail: "part 3".into(),
+            ..Default::default()
+        };
         let part: S3Error = refused(Refusal::InvalidPart).into();
         assert_eq!((part.code, part.message.as_ref()), (Code::InvalidPart, "part 3"));
         let ours: S3Error = refused(Refusal::Malformed).into();

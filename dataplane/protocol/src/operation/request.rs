@@ -33,10 +33,8 @@ const LACKING: [&str; 10] = [
 ];
 
 /// Headers that may say the default of this server and nothing else.
-const FIXED: [(&str, &[&str]); 2] = [
-    ("x-amz-bucket-object-lock-enabled", &["false"]),
-    ("x-amz-object-annotation-directive", &["COPY"]),
-];
+const FIXED: [(&str, &[&str]); 2] =
+    [("x-amz-bucket-object-lock-enabled", &["false"]), ("x-amz-object-annotation-directive", &["COPY"])];
 
 impl<'a> Request<'a> {
     pub(super) fn new(head: &'a RequestHead) -> Result<Self, S3Error> {

@@ -45,7 +45,9 @@ pub fn write_list_uploads(
 fn next_upload(page: &wire::UploadsAnswer) -> (&[u8], &str) {
     match (page.uploads.last(), page.common_prefixes.last()) {
         _ if page.truncated => (&page.next_key_marker, &page.next_upload_id_marker),
-        (Some(upload), group) if group.is_none_or(|group| *group < upload.key) => (&upload.key, &upload.upload_id),
+        (Some(upload), group) if group.is_none_or(|group| *group < upload.key) => {
+            (&upload.key, &upload.upload_id)
+        }
         (_, Some(group)) => (group, ""),
         _ => (b"", ""),
     }
