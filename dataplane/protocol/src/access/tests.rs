@@ -169,8 +169,8 @@ fn nobody_gets_nothing() {
     assert_eq!(on_object::<GetObject>(&Authenticated::Anonymous, Some(&bucket(5, 1))), DENIED);
     assert_eq!(on_bucket::<ListObjects>(&Authenticated::Anonymous, Some(&bucket(5, 1))), DENIED);
     assert_eq!(on_bucket::<HeadBucket>(&Authenticated::Anonymous, None), Some(Code::NoSuchBucket));
-    let ask = |found| BucketAsk { name: &name("bucket"), found };
-    assert!(may_enter(&Authenticated::Anonymous, ask(Some(&bucket(5, 1)))).is_err());
+    let (name, found) = (name("bucket"), bucket(5, 1));
+    assert!(may_enter(&Authenticated::Anonymous, BucketAsk { name: &name, found: Some(&found) }).is_err());
 }
 
 fn policy(statement: &str) -> Document {
@@ -233,7 +233,7 @@ fn acls_open_what_they_say_where_there_are_acls() {
     assert_eq!(of_object::<GetObject>(&stranger, Some(&bucket), &[], "authenticated-read"), None);
     assert_eq!(of_object::<GetObject>(&nobody, Some(&bucket), &[], ""), DENIED);
     assert_eq!(of_object::<ReadObjectTags>(&nobody, Some(&bucket), &[], "public-read"), DENIED);
-    for closed in [told(5, 2, &[NO_BLOCK]), told(5, 2, &[with_acls.clone()])] {
+    for closed in [told(5, 2, &[NO_BLOCK]), told(5, 2, std::slice::from_ref(&with_acls))] {
         assert_eq!(of_object::<GetObject>(&nobody, Some(&closed), &[], "public-read"), DENIED);
     }
     let writable = told(5, 2, &[with_acls, NO_BLOCK, Document::Acl(CannedAcl::PublicReadWrite)]);

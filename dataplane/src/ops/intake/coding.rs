@@ -16,7 +16,7 @@ pub(super) enum Coding {
     /// Chunks that may be signed, and trailers behind them.
     AwsChunked { decoder: AwsChunkedDecoder, trailers: Trailers },
     /// A form whose file has begun.
-    Form(FormDecoder),
+    Form(Box<FormDecoder>),
 }
 
 impl Coding {
