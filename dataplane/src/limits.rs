@@ -339,6 +339,8 @@ pub const INDEX_CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// A commit refused with "try again" is tried again so often, a little later each time: 5 x 15 ms on average.
 pub const COMMIT_RETRIES_MAX: u32 = 5;
 pub const COMMIT_RETRY_PAUSE: Duration = Duration::from_millis(5);
+/// For how long one tries to tell a bucket something that others keep telling things; fifty at once take half a second.
+pub const CONFIGURE_PATIENCE_MS: u64 = 10_000;
 
 // ---- blobs --------------------------------------------------------------------------------------------------------
 

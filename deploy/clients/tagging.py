@@ -1,5 +1,6 @@
 """Tags of objects and buckets: with a put, by themselves, with a copy, by version; their limits and their characters."""
 
+import concurrent.futures
 import urllib.parse
 
 from clients import boto
@@ -156,7 +157,21 @@ def a_presigned_put_may_carry_tags(system, home):
     assert answer.status in (400, 403), answer
 
 
+def many_tell_a_bucket_at_once(system, home):
+    """Each replaces what the one before it said, and none is turned away."""
+    name = bucket(boto(system), "told")
+    clients = [boto(system) for _ in range(8)]
+
+    def tell(number):
+        one = [{"Key": "by", "Value": str(number)}]
+        clients[number % 8].put_bucket_tagging(Bucket=name, Tagging={"TagSet": one})
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        list(pool.map(tell, range(48)))
+    assert len(clients[0].get_bucket_tagging(Bucket=name)["TagSet"]) == 1
+
+
 ALL = [
     tags_of_an_object, tags_come_with_a_put, limits_and_characters, copies_and_their_tags, tags_of_versions, tags_of_a_bucket,
-    a_presigned_put_may_carry_tags,
+    many_tell_a_bucket_at_once, a_presigned_put_may_carry_tags,
 ]

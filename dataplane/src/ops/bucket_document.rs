@@ -1,6 +1,8 @@
 //! What a bucket is told: its ACL, CORS rules, ownership, policy, public access block, tags and versioning, each read, put and
 //! removed. Reading is answered from the snapshot; a change has reached every node when it is answered.
 
+use bytes::Bytes;
+use holdfast_common::wire::Refusal;
 use holdfast_protocol::access::{self, BucketTarget, Document, Grant, InBucket, Setting};
 use holdfast_protocol::document::acl::{AclOwners, AclRequest, AclResource, CannedAcl};
 use holdfast_protocol::document::cors::CorsConfiguration;
@@ -17,8 +19,9 @@ use holdfast_protocol::xml::write_policy_status;
 use super::ask::settings_of;
 use super::call::{Call, owner, set};
 use super::intake::{Intake, control_body};
-use crate::env::Env;
-use crate::rt::Conn;
+use crate::env::{Env, MetadataError};
+use crate::limits::CONFIGURE_PATIENCE_MS;
+use crate::rt::{Conn, Rt as _};
 use crate::server::Response;
 
 pub(super) fn read<E: Env>(call: &Call<'_, E>, document: BucketDocument) -> Result<Response, S3Error> {
@@ -99,47 +102,71 @@ pub(super) async fn put<E: Env, C: Conn>(
     bytes_max: usize,
     intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
-    let PutDocumentInput { document, body, acl } = input;
+    call.may_enter()?;
+    let body = Bytes::from(control_body(intake, input.body, bytes_max).await?);
+    settled(call, async |call| apply(call, input.document, &input.acl, &body).await).await
+}
+
+/// Tells a bucket something, again and again while others tell it something at the same time: each time what this may and
+/// does is judged anew.
+async fn settled<E: Env>(
+    call: &Call<'_, E>,
+    attempt: impl AsyncFn(&Call<'_, E>) -> Result<Response, S3Error>,
+) -> Result<Response, S3Error> {
+    let until = E::Rt::boottime_ms() + CONFIGURE_PATIENCE_MS;
+    let mut done = attempt(call).await;
+    while done.as_ref().is_err_and(|error| error.code == Code::OperationAborted)
+        && E::Rt::boottime_ms() < until
+    {
+        done = attempt(&call.refreshed()).await;
+    }
+    done
+}
+
+async fn apply<E: Env>(
+    call: &Call<'_, E>,
+    document: BucketDocument,
+    acl: &AclFields,
+    body: &Bytes,
+) -> Result<Response, S3Error> {
     match document {
         BucketDocument::Acl => {
             let grant = call.on_bucket::<access::WriteBucketAcl>()?;
-            let body = control_body(intake, body, bytes_max).await?;
-            let acl = admitted_acl(call, &grant, &acl, &body)?;
+            let acl = admitted_acl(call, &grant, acl, body)?;
             tell(call, &grant, &Document::Acl(acl), 200).await
         }
         BucketDocument::Cors => {
             let grant = call.on_bucket::<access::WriteCors>()?;
-            let cors = CorsConfiguration::parse(&control_body(intake, body, bytes_max).await?)?;
+            let cors = CorsConfiguration::parse(body)?;
             tell(call, &grant, &Document::Cors(Some(cors)), 200).await
         }
         BucketDocument::OwnershipControls => {
             let grant = call.on_bucket::<access::WriteOwnership>()?;
-            let ownership = ObjectOwnership::parse(&control_body(intake, body, bytes_max).await?)?;
+            let ownership = ObjectOwnership::parse(body)?;
             ownership.admit_bucket_with(settings_of(&grant.resource().bucket)?.acl_set)?;
             tell(call, &grant, &Document::Ownership(Setting::Set(ownership)), 200).await
         }
         BucketDocument::Policy => {
             let grant = call.on_bucket::<access::WritePolicy>()?;
-            let text = control_body(intake, body, bytes_max).await?;
-            let policy = BucketPolicy::parse(&text, call.bucket_name())?;
+            let policy = BucketPolicy::parse(body, call.bucket_name())?;
             settings_of(&grant.resource().bucket)?.public_access().admit_policy(policy.is_public())?;
-            tell(call, &grant, &Document::Policy(Some(text.into())), 204).await
+            tell(call, &grant, &Document::Policy(Some(body.clone())), 204).await
         }
         BucketDocument::PublicAccessBlock => {
             let grant = call.on_bucket::<access::WritePublicAccess>()?;
-            let block = PublicAccessBlock::parse(&control_body(intake, body, bytes_max).await?)?;
+            let block = PublicAccessBlock::parse(body)?;
             tell(call, &grant, &Document::PublicAccess(Setting::Set(block)), 200).await
         }
         BucketDocument::Tagging => {
             let grant = call.on_bucket::<access::WriteBucketTags>()?;
-            let tags = TagSet::parse(&control_body(intake, body, bytes_max).await?, Tagged::Bucket)?;
+            let tags = TagSet::parse(body, Tagged::Bucket)?;
             tell(call, &grant, &Document::Tags(Some(tags)), 204).await
         }
         BucketDocument::Versioning => {
             let grant = call.on_bucket::<access::WriteVersioning>()?;
-            let status = VersioningStatus::parse(&control_body(intake, body, bytes_max).await?)?;
+            let status = VersioningStatus::parse(body)?;
             let op = call.core.op_begin();
-            call.core.set_versioning(&grant, op.id(), status).await?;
+            call.core.set_versioning(&grant, op.id(), status).await.map_err(conflict)?;
             Ok(call.empty(200))
         }
     }
@@ -165,6 +192,10 @@ pub(super) async fn remove<E: Env>(
     call: &Call<'_, E>,
     document: BucketDocument,
 ) -> Result<Response, S3Error> {
+    settled(call, async |call| removed(call, document).await).await
+}
+
+async fn removed<E: Env>(call: &Call<'_, E>, document: BucketDocument) -> Result<Response, S3Error> {
     match document {
         BucketDocument::Cors => {
             tell(call, &call.on_bucket::<access::WriteCors>()?, &Document::Cors(None), 204).await
@@ -194,8 +225,18 @@ async fn tell<E: Env, A: InBucket<Resource = BucketTarget>>(
     status: u16,
 ) -> Result<Response, S3Error> {
     let op = call.core.op_begin();
-    call.core.configure(grant, op.id(), document).await?;
+    call.core.configure(grant, op.id(), document).await.map_err(conflict)?;
     Ok(call.empty(status))
+}
+
+/// That the bucket was told something else meanwhile has a code of its own.
+fn conflict(error: MetadataError) -> S3Error {
+    match error {
+        MetadataError::Refused(refused) if refused.reason() == Refusal::StaleRevision => {
+            S3Error::new(Code::OperationAborted)
+        }
+        error => error.into(),
+    }
 }
 
 fn missing(code: Code, bucket: &str) -> S3Error {

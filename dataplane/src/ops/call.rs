@@ -40,14 +40,23 @@ pub(super) struct Call<'a, E: Env> {
 }
 
 impl<'a, E: Env> Call<'a, E> {
+    /// The same request, under the configuration as of now.
+    pub(super) fn refreshed(&self) -> Call<'a, E> {
+        Call { view: self.core.view(), ..self.again() }
+    }
+
     /// The same request as its form means it: from who signed it, about its key.
     pub(super) fn of_form(&self, who: Authenticated, key: ObjectKey) -> Call<'a, E> {
+        Call { who, key: Some(key), ..self.again() }
+    }
+
+    fn again(&self) -> Call<'a, E> {
         Call {
             core: self.core,
-            who,
+            who: self.who.clone(),
             view: Arc::clone(&self.view),
             bucket: self.bucket.clone(),
-            key: Some(key),
+            key: self.key.clone(),
             expected_bucket_owner: self.expected_bucket_owner.clone(),
             context: self.context,
             head: self.head,
