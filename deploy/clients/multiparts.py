@@ -103,7 +103,7 @@ def completions_that_are_refused(system, home):
 def a_completion_without_a_body(system, home):
     s3 = boto(system)
     name = bucket(s3, "nobody")
-    answered(send(system, "POST", f"/{name}/m?uploadId={begin(s3, name)}"), 400, "InvalidRequest")
+    answered(send(system, "POST", f"/{name}/m?uploadId={begin(s3, name)}"), 400, "MalformedXML")
 
 
 def a_completion_may_be_repeated(system, home):

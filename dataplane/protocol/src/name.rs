@@ -20,7 +20,7 @@ pub enum NameError {
     Character,
     #[error("a bucket name begins and ends with a letter or a digit")]
     Ends,
-    #[error("a bucket name does not hold two dots side by side")]
+    #[error("a bucket name does not hold a dot beside another or beside a hyphen")]
     AdjacentDots,
     #[error("a bucket name does not look like an IPv4 address")]
     IpAddress,
@@ -54,7 +54,7 @@ fn check_bucket_name(name: &str) -> Result<(), NameError> {
     if name.starts_with(['.', '-']) || name.ends_with(['.', '-']) {
         return Err(NameError::Ends);
     }
-    if name.contains("..") {
+    if ["..", ".-", "-."].iter().any(|pair| name.contains(pair)) {
         return Err(NameError::AdjacentDots);
     }
     if looks_like_ipv4(name) {
@@ -183,6 +183,8 @@ mod tests {
         check("-abc", Err(NameError::Ends));
         check("abc.", Err(NameError::Ends));
         check("a..b", Err(NameError::AdjacentDots));
+        check("foo.-bar", Err(NameError::AdjacentDots));
+        check("foo-.bar", Err(NameError::AdjacentDots));
         check("192.168.5.4", Err(NameError::IpAddress));
         check("999.0.0.1", Err(NameError::IpAddress));
         check("xn--abc", Err(NameError::Reserved));

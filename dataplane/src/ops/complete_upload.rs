@@ -2,7 +2,7 @@
 
 use holdfast_common::wire;
 use holdfast_protocol::access;
-use holdfast_protocol::error::{Code, S3Error};
+use holdfast_protocol::error::S3Error;
 use holdfast_protocol::limits::COMPLETE_BODY_BYTES_MAX;
 use holdfast_protocol::operation::CompleteInput;
 use holdfast_protocol::xml::{Assembled, read_complete_upload, write_complete_upload};
@@ -22,9 +22,6 @@ pub(super) async fn run<E: Env, C: Conn>(
     let bytes = input.body.size.unwrap_or(COMPLETE_BODY_BYTES_MAX as u64);
     let _share = call.budget.take::<E::Rt>(Some(bytes)).await?;
     let body = control_body(intake, input.body.clone(), COMPLETE_BODY_BYTES_MAX).await?;
-    if body.is_empty() {
-        return Err(S3Error::new(Code::InvalidRequest).message("You must specify at least one part"));
-    }
     let parts = read_complete_upload(&body)?.parts;
     let upload = call.core.upload(&grant, &input.upload.upload_id).await?;
     let expected = input.expected_of(upload.as_ref(), &parts)?;

@@ -8,7 +8,7 @@ use holdfast_common::wire::{self, checksum::Kind};
 use holdfast_protocol::access;
 use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm, ChecksumSet, DigestPlan};
 use holdfast_protocol::error::{Code, S3Error};
-use holdfast_protocol::operation::{CopyObjectInput, CopySource};
+use holdfast_protocol::operation::{CopyObjectInput, CopySource, VersionSelector};
 use holdfast_protocol::range::Resolved;
 use holdfast_protocol::xml::{CopyKind, write_copy};
 
@@ -31,7 +31,7 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> R
         Some(algorithm) => {
             let (grant, record) = seen.with_record(call, &from.version).await?;
             let grant = Rc::new(grant);
-            let record = existing(call, grant.resource(), record, &from.version)?;
+            let record = source_record(call, &grant, record, &from.version)?;
             let summed = summed(call, &grant, record, algorithm).await?;
             (Rc::into_inner(grant).expect("its stream has ended"), Some(summed))
         }
@@ -90,6 +90,21 @@ async fn summed<E: Env>(
         digests.update(&chunk);
     }
     Ok((op_id, digests.finish().to_wire()))
+}
+
+/// The source as it is: a delete marker that is named is none, and said to be so in words of its own.
+pub(super) fn source_record<E: Env>(
+    call: &Call<'_, E>,
+    source: &access::Grant<access::GetObject>,
+    record: Option<Arc<wire::ObjectRecord>>,
+    version: &VersionSelector,
+) -> Result<Arc<wire::ObjectRecord>, S3Error> {
+    if version.named().is_some() && record.as_ref().is_some_and(|record| record.delete_marker) {
+        return Err(S3Error::new(Code::InvalidRequest).message(
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ));
+    }
+    existing(call, source.resource(), record, version)
 }
 
 /// The source is authorised as a read of exactly that version.

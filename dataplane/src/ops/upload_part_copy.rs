@@ -14,8 +14,7 @@ use holdfast_protocol::range::Resolved;
 use holdfast_protocol::xml::{CopyKind, write_copy};
 
 use super::call::Call;
-use super::copy_object::source_seen;
-use super::get_object::existing;
+use super::copy_object::{source_record, source_seen};
 use super::object_stream::ObjectStream;
 use super::receive::{etag_md5, write_from};
 use crate::env::Env;
@@ -32,7 +31,7 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: UploadPartCopyInput) 
     let upload = call.core.upload(&target, &upload_id).await?;
     let upload = upload.ok_or_else(|| S3Error::new(Code::NoSuchUpload).with("UploadId", &upload_id))?;
     let bucket = &source.resource().bucket;
-    let record = existing(call, source.resource(), record, version)?;
+    let record = source_record(call, &source, record, version)?;
     let source_version = wire::version_shown(&record.version_id, bucket.versioning).map(str::to_owned);
     let pins = call.core.pin(record.manifest.as_ref());
     match from.conditions.evaluate_copy_source(&record.etag, record.modified_ms) {

@@ -51,7 +51,8 @@ fn imf_fixdate(text: &str) -> Option<Civil> {
     let mut at = midnight(scan.number(4)?, month, day);
     scan.literal(" ")?;
     scan.time_with_colons(&mut at)?;
-    scan.literal(" GMT").or_else(|| scan.literal(" UTC"))?;
+    // botocore's Date has a number for it.
+    [" GMT", " UTC", " -0000", " +0000"].iter().find_map(|zone| scan.literal(zone))?;
     scan.end()?;
     Some(at)
 }

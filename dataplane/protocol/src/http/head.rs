@@ -72,8 +72,6 @@ pub enum HeadError {
     TransferEncoding,
     #[error("Transfer-Encoding does not exist in HTTP/1.0")]
     TransferEncodingInHttp10,
-    #[error("the only Expect spoken here is 100-continue")]
-    Expect,
 }
 
 impl HeadError {
@@ -81,7 +79,6 @@ impl HeadError {
     pub fn status(self) -> u16 {
         match self {
             Self::TargetTooLong => 414,
-            Self::Expect => 417,
             Self::HeadTooLarge | Self::TooManyHeaders => 431,
             Self::TransferEncoding => 501,
             Self::Version => 505,
@@ -147,7 +144,7 @@ impl RequestHead {
             headers: headers.iter().map(|header| HeaderSpan::of(head, header)).collect(),
             http11,
             keep_alive: http11 && !connection_has_close(headers),
-            expects_continue: expects_continue(headers, http11)?,
+            expects_continue: expects_continue(headers, http11),
             framing: framing::of(headers, http11)?,
             bytes: Bytes::copy_from_slice(head),
         })
@@ -308,15 +305,10 @@ fn connection_has_close(headers: &[httparse::Header<'_>]) -> bool {
         .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-fn expects_continue(headers: &[httparse::Header<'_>], http11: bool) -> Result<bool, HeadError> {
-    let mut expected = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("expect")).peekable();
-    if expected.peek().is_none() {
-        return Ok(false);
-    }
-    match expected.all(|header| header.value.eq_ignore_ascii_case(b"100-continue")) {
-        true => Ok(http11),
-        false => Err(HeadError::Expect),
-    }
+/// Any other expectation is passed over, as S3 does and HTTP allows (RFC 9110, 10.1.1).
+fn expects_continue(headers: &[httparse::Header<'_>], http11: bool) -> bool {
+    let mut expected = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("expect"));
+    http11 && expected.any(|header| header.value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]

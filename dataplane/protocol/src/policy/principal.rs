@@ -63,12 +63,13 @@ impl Principals {
         Ok(Self::AllBut(these))
     }
 
-    /// Whether an Allow is for this requester. Of `NotPrincipal` it is for those who are named in no way.
+    /// Whether an Allow is for this requester.
     pub(super) fn admit(&self, requester: &Requester<'_>) -> bool {
         match self {
             Self::Everyone => true,
             Self::These(these) => these.iter().any(|one| one.covers(requester)),
-            Self::AllBut(these) => !these.iter().any(|one| one.covers(requester)),
+            // No Allow has it.
+            Self::AllBut(_) => false,
         }
     }
 

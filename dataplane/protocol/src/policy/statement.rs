@@ -91,6 +91,10 @@ impl Statement {
             false => principal.read(Principals::parse)?,
             true => principal.read(Principals::parse_not)?,
         };
+        // Everybody but a few is never who was meant; S3 has it in a Deny alone.
+        if effect == Effect::Allow && principal.is_negated() {
+            return Err(Malformed::new("Allow with NotPrincipal is not supported"));
+        }
         let named = action.read(|value| value.each_text(ActionSet::named_by))?;
         let patterns =
             resource.read(|value| value.each_text(|text| parse_resource(text, dialect, bucket)))?;

@@ -129,7 +129,6 @@ fn expires(text: Option<&str>) -> Result<u64, S3Error> {
         text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).and_then(|text| text.parse().ok());
     match seconds {
         None => Err(refusal::query_malformed("X-Amz-Expires should be a number")),
-        Some(0) => Err(refusal::query_malformed("X-Amz-Expires must be at least one second")),
         Some(seconds) if seconds > PRESIGN_EXPIRES_S_MAX => Err(refusal::query_malformed(
             "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
         )),

@@ -122,7 +122,7 @@ fn principals() {
     }
     check("'Principal':{'AWS':[]}", Some("AWS: a list is empty"));
     check("'Principal':{'AWS':[7]}", Some("Principal.AWS[0]: a string is expected"));
-    check("'NotPrincipal':{'AWS':['7','arn:aws:iam::7:user/app']}", None);
+    check("'NotPrincipal':{'AWS':['7','arn:aws:iam::7:user/app']}", Some("Allow with NotPrincipal"));
     check("'NotPrincipal':'*'", wrong);
     check("'NotPrincipal':{'AWS':['7','*']}", wrong);
 }

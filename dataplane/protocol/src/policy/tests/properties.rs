@@ -75,12 +75,15 @@ fn tree() -> impl Strategy<Value = String> {
 
 /// A statement that is well-formed, about reads and writes of few keys.
 fn statement(effect: &'static str) -> impl Strategy<Value = String> {
-    let principal = select(vec![
+    let mut principals = vec![
         r#""Principal":"*""#,
         r#""Principal":{"AWS":"7"}"#,
         r#""Principal":{"AWS":"arn:aws:iam::7:user/app"}"#,
-        r#""NotPrincipal":{"AWS":"arn:aws:iam::8:user/x"}"#,
-    ]);
+    ];
+    if effect == "Deny" {
+        principals.push(r#""NotPrincipal":{"AWS":"arn:aws:iam::8:user/x"}"#);
+    }
+    let principal = select(principals);
     let action = select(vec![r#""Action":"s3:*""#, r#""Action":"s3:Get*""#, r#""NotAction":"s3:PutObject""#]);
     let resource = select(vec![
         r#""Resource":"arn:aws:s3:::examplebucket*""#,

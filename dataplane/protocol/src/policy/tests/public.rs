@@ -20,7 +20,6 @@ fn principals() {
     check("'Effect':'Allow','Principal':{'AWS':['7','*']}", true);
     check("'Effect':'Allow','Principal':{'AWS':'7'}", false);
     check("'Effect':'Allow','Principal':{'AWS':'arn:aws:iam::s3tenant1:root'}", false);
-    check("'Effect':'Allow','NotPrincipal':{'AWS':'arn:aws:iam::s3tenant1:root'}", true);
     check("'Effect':'Deny','Principal':'*'", false);
     check("'Effect':'Deny','NotPrincipal':{'AWS':'7'}", false);
 }
