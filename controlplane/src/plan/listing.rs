@@ -35,15 +35,15 @@ pub fn group<'a>(key: &'a [u8], prefix: &[u8], delimiter: &[u8]) -> Option<&'a [
     Some(&key[..prefix.len() + at + delimiter.len()])
 }
 
-/// Where a page starts (inclusive). A marker that is a whole group skips it.
+/// Where a page starts (inclusive). A marker that is a group, or lies within one, skips all of it, as in S3.
 #[must_use]
 pub fn start(prefix: &[u8], delimiter: &[u8], marker: &[u8]) -> Vec<u8> {
     if marker.is_empty() {
         return prefix.to_vec();
     }
     let from = match group(marker, prefix, delimiter) {
-        Some(group) if group.len() == marker.len() => end_of_prefix(marker),
-        _ => after(marker),
+        Some(group) => end_of_prefix(group),
+        None => after(marker),
     };
     from.max(prefix.to_vec())
 }

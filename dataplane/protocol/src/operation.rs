@@ -238,7 +238,10 @@ fn bucket_operation(request: &Request<'_>, sub_resource: SubResource) -> Result<
         (Method::Delete, S::Document(document)) if document.can_be_removed() => {
             Operation::DeleteBucketDocument(document)
         }
-        (Method::Post, S::Delete) => Operation::DeleteObjects(BodyClaims::read(request)?),
+        (Method::Post, S::Delete) => {
+            object::refuse_bypass(request)?;
+            Operation::DeleteObjects(BodyClaims::read(request)?)
+        }
         (Method::Post, S::None) => Operation::PostObject(Boundary::of(request.head())?),
         _ => return Err(method_not_allowed(request, "BUCKET")),
     })

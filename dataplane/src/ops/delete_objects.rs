@@ -60,6 +60,9 @@ async fn attempt<E: Env>(call: &Call<'_, E>, entry: &DeleteEntry) -> Result<wire
         // Of an entry S3 says so whatever the text is.
         Some(id) => VersionSelector::parse(id).map_err(|_| S3Error::new(Code::NoSuchVersion))?,
     };
+    if entry.etag.is_some() && version != VersionSelector::Current {
+        return Err(S3Error::not_implemented("A condition on the deletion of a version"));
+    }
     let grant = call.on::<access::DeleteObject>(call.bucket_name(), key, &version).await?.grant;
     let when = entry.etag.as_deref().map(etag_condition).unwrap_or_default();
     delete(call, &grant, &version, when).await

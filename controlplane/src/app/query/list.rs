@@ -141,7 +141,8 @@ fn take_upload(
 
 /// Exclusive. A key marker alone skips all uploads of that key, with an upload id only those up to it.
 fn uploads_start(query: &wire::UploadsQuery) -> (Vec<u8>, Uuid) {
-    let at_id = upload_name(&query.upload_id_marker).filter(|_| !query.key_marker.is_empty());
+    let in_group = group(&query.key_marker, &query.prefix, &query.delimiter).is_some();
+    let at_id = upload_name(&query.upload_id_marker).filter(|_| !query.key_marker.is_empty() && !in_group);
     match at_id {
         Some(id) if query.key_marker >= query.prefix => (query.key_marker.to_vec(), id),
         _ => (start(&query.prefix, &query.delimiter, &query.key_marker), Uuid::nil()),

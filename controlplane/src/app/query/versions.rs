@@ -57,7 +57,9 @@ pub(super) async fn page(
 /// Behind the marker. Its version may have been deleted since it was listed; when nobody knows any more where it stood, all
 /// that is left of its key is listed rather than some of it never.
 async fn first_place(client: &Client, bucket: u64, query: &ListVersionsQuery) -> Result<Place, StoreError> {
-    if query.version_id_marker.is_empty() || query.key_marker.is_empty() || query.key_marker < query.prefix {
+    let in_group = group(&query.key_marker, &query.prefix, &query.delimiter).is_some();
+    let no_key = query.key_marker.is_empty() || query.key_marker < query.prefix;
+    if query.version_id_marker.is_empty() || no_key || in_group {
         return Ok(Place { from: start(&query.prefix, &query.delimiter, &query.key_marker), behind: None });
     }
     let from = query.key_marker.to_vec();

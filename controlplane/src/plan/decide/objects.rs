@@ -87,7 +87,7 @@ impl<'a> Item<'a> {
 
     pub(super) fn delete(&mut self, delete: &DeleteObject) -> Step<Committed> {
         let bucket = self.bucket()?;
-        self.may_delete(delete.when.as_ref())?;
+        precondition::check(delete.when.as_ref(), self.head())?;
         let committed = Committed { bucket_id: bucket.id, ..Default::default() };
         if !delete.version_id.is_empty() {
             return Ok(self.delete_version(&delete.version_id, committed));
@@ -106,17 +106,6 @@ impl<'a> Item<'a> {
             delete_marker: true,
             existed,
             ..committed
-        })
-    }
-
-    /// A condition on a key whose current version is a delete marker has failed, on one without versions there is nothing
-    /// that it could be about (AWS).
-    fn may_delete(&self, when: Option<&wire::Precondition>) -> Result<(), Refused> {
-        precondition::check(when, self.head()).map_err(|refused| match self.newest_older() {
-            Some(_) if refused.reason() == Refusal::NoSuchKey => {
-                refuse(Refusal::PreconditionFailed, "the current version is a delete marker")
-            }
-            _ => refused,
         })
     }
 

@@ -22,7 +22,7 @@ pub enum Unset {
 }
 
 /// Sorted by name.
-const BUCKET: [(&str, Unset); 22] = [
+const BUCKET: [(&str, Unset); 23] = [
     ("abac", Unset::Says("AbacStatus", "Status", "Disabled")),
     ("accelerate", Unset::Empty("AccelerateConfiguration")),
     ("analytics", Unset::Says("ListBucketAnalyticsConfigurationsResult", "IsTruncated", "false")),
@@ -36,6 +36,7 @@ const BUCKET: [(&str, Unset); 22] = [
     ("lifecycle", Unset::Missing(Code::NoSuchLifecycleConfiguration)),
     ("logging", Unset::Empty("BucketLoggingStatus")),
     ("metadataConfiguration", Unset::Missing(Code::MetadataConfigurationNotFound)),
+    ("metadataTable", Unset::Missing(Code::MetadataConfigurationNotFound)),
     ("metrics", Unset::Says("ListMetricsConfigurationsResult", "IsTruncated", "false")),
     ("notification", Unset::Empty("NotificationConfiguration")),
     ("object-lock", Unset::Missing(Code::ObjectLockConfigurationNotFoundError)),
@@ -146,6 +147,7 @@ mod tests {
         missing("encryption", false, Code::ServerSideEncryptionConfigurationNotFoundError);
         missing("lifecycle", false, Code::NoSuchLifecycleConfiguration);
         missing("metadataConfiguration", false, Code::MetadataConfigurationNotFound);
+        missing("metadataTable", false, Code::MetadataConfigurationNotFound);
         missing("object-lock", false, Code::ObjectLockConfigurationNotFoundError);
         missing("policy", false, Code::NoSuchBucketPolicy);
         missing("policyStatus", false, Code::NoSuchBucketPolicy);
@@ -162,7 +164,7 @@ mod tests {
     fn the_table_is_sorted_and_knows_nothing_else() {
         assert!(BUCKET.is_sorted_by_key(|(name, _)| *name));
         assert_eq!(Unset::names().count(), BUCKET.len());
-        for name in ["", "acl", "location", "uploads", "Cors", "torrent", "metadataTable"] {
+        for name in ["", "acl", "location", "uploads", "Cors", "torrent", "metadataAnnotationTable"] {
             assert!(Unset::of_bucket(name, false).is_none(), "{name}");
         }
         assert_eq!(Unset::object_lock_of_object().status(), 400);

@@ -38,8 +38,7 @@ pub struct GetObjectInput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteObjectInput {
     pub version: VersionSelector,
-    /// `If-Match` alone, an ETag or `*`, as in S3. Held against the version that is named, else the current one; where there
-    /// is none, or a delete marker, it fails.
+    /// `If-Match` alone, an ETag or `*`, and of the current version, as in S3. Where there is none, or a delete marker, it fails.
     pub when: wire::Precondition,
 }
 
@@ -108,7 +107,12 @@ impl DeleteObjectInput {
         if when.absent {
             return Err(S3Error::not_implemented("If-None-Match on a DELETE").with("Header", "If-None-Match"));
         }
-        Ok(Self { version: VersionSelector::read(request)?, when })
+        refuse_bypass(request)?;
+        let version = VersionSelector::read(request)?;
+        if version != VersionSelector::Current && when != wire::Precondition::default() {
+            return Err(S3Error::not_implemented("A condition on the deletion of a version").with("Header", "If-Match"));
+        }
+        Ok(Self { version, when })
     }
 }
 
@@ -165,6 +169,18 @@ impl ResponseOverrides {
             return Ok(());
         }
         Err(invalid_request("Request specific response headers cannot be used for anonymous GET requests."))
+    }
+}
+
+/// No bucket here has an object lock that could be bypassed.
+pub(super) fn refuse_bypass(request: &Request<'_>) -> Result<(), S3Error> {
+    const NAME: &str = "x-amz-bypass-governance-retention";
+    match request.text(NAME)? {
+        Some(value) if value.eq_ignore_ascii_case("true") => {
+            let message = format!("{NAME} is only applicable to Object Lock enabled buckets");
+            Err(S3Error::invalid_argument(NAME, value, message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -19,11 +19,12 @@ pub(crate) struct Request<'a> {
 }
 
 /// Headers that must be honoured or refused, and are refused until they can be honoured. A name ending in `-` is a prefix.
-const LACKING: [&str; 10] = [
+const LACKING: [&str; 11] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-",
     "x-amz-copy-source-server-side-encryption-",
     "x-amz-object-lock-",
+    "x-amz-if-match-initiated-time",
     "x-amz-write-offset-bytes",
     "x-amz-object-annotation",
     "x-amz-rename-source",

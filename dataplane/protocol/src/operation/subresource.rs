@@ -52,7 +52,7 @@ const KNOWN: [(&str, SubResource); 14] = [
 /// What S3 has and this server lacks, on buckets and objects. Some are questions (`?lifecycle`), some change things; all that
 /// is not a question about a bucket is refused, because answering the plain resource instead would do something else than was
 /// asked.
-pub(super) const LACKING: [&str; 27] = [
+pub(super) const LACKING: [&str; 28] = [
     "abac",
     "accelerate",
     "analytics",
@@ -63,6 +63,7 @@ pub(super) const LACKING: [&str; 27] = [
     "legal-hold",
     "lifecycle",
     "logging",
+    "metadataAnnotationTable",
     "metadataConfiguration",
     "metadataInventoryTable",
     "metadataJournalTable",
@@ -90,6 +91,9 @@ impl SubResource {
     pub(super) fn of(request: &Request<'_>, of_bucket: bool) -> Result<Self, S3Error> {
         if let Some(name) = LACKING.iter().find(|name| request.has_argument(name)) {
             let asks = of_bucket && request.method() == Method::Get;
+            if !of_bucket && request.method() == Method::Get && matches!(*name, "legal-hold" | "retention") {
+                return Err(Unset::object_lock_of_object());
+            }
             return match Unset::of_bucket(name, request.has_argument("id")).filter(|_| asks) {
                 Some(unset) => Ok(Self::Unset(unset)),
                 None => Err(S3Error::not_implemented(format_args!("The sub-resource ?{name}"))

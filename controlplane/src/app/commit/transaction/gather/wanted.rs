@@ -53,8 +53,8 @@ impl Wanted {
             Some(Op::Delete(delete)) => {
                 self.head(mutation.bucket_id, &mutation.key);
                 self.named.add_named(mutation.bucket_id, &mutation.key, &delete.version_id);
-                // What becomes current then; whether the current one, which the condition is about, is a delete marker.
-                if !delete.version_id.is_empty() || delete.when.as_ref().is_some_and(is_condition) {
+                // What becomes current then.
+                if !delete.version_id.is_empty() {
                     self.newest.add(mutation.bucket_id, &mutation.key, "");
                 }
             }
