@@ -49,7 +49,7 @@ def _counts(service, table):
         rows.append([kind, *map(str, by_answer), str(len(of_kind))])
     waiting = sum(table.operations[name]["answer"] == tables.LACKING and "test" in table.operations[name] for name in table.operations)
     text = _table(["", *tables.ANSWERS, "all"], rows)
-    return f"## Counts\n\n{text}\n\nOf the operations that are not served, {waiting} have a test that waits for them."
+    return f"## Counts\n\n{text}\n\nOperations that are not served and have a test that waits for them: {waiting}."
 
 
 def _deviations(table):
