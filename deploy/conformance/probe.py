@@ -27,6 +27,7 @@ OPERANDS = {  # by a word in the operator's name
     "Numeric": "1", "Date": "2026-01-01T00:00:00Z", "Bool": "true", "IpAddress": "10.0.0.0/8", "Null": "true",
     "Arn": "arn:aws:iam::000000000001:user/probe",
 }
+WRONG_CLAIMS = {"x-amz-checksum-crc32": "/////w==", "Content-MD5": "/////////////////////w=="}
 SOMEBODY_ELSE = "999999999999"
 
 
@@ -137,6 +138,17 @@ def expected_bucket_owner(system, probe):
 
 
 @probed
+def wrong_claims(system, probe):
+    """Whatever has a body holds it against the checksum and the MD5 that come with it; some want one of them."""
+    for name in probe.served():
+        operation = probe.ground.service.operation_model(name)
+        if operation.has_streaming_input or not operation.http_checksum.get("requestAlgorithmMember"):
+            continue  # bodies that stream are the client checks'
+        for header, wrong in WRONG_CLAIMS.items():
+            probe.expect([f"{name} {header}"], name, "BadDigest 400", probe.ground.input(name), {header: wrong})
+
+
+@probed
 def never_configured(system, probe):
     """What AWS answers about a bucket that was only created, of the operations that are served."""
     bucket = probe.ground.new_bucket()
@@ -198,7 +210,7 @@ def _alike(wanted, got):
     return wanted == "*" or wanted == got
 
 
-ALL = [operations, parameters, ignored_parameters, values, expected_bucket_owner, never_configured, policies]
+ALL = [operations, parameters, ignored_parameters, values, expected_bucket_owner, wrong_claims, never_configured, policies]
 
 
 def named():
