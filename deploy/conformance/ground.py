@@ -131,11 +131,11 @@ class Ground:
             self.client.put_object(Bucket=self.bucket, Key="key", Body=b"key")
         return known
 
-    def ask(self, name, said, headers=None):
+    def ask(self, name, said, headers=None, client=None):
         """`accepted`, or code and status of the refusal; the answer itself in `self.answer`."""
         self.headers, self.answer = headers or {}, None
         try:
-            self.answer = self.client._make_api_call(name, said)
+            self.answer = (client or self.client)._make_api_call(name, said)
             return ACCEPTED
         except botocore.exceptions.ClientError as error:
             return f"{error.response['Error']['Code']} {error.response['ResponseMetadata']['HTTPStatusCode']}"

@@ -20,6 +20,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).p
 
 import table as tables  # noqa: E402
 from ground import ACCEPTED, Ground  # noqa: E402
+from raw import anonymous  # noqa: E402
 
 REFUSED = "NotImplemented 501"
 MALFORMED = "MalformedPolicy 400"
@@ -38,11 +39,11 @@ class Probe:
         self.ground, self.table = ground, tables.read()
         self.asked, self.wrong = 0, []
 
-    def expect(self, what, name, answer, said, headers=None):
+    def expect(self, what, name, answer, said, headers=None, client=None):
         """Asks; the answer has to be this one, unless a deviation says another."""
         for key in what:
             answer = self.table.deviations.get(key, {}).get("answers", answer)
-        got = self.ground.ask(name, said, headers)
+        got = self.ground.ask(name, said, headers, client)
         self.asked += 1
         if got != self.ground.wanted(name, answer):
             self.wrong.append(f"{what[-1]}: wanted {answer}, got {got}")
@@ -138,6 +139,18 @@ def expected_bucket_owner(system, probe):
 
 
 @probed
+def nobody_and_nowhere(system, probe):
+    """Nothing of a new bucket is for requests without a signature, and nothing is found in a bucket that is not there."""
+    nobody = anonymous(system)
+    for name in probe.served():
+        said = probe.ground.input(name)
+        probe.expect([f"{name} of nobody"], name, "AccessDenied 403", said, client=nobody)
+        if "Bucket" in said and name != "CreateBucket":
+            nowhere = {**said, "Bucket": f"{probe.ground.prefix}none"}
+            probe.expect([f"{name} nowhere"], name, "NoSuchBucket 404", nowhere)
+
+
+@probed
 def wrong_claims(system, probe):
     """Whatever has a body holds it against the checksum and the MD5 that come with it; some want one of them."""
     for name in probe.served():
@@ -173,7 +186,6 @@ def policies(system, probe):
 
     def put(statement, answer, version="2012-10-17"):
         whole = {"Version": version, "Id": "i", "Statement": [{"Sid": "s", "Effect": "Deny", "Principal": "*", **statement}]}
-        whole["Statement"][0] = {name: value for name, value in whole["Statement"][0].items() if value is not None}
         probe.expect([str(statement)], "PutBucketPolicy", answer, {"Bucket": bucket, "Policy": json.dumps(whole)})
 
     def about(action):
@@ -192,7 +204,8 @@ def policies(system, probe):
         put({**about("GetObject"), "Condition": {operator: {"aws:Referer": asked}}}, ACCEPTED)
         for modifier in policy["modifiers"].split():
             changed = modifier + operator if modifier.endswith(":") else operator + modifier
-            put({**about("GetObject"), "Condition": {changed: {"aws:Referer": asked}}}, MALFORMED if operator == "Null" else ACCEPTED)
+            answer = MALFORMED if operator == "Null" else ACCEPTED
+            put({**about("GetObject"), "Condition": {changed: {"aws:Referer": asked}}}, answer)
     for key, takers in (entry for keys in policy["keys"].values() for entry in keys.items()):
         takers = actions if takers == "*" else takers.split()
         for action in actions:
@@ -210,7 +223,7 @@ def _alike(wanted, got):
     return wanted == "*" or wanted == got
 
 
-ALL = [operations, parameters, ignored_parameters, values, expected_bucket_owner, wrong_claims, never_configured, policies]
+ALL = [operations, parameters, ignored_parameters, values, expected_bucket_owner, nobody_and_nowhere, wrong_claims, never_configured, policies]
 
 
 def named():
