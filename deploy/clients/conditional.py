@@ -95,10 +95,12 @@ def puts(system, home):
     assert s3.head_object(Bucket=name, Key="k")["ETag"] == etag
     etag = put(IfMatch=etag)["ETag"]
     etag = put(IfMatch=etag.strip('"'))["ETag"]
+    etag = put(IfMatch="*")["ETag"]
     refused("NotImplemented", 501, put, IfNoneMatch=etag)
     refused("NotImplemented", 501, put, IfMatch=etag, IfNoneMatch="*")
     s3.delete_object(Bucket=name, Key="k")
-    refused("NoSuchKey", 404, put, IfMatch=etag)
+    for condition in (etag, "*"):
+        refused("NoSuchKey", 404, put, IfMatch=condition)
     put(IfNoneMatch="*")
     answered(send(system, "PUT", f"/{name}/k", headers={"If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"}),
              501, "NotImplemented")

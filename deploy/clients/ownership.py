@@ -101,6 +101,20 @@ def canned_acls(system, home):
         owner_only(s3.get_object_acl(Bucket=name, Key="k"), owner)
         s3.put_object_acl(Bucket=name, Key="k", ACL=acl)
         assert grants(s3.get_object_acl(Bucket=name, Key="k")) == sorted(wanted), acl
+        s3.copy_object(Bucket=name, Key="c", CopySource={"Bucket": name, "Key": "k"}, ACL=acl)
+        assert grants(s3.get_object_acl(Bucket=name, Key="c")) == sorted(wanted), acl
+        upload = s3.create_multipart_upload(Bucket=name, Key="m", ACL=acl)["UploadId"]
+        part = s3.upload_part(Bucket=name, Key="m", UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+        s3.complete_multipart_upload(Bucket=name, Key="m", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+        assert grants(s3.get_object_acl(Bucket=name, Key="m")) == sorted(wanted), acl
+        if acl != "private":  # a new bucket blocks what is public
+            refused("InvalidBucketAclWithBlockPublicAccessError", 400, s3.create_bucket, Bucket=bucket_like(name, acl), ACL=acl,
+                    ObjectOwnership="ObjectWriter")
+    s3.copy_object(Bucket=name, Key="c", CopySource={"Bucket": name, "Key": "k"})
+    owner_only(s3.get_object_acl(Bucket=name, Key="c"), owner)  # never the source's
+    for acl in ("bucket-owner-read", "bucket-owner-full-control"):  # of the owner's own object
+        s3.put_object(Bucket=name, Key="k", Body=b"x", ACL=acl)
+        owner_only(s3.get_object_acl(Bucket=name, Key="k"), owner)
     refused("InvalidArgument", 400, s3.put_bucket_acl, Bucket=name, ACL="fake-acl")
     refused("InvalidArgument", 400, s3.put_object, Bucket=name, Key="k", Body=b"x", ACL="fake-acl")
     refused("NoSuchKey", 404, s3.put_object_acl, Bucket=name, Key="none", ACL="private")
@@ -110,6 +124,32 @@ def canned_acls(system, home):
     refused("InvalidBucketAclWithObjectOwnership", 400, own, s3=s3, name=name, ownership="BucketOwnerEnforced")
     s3.put_bucket_acl(Bucket=name, ACL="private")
     own(s3, name, "BucketOwnerEnforced")
+
+
+def grants_that_are_canned(system, home):
+    """Grants spelled out, in headers or a document, are taken where a canned ACL makes exactly them."""
+    s3 = boto(system)
+    name, owner = opened(s3, "grants"), s3.list_buckets()["Owner"]["ID"]
+    mine, everybody, stranger = f'id="{owner}"', f'uri="{EVERYBODY}"', f'id="{"ab" * 32}"'
+    said = {"GrantFullControl": mine, "GrantRead": everybody}
+    wanted = [("CanonicalUser", "FULL_CONTROL"), (EVERYBODY, "READ")]
+    s3.put_object(Bucket=name, Key="k", Body=b"x", **said)
+    assert grants(s3.get_object_acl(Bucket=name, Key="k")) == wanted
+    s3.put_bucket_acl(Bucket=name, **said)
+    document = s3.get_bucket_acl(Bucket=name)
+    assert grants(document) == wanted
+    document = {"Owner": document["Owner"], "Grants": document["Grants"]}
+    s3.put_bucket_acl(Bucket=name, ACL="private")
+    s3.put_bucket_acl(Bucket=name, AccessControlPolicy=document)
+    s3.put_object_acl(Bucket=name, Key="k", AccessControlPolicy=document)
+    assert grants(s3.get_bucket_acl(Bucket=name)) == grants(s3.get_object_acl(Bucket=name, Key="k")) == wanted
+    refused("NotImplemented", 501, s3.put_object_acl, Bucket=name, Key="k", GrantFullControl=mine, GrantRead=stranger)
+    refused("InvalidRequest", 400, s3.put_object_acl, Bucket=name, Key="k", ACL="private", GrantRead=everybody)
+    refused("MethodNotAllowed", 405, s3.put_object_acl, Bucket=name, Key="k", GrantRead='emailAddress="a@b.example"')
+    document["Grants"][1] = {"Grantee": {"Type": "AmazonCustomerByEmail", "EmailAddress": "a@b.example"}, "Permission": "READ"}
+    refused("MethodNotAllowed", 405, s3.put_bucket_acl, Bucket=name, AccessControlPolicy=document)
+    refused("MethodNotAllowed", 405, s3.put_object_acl, Bucket=name, Key="k", AccessControlPolicy=document)
+    answered(send(system, "PUT", f"/{name}?acl"), 400, "MissingSecurityHeader")
 
 
 def what_everybody_may(system, home):
@@ -181,4 +221,7 @@ def acls_of_versions(system, home):
         refused("MethodNotAllowed", 405, s3.put_object_acl, Bucket=name, Key="k", ACL="private", **arguments)
 
 
-ALL = [acls_are_off_by_default, ownership_controls, canned_acls, what_everybody_may, public_access_blocks, acls_of_versions]
+ALL = [
+    acls_are_off_by_default, ownership_controls, canned_acls, grants_that_are_canned, what_everybody_may, public_access_blocks,
+    acls_of_versions,
+]

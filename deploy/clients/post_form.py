@@ -140,7 +140,7 @@ def conditions_are_enforced(system, home):
         ([{"key": "k"}, ["content-length-range", 5, 10]], {"key": "k"}, "EntityTooSmall"),
         ([{"key": "k"}, ["content-length-range", 0, 3]], {"key": "k"}, "EntityTooLarge"),
         ([{"key": "k"}, ["between", "$key", "k"]], {"key": "k"}, "InvalidPolicyDocument"),
-        ([{"key": "k"}, ["eq", "key", "k"]], {"key": "k"}, "AccessDenied"),
+        ([{"key": "k"}, ["eq", "key", "k"]], {"key": "k"}, "AccessDenied"),  # well-formed, and true of no form
     ]:
         answer = to.send(to.by_policy([*base, *conditions], fields))
         wanted = {None: (204, ""), "AccessDenied": (403, code)}.get(code, (400, code))

@@ -250,15 +250,23 @@ def conditions_see_the_current_version(system, home):
     refused("PreconditionFailed", 412, s3.put_object, Bucket=name, Key="k", Body=b"2", IfNoneMatch="*")
     s3.delete_object(Bucket=name, Key="k")
     refused("NoSuchKey", 404, s3.put_object, Bucket=name, Key="k", Body=b"2", IfMatch=first["ETag"])
-    refused("NoSuchKey", 404, s3.delete_object, Bucket=name, Key="k", IfMatch="*")
+    refused("PreconditionFailed", 412, s3.delete_object, Bucket=name, Key="k", IfMatch="*")
     second = s3.put_object(Bucket=name, Key="k", Body=b"2", IfNoneMatch="*")  # a marker is no object
     refused("PreconditionFailed", 412, s3.delete_object, Bucket=name, Key="k", IfMatch=first["ETag"])
-    refused("NotImplemented", 501, s3.delete_object, Bucket=name, Key="k", IfMatch=second["ETag"], VersionId=second["VersionId"])
     assert s3.delete_object(Bucket=name, Key="k", IfMatch=second["ETag"])["DeleteMarker"] is True
+
+
+def a_version_is_deleted_without_conditions(system, home):
+    """S3 evaluates conditions of a delete against the current version only, and refuses them beside a version id."""
+    s3 = boto(system)
+    name = versioned(s3, "unconditional")
+    put = s3.put_object(Bucket=name, Key="k", Body=b"1")
+    refused("NotImplemented", 501, s3.delete_object, Bucket=name, Key="k", IfMatch=put["ETag"], VersionId=put["VersionId"])
+    assert s3.head_object(Bucket=name, Key="k", VersionId=put["VersionId"])
 
 
 ALL = [
     states, every_put_makes_a_version, delete_markers, null_versions, suspended_buckets, listings_of_versions,
     copies_of_versions, uploads_make_versions, delete_objects_by_version, a_bucket_with_versions_is_not_empty,
-    racing_puts_lose_no_version, conditions_see_the_current_version,
+    racing_puts_lose_no_version, conditions_see_the_current_version, a_version_is_deleted_without_conditions,
 ]

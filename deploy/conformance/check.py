@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds `table.toml` against the installed botocore, the tests it names, and the README that is made of it.
+"""Holds `table.toml` against the installed botocore, the policies' source, the tests it names, and the README made of it.
 
     deploy/conformance/check.py check     what is not classified, not there any more, or not shown; exits 1 if anything is
     deploy/conformance/check.py render    writes README.md
@@ -19,6 +19,7 @@ CLIENTS = HERE.parent / "clients"
 sys.path.append(str(CLIENTS))
 
 import model  # noqa: E402
+import policy_words  # noqa: E402
 import proof  # noqa: E402
 import report  # noqa: E402
 import table as tables  # noqa: E402
@@ -28,9 +29,9 @@ import themes  # noqa: E402
 def check():
     """Everything that is wrong, in words."""
     service, table = model.service(), tables.read()
-    wrong = [*differences(service, table), *unshown(table), *stale(service, table)]
+    wrong = [*differences(service, table), *policy_words.differences(table.policy), *unshown(table), *stale(service, table)]
     if not wrong:  # only a table that is right can prove that the check sees what is wrong
-        wrong += proof.unseen(table, differences)
+        wrong += [*proof.unseen(table, differences), *proof.unseen_words(table.policy, policy_words.differences)]
         if report.README.read_text() != report.written(service, table):
             wrong.append(f"{report.README.name} is not what the table says: run {pathlib.Path(__file__).name} render")
     return wrong
@@ -102,6 +103,11 @@ def unshown(table):
             planned[row.later[1]].append(f"{row.operation} {row.parameter}".strip())
     for name, said in table.beyond.items():
         (planned if said["answer"] == tables.LACKING else needed)[said["test"]].append(name)
+    for test, keys in {table.policy["test"]: ["policies"], **table.policy["keys"]}.items():
+        needed[test] += keys
+    for key, said in table.deviations.items():
+        if "shown" in said:
+            needed[said["shown"]].append(f"[deviation] {key}")
     for test, rows in needed.items():
         if said := _missing(test) or (themes.waits(*_theme(test)) and "waits under themes.WAITING"):
             yield f"{test or 'no test'} {said}, and should show: {', '.join(rows)}"

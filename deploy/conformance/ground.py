@@ -12,6 +12,13 @@ import botocore.exceptions
 import model
 
 ACCEPTED = "accepted"
+# They change what later questions are answered from, so each asks of a bucket of its own.
+CHANGES_BUCKET = (
+    "PutBucketAcl", "PutBucketCors", "PutBucketOwnershipControls", "PutBucketPolicy", "PutBucketTagging", "PutBucketVersioning",
+    "PutPublicAccessBlock", "DeleteBucketOwnershipControls", "DeletePublicAccessBlock",
+)
+DENYING_NOTHING = """{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*",
+    "Action": "s3:GetObjectTorrent", "Resource": "arn:aws:s3:::BUCKET/*"}]}"""
 # The wire of these has no body in its errors, so the status stands for the code.
 BODILESS = ("HEAD",)
 
@@ -37,7 +44,7 @@ class Ground:
             request.headers[name] = value
 
     def __enter__(self):
-        self.bucket = self.new_bucket()
+        self.bucket = self.opened_bucket()
         self.client.put_object(Bucket=self.bucket, Key="source", Body=b"source")
         self.owner = self.client.list_buckets()["Owner"]["ID"]
         return self
@@ -49,6 +56,14 @@ class Ground:
     def new_bucket(self):
         name = self.prefix + secrets.token_hex(4)
         self.client.create_bucket(Bucket=name)
+        return name
+
+    def opened_bucket(self):
+        """One that takes ACLs and policies whatever they say: what is refused there is refused for itself."""
+        name = self.new_bucket()
+        controls = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+        self.client.put_bucket_ownership_controls(Bucket=name, OwnershipControls=controls)
+        self.client.delete_public_access_block(Bucket=name)
         return name
 
     def _remove(self, bucket):
@@ -68,7 +83,30 @@ class Ground:
         if name == "CompleteMultipartUpload":
             part = said.setdefault("MultipartUpload", {}).setdefault("Parts", [{}])[0]
             part.update(PartNumber=1, ETag=self.etag)
+        elif name in ("PutBucketAcl", "PutObjectAcl"):
+            self._complete_acl(said, path)
+        elif name == "CreateBucket" and path.startswith("Grant"):
+            said["ObjectOwnership"] = "ObjectWriter"  # or the bucket takes no ACL
+        elif name == "PutBucketVersioning":
+            state = said.setdefault("VersioningConfiguration", {})
+            state["Status"] = "Suspended"
+            if not path.endswith("MFADelete"):
+                state.pop("MFADelete", None)
         return said
+
+    def _complete_acl(self, said, path):
+        """One of the three ways to say an ACL, whole: as a document, one that no canned ACL says."""
+        if "AccessControlPolicy" in said:
+            grantee = {"Type": "CanonicalUser", "ID": model.STRANGER}
+            if path.endswith("URI"):
+                grantee = {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/global/AllUsers"}
+            elif path.endswith("Grantee.DisplayName"):
+                grantee["DisplayName"] = "probe"
+            owner = {"ID": self.owner} | ({"DisplayName": "probe"} if path.endswith("Owner.DisplayName") else {})
+            grants = [{"Grantee": grantee, "Permission": "FULL_CONTROL"}]
+            said["AccessControlPolicy"] = {"Owner": owner, "Grants": grants}
+        elif not path.startswith("Grant"):
+            said.setdefault("ACL", "private")
 
     def full_input(self, name):
         return model.full_sample(self.service.operation_model(name), self.known(name))
@@ -78,8 +116,11 @@ class Ground:
         known = {"Bucket": self.bucket, "Key": "key", "CopySource": f"{self.bucket}/source"}
         if name == "CreateBucket":
             known["Bucket"] = self.prefix + secrets.token_hex(4)
-        elif name == "DeleteBucket":
-            known["Bucket"] = self.new_bucket()
+        elif name == "DeleteBucket" or name in CHANGES_BUCKET:
+            known["Bucket"] = self.opened_bucket()
+            known["Policy"] = DENYING_NOTHING.replace("BUCKET", known["Bucket"])
+        elif "Key" not in self.parameters(name) and name.startswith("Get"):
+            known["Bucket"] = self.new_bucket()  # as a bucket is that was only created
         elif name in ("AbortMultipartUpload", "CompleteMultipartUpload", "ListParts", "UploadPart", "UploadPartCopy"):
             where = {"Bucket": self.bucket, "Key": "upload"}
             known["UploadId"] = self.client.create_multipart_upload(**where)["UploadId"]
@@ -90,11 +131,11 @@ class Ground:
             self.client.put_object(Bucket=self.bucket, Key="key", Body=b"key")
         return known
 
-    def ask(self, name, said, headers=None):
+    def ask(self, name, said, headers=None, client=None):
         """`accepted`, or code and status of the refusal; the answer itself in `self.answer`."""
         self.headers, self.answer = headers or {}, None
         try:
-            self.answer = self.client._make_api_call(name, said)
+            self.answer = (client or self.client)._make_api_call(name, said)
             return ACCEPTED
         except botocore.exceptions.ClientError as error:
             return f"{error.response['Error']['Code']} {error.response['ResponseMetadata']['HTTPStatusCode']}"

@@ -11,11 +11,15 @@ import botocore.model
 
 API_VERSION = "2006-03-01"
 
+STRANGER = "ab" * 32  # a canonical user id that is nobody's
+
 # Values that shapes do not tell: what S3 wants of strings that are more than strings.
 VALUES = {
     "CopySource": "conformance/source",
     "ContentLength": len(b"probe"),
     "ContentMD5": "1B2M2Y8AsgTpgAmY7PhCfg==",
+    "AllowedMethods": "GET",
+    "AllowedOrigins": "*",
     "Policy": "{}",
     "Tagging": "a=b",
     "Expires": datetime.datetime(2030, 1, 1),
@@ -23,7 +27,7 @@ VALUES = {
     "SSECustomerKey": "0" * 32,
     "SSECustomerKeyMD5": "zZ5FnqcIqUjVwvWmyog4zw==",
     "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/probe",
-    "GrantFullControl": "id=1", "GrantRead": "id=1", "GrantReadACP": "id=1", "GrantWrite": "id=1", "GrantWriteACP": "id=1",
+    **dict.fromkeys(("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP"), f"id={STRANGER}"),
 }
 
 

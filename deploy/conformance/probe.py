@@ -9,6 +9,7 @@ run ALL; WORD picks those whose name contains it.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import sys
@@ -19,9 +20,15 @@ sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).p
 
 import table as tables  # noqa: E402
 from ground import ACCEPTED, Ground  # noqa: E402
-from raw import send  # noqa: E402
+from raw import anonymous  # noqa: E402
 
 REFUSED = "NotImplemented 501"
+MALFORMED = "MalformedPolicy 400"
+OPERANDS = {  # by a word in the operator's name
+    "Numeric": "1", "Date": "2026-01-01T00:00:00Z", "Bool": "true", "IpAddress": "10.0.0.0/8", "Null": "true",
+    "Arn": "arn:aws:iam::000000000001:user/probe",
+}
+WRONG_CLAIMS = {"x-amz-checksum-crc32": "/////w==", "Content-MD5": "/////////////////////w=="}
 SOMEBODY_ELSE = "999999999999"
 
 
@@ -32,17 +39,22 @@ class Probe:
         self.ground, self.table = ground, tables.read()
         self.asked, self.wrong = 0, []
 
-    def expect(self, what, name, answer, said, headers=None):
+    def expect(self, what, name, answer, said, headers=None, client=None):
         """Asks; the answer has to be this one, unless a deviation says another."""
         for key in what:
             answer = self.table.deviations.get(key, {}).get("answers", answer)
-        got = self.ground.ask(name, said, headers)
+        got = self.ground.ask(name, said, headers, client)
         self.asked += 1
         if got != self.ground.wanted(name, answer):
             self.wrong.append(f"{what[-1]}: wanted {answer}, got {got}")
 
     def served(self):
         return [name for name in self.table.operations if self.table.served(name)]
+
+    def least(self, name):
+        """What the least input is answered: a configuration that is not there is not found."""
+        answer = self.table.deviations.get(name, {}).get("answers") or self.table.unconfigured.get(name)
+        return answer if isinstance(answer, str) else ACCEPTED
 
     def rows(self, answer):
         """Parameters of served operations."""
@@ -76,9 +88,9 @@ def operations(system, probe):
 
 @probed
 def parameters(system, probe):
-    """A parameter that is lacking is refused where the operation without it succeeds."""
+    """A parameter that is lacking is refused where the operation without it is not."""
     for name in probe.served():
-        probe.expect([name], name, ACCEPTED, probe.ground.input(name))
+        probe.expect([name], name, probe.least(name), probe.ground.input(name))
     for row in probe.rows(tables.LACKING):
         said = probe.ground.input(row.operation, row.parameter)
         probe.expect([f"{row.operation} {row.parameter}"], row.operation, REFUSED, said)
@@ -121,9 +133,32 @@ def expected_bucket_owner(system, probe):
     """Every operation that can be told an owner wants it to be right."""
     for row in probe.rows(tables.HONOURED):
         if row.parameter in ("ExpectedBucketOwner", "ExpectedSourceBucketOwner"):
-            for owner, answer in ((probe.ground.owner, ACCEPTED), (SOMEBODY_ELSE, "AccessDenied 403")):
+            for owner, answer in ((probe.ground.owner, probe.least(row.operation)), (SOMEBODY_ELSE, "AccessDenied 403")):
                 said = probe.ground.input(row.operation, row.parameter, owner)
                 probe.expect([f"{row.operation} {row.parameter}={owner}"], row.operation, answer, said)
+
+
+@probed
+def nobody_and_nowhere(system, probe):
+    """Nothing of a new bucket is for requests without a signature, and nothing is found in a bucket that is not there."""
+    nobody = anonymous(system)
+    for name in probe.served():
+        said = probe.ground.input(name)
+        probe.expect([f"{name} of nobody"], name, "AccessDenied 403", said, client=nobody)
+        if "Bucket" in said and name != "CreateBucket":
+            nowhere = {**said, "Bucket": f"{probe.ground.prefix}none"}
+            probe.expect([f"{name} nowhere"], name, "NoSuchBucket 404", nowhere)
+
+
+@probed
+def wrong_claims(system, probe):
+    """Whatever has a body holds it against the checksum and the MD5 that come with it; some want one of them."""
+    for name in probe.served():
+        operation = probe.ground.service.operation_model(name)
+        if operation.has_streaming_input or not operation.http_checksum.get("requestAlgorithmMember"):
+            continue  # bodies that stream are the client checks'
+        for header, wrong in WRONG_CLAIMS.items():
+            probe.expect([f"{name} {header}"], name, "BadDigest 400", probe.ground.input(name), {header: wrong})
 
 
 @probed
@@ -144,6 +179,41 @@ def never_configured(system, probe):
                 probe.wrong.append(f"{name}: wanted {answer}, got {got}")
 
 
+@probed
+def policies(system, probe):
+    """Every word that a bucket policy may have is taken, and a key only of the actions that take it."""
+    policy, bucket = probe.table.policy, probe.ground.opened_bucket()
+
+    def put(statement, answer, version="2012-10-17"):
+        whole = {"Version": version, "Id": "i", "Statement": [{"Sid": "s", "Effect": "Deny", "Principal": "*", **statement}]}
+        probe.expect([str(statement)], "PutBucketPolicy", answer, {"Bucket": bucket, "Policy": json.dumps(whole)})
+
+    def about(action):
+        kinds = {"Bucket": "", "Object": "/*"}
+        kind = next(kind for kind, names in policy["actions"].items() if action in names.split())
+        return {"Action": f"s3:{action}", "Resource": f"arn:aws:s3:::{bucket}{kinds[kind]}"}
+
+    actions = " ".join(policy["actions"].values()).split()
+    for action in actions:
+        put(about(action), ACCEPTED)
+    put({**about("GetObject"), "Action": "s3:NoSuchAction"}, MALFORMED)
+    for version in policy["versions"].split():
+        put(about("GetObject"), ACCEPTED, version)
+    for operator in policy["operators"].split():
+        asked = next((value for word, value in OPERANDS.items() if word in operator), "text")
+        put({**about("GetObject"), "Condition": {operator: {"aws:Referer": asked}}}, ACCEPTED)
+        for modifier in policy["modifiers"].split():
+            changed = modifier + operator if modifier.endswith(":") else operator + modifier
+            answer = MALFORMED if operator == "Null" else ACCEPTED
+            put({**about("GetObject"), "Condition": {changed: {"aws:Referer": asked}}}, answer)
+    for key, takers in (entry for keys in policy["keys"].values() for entry in keys.items()):
+        takers = actions if takers == "*" else takers.split()
+        for action in actions:
+            condition = {"ForAnyValue:StringLike": {key: "x"}}
+            put({**about(action), "Condition": condition}, ACCEPTED if action in takers else MALFORMED)
+    put({**about("GetObject"), "Condition": {"StringEquals": {"aws:NoSuchKey": "x"}}}, MALFORMED)
+
+
 def _alike(wanted, got):
     """Equal, where `*` is anything that is there."""
     if isinstance(wanted, dict) and isinstance(got, dict):
@@ -153,24 +223,7 @@ def _alike(wanted, got):
     return wanted == "*" or wanted == got
 
 
-@probed
-def beyond(system, probe):
-    """What the model does not have: requests by hand."""
-    for name, said in probe.table.beyond.items():
-        if said["answer"] != tables.LACKING:
-            continue
-        method, target = said["request"].split()
-        form = {"content-type": "multipart/form-data; boundary=x"} if method == "POST" else {"origin": "http://a.example"}
-        answer = send(
-            system, method, target.format(bucket=probe.ground.bucket), signed=False,
-            headers={**form, "access-control-request-method": "GET"}, body=b"--x--\r\n" if method == "POST" else b"",
-        )
-        probe.asked += 1
-        if f"{answer.code} {answer.status}" != said["refusal"]:
-            probe.wrong.append(f"{name}: wanted {said['refusal']}, got {answer}")
-
-
-ALL = [operations, parameters, ignored_parameters, values, expected_bucket_owner, never_configured, beyond]
+ALL = [operations, parameters, ignored_parameters, values, expected_bucket_owner, nobody_and_nowhere, wrong_claims, never_configured, policies]
 
 
 def named():

@@ -1,4 +1,6 @@
-"""Proves that the check sees what a newer botocore may bring: each change is made to the model, and must be told of."""
+"""Proves that the check sees what may come: each change to the model, each word of the policies, made and told of."""
+
+import copy
 
 import model
 
@@ -51,3 +53,19 @@ def unseen(table, differences):
         told = list(differences(model.service(change), table))
         if len(told) != 1 or any(word not in told[0] for word in words):
             yield f"the check does not see {change.__name__}: it tells {told}"
+
+
+def unseen_words(policy, differences):
+    """The lists of what a policy may say from which a word may be missing, or in which one may be too many, unnoticed."""
+    for lists, name in _lists(policy):
+        for change, words in {"missing": " ".join(lists[name].split()[1:]), "too many": f"{lists[name]} Nonsense"}.items():
+            changed = copy.deepcopy(policy)
+            next(other for other, at in _lists(changed) if at == name)[name] = words
+            if len(list(differences(changed))) != 1:
+                yield f"the check does not see a word {change} in [policy] {name}: it tells {list(differences(changed))}"
+
+
+def _lists(policy):
+    yield from ((policy, name) for name in ("versions", "document", "statement", "effects", "principals", "operators", "modifiers"))
+    yield from ((policy["actions"], kind) for kind in policy["actions"])
+    yield from ((keys, key) for keys in policy["keys"].values() for key in keys)

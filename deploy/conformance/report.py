@@ -20,12 +20,14 @@ running system answers otherwise (`probe.py`).
 | `table.toml` | the classification, by hand; to flip an operation is its `answer`, and the line of its tests in `deploy/clients/themes.py` |
 | `check.py` | `check` against the installed botocore, with lines to paste for what is new; `render` writes this file |
 | `probe.py` | asks a running system: `probe.py --endpoint URL`, and among the client checks |
+| `policy_words.py` | what a bucket policy may say, as the source has it |
 | `model.py`, `table.py`, `report.py`, `ground.py`, `proof.py` | inputs from the model; the table as rows; this text; a bucket to ask in; that the check sees what is new |
 """
 
 
 def written(service, table):
-    sections = [_counts(service, table), _deviations(table), _values(table), _served(table), _lacking(table), _unconfigured(table)]
+    sections = [_counts(service, table), _deviations(table), _values(table), _served(table), _lacking(table), _policy(table),
+                _unconfigured(table)]
     return OPENING.format(version=model.API_VERSION) + "".join(f"\n{section}\n" for section in sections)
 
 
@@ -47,14 +49,14 @@ def _counts(service, table):
         rows.append([kind, *map(str, by_answer), str(len(of_kind))])
     waiting = sum(table.operations[name]["answer"] == tables.LACKING and "test" in table.operations[name] for name in table.operations)
     text = _table(["", *tables.ANSWERS, "all"], rows)
-    return f"## Counts\n\n{text}\n\nOf the operations that are not served, {waiting} have a test that waits for them."
+    return f"## Counts\n\n{text}\n\nOperations that are not served and have a test that waits for them: {waiting}."
 
 
 def _deviations(table):
     rows = []
     for key, said in table.deviations.items():
         answer = f"answers {said['answers']}" if "answers" in said else ""
-        waiting = f"`{said['test']}` waits" if "test" in said else ""
+        waiting = f"`{said['test']}` waits" if "test" in said else f"`{said['shown']}`" if "shown" in said else ""
         rows.append([f"`{key}`", said.get("why", ""), ", ".join(filter(None, [answer, waiting]))])
     return f"## Where the answer is not AWS's\n\n{_table(['what', 'how', 'shown by'], rows)}"
 
@@ -80,7 +82,10 @@ def _served(table):
             grouped.setdefault((row.answer, row.test, row.why if row.parameter else ""), []).append(row.parameter or "the operation itself")
         rows = [[answer, _named(names), f"`{test}`" + (f"; {why}" if why else "")] for (answer, test, why), names in grouped.items()]
         order = {answer: place for place, answer in enumerate(tables.ANSWERS)}
-        sections.append(f"### {name}\n\n" + _table(["", "what", "shown by"], sorted(rows, key=lambda row: order[row[0]])))
+        why = table.operations[name].get("why", "")
+        sections.append(f"### {name}\n\n" + (f"{why}\n\n" if why else "") + _table(["", "what", "shown by"], sorted(rows, key=lambda row: order[row[0]])))
+    beyond = [[name, f"`{said['request']}`", f"`{said['test']}`"] for name, said in table.beyond.items() if said["answer"] != tables.LACKING]
+    sections.append("### What the model does not have\n\n" + _table(["", "request", "shown by"], beyond))
     return "\n\n".join(sections)
 
 
@@ -96,10 +101,29 @@ def _lacking(table):
             test = said.get("test", "")
             rows.append([name, str(len(table.rows_of(name)) - 1), f"`{test}`" if test else "", said.get("why", "")])
     for name, said in table.beyond.items():
-        rows.append([name, "", f"`{said['test']}`", f"not in the model: `{said['request']}` answers {said['refusal']}"])
+        if said["answer"] == tables.LACKING:
+            rows.append([name, "", f"`{said['test']}`", f"not in the model: `{said['request']}`"])
     head = ["operation", "parameters", "will be shown by", ""]
     text = "Refused as NotImplemented whatever they are told (`probe.py::operations`), with every parameter."
     return f"## Not served\n\n{text}\n\n{_table(head, rows)}"
+
+
+def _policy(table):
+    """What a bucket policy may say."""
+    policy = table.policy
+    words = [
+        ["Version", policy["versions"]], ["elements of the document", policy["document"]],
+        ["elements of a statement", policy["statement"]], ["Effect", policy["effects"]], ["kinds of Principal", f"\"*\" {policy['principals']}"],
+        ["operators", policy["operators"]], ["with any operator but Null", policy["modifiers"]],
+        *([f"actions on {kind.lower()}s", names] for kind, names in policy["actions"].items()),
+    ]
+    lists = _table(["", "exactly"], [[what, _words(text)] for what, text in words])
+    forms = _table(["value of", "form"], [[what, text] for what, text in policy["forms"].items()])
+    keys = [[f"`{key}`", "every action" if actions == "*" else _words(actions), f"`{test}`"]
+            for test, of_test in policy["keys"].items() for key, actions in of_test.items()]
+    text = "Anything else is MalformedPolicy when it is put. The check holds these lists against the source that enforces them" \
+        f" (`dataplane/protocol/src/policy`), and `{policy['test']}` puts every word."
+    return f"## Bucket policies\n\n{text}\n\n{lists}\n\n{forms}\n\n{_table(['condition key', 'of', 'shown by'], keys)}"
 
 
 def _unconfigured(table):

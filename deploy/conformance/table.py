@@ -37,6 +37,7 @@ class Table:
     unconfigured: dict  # operation -> what AWS answers for a bucket that never had the configuration
     deviations: dict  # "Operation" or "Operation Parameter" or "Enumeration=value" -> answers, why
     beyond: dict  # what S3 has and botocore's model does not
+    policy: dict  # what a bucket policy may say
 
     def served(self, name):
         return self.operations[name]["answer"] != LACKING
@@ -114,7 +115,7 @@ def _refused(row):
 
 def read(path=TABLE):
     said = tomllib.loads(path.read_text())
-    parts = ("operation", "common", "values", "unconfigured", "deviation", "beyond")
+    parts = ("operation", "common", "values", "unconfigured", "deviation", "beyond", "policy")
     return Table(*(said.get(part, {}) for part in parts))
 
 
