@@ -21,8 +21,8 @@ def expected(keys, prefix="", delimiter="", after=""):
         rest = key[len(prefix):]
         cut = rest.find(delimiter) if delimiter else -1
         entry = (prefix + rest[: cut + len(delimiter)], True) if cut >= 0 else (key, False)
-        behind = entry[0] if after == entry[0] or not entry[1] else key  # a marker that is a group's name is behind all of it
-        if behind.encode() > after.encode():
+        # a marker within a group is behind all of it
+        if entry[0].encode() > after.encode() and not (entry[1] and after.startswith(entry[0])):
             entries += [entry] if entry not in entries else []
     return entries
 

@@ -221,7 +221,7 @@ def listings_of_uploads(system, home):
 
 
 def markers_are_always_told(system, home):
-    """The next markers stand in the last page too."""
+    """The next markers stand in the last page too; a marker inside a group goes on behind the group."""
     s3 = boto(system)
     name = bucket(s3, "told")
     upload = begin(s3, name, "a/1")
@@ -230,6 +230,10 @@ def markers_are_always_told(system, home):
     assert s3.list_parts(Bucket=name, Key="a/1", UploadId=upload)["NextPartNumberMarker"] == 3
     page = s3.list_multipart_uploads(Bucket=name)
     assert (page["NextKeyMarker"], page["NextUploadIdMarker"]) == ("a/1", upload)
+    begin(s3, name, "a/2")
+    begin(s3, name, "b")
+    page = s3.list_multipart_uploads(Bucket=name, Delimiter="/", KeyMarker="a/1")
+    assert [u["Key"] for u in page["Uploads"]] == ["b"] and "CommonPrefixes" not in page
 
 
 def reading_part_by_part(system, home):

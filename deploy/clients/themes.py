@@ -22,8 +22,6 @@ THEMES = [
 WAITING = {
     # Whoever deletes or overwrites the key during an upload: the authority does not remember what it deleted.
     "conditional": ["conflicts_during_an_upload"],
-    # The condition is held against the current version, and another is deleted.
-    "versioning": ["a_version_is_deleted_without_conditions"],
 }
 
 

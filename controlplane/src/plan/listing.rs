@@ -109,7 +109,8 @@ mod tests {
         assert_eq!(group(b"x", b"", b""), None);
         assert_eq!(start(b"a/", b"/", b""), b"a/");
         assert_eq!(start(b"", b"/", b"a/"), b"a0");
-        assert_eq!(start(b"", b"/", b"a/b"), b"a/b\0");
+        assert_eq!(start(b"", b"/", b"a/b"), b"a0");
+        assert_eq!(start(b"a/", b"/", b"a/b"), b"a/b\0");
         assert_eq!(start(b"b", b"/", b"a"), b"b");
     }
 }

@@ -65,7 +65,7 @@ fn conditions_are_about_the_current_version() {
         (put_when(&absent), "", None),
         (delete_when(""), "ab", None),
         (delete_when(""), "ba", Some(Refusal::PreconditionFailed)),
-        (delete_when(""), "1a", Some(Refusal::PreconditionFailed)),
+        (delete_when(""), "1a", Some(Refusal::NoSuchKey)),
         (delete_when(""), "", Some(Refusal::NoSuchKey)),
         (delete_when(&name_of('b')), "ab", None),
         (delete_when(&name_of('b')), "ba", Some(Refusal::PreconditionFailed)),

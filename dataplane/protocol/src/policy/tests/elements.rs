@@ -61,6 +61,8 @@ fn statements() {
     );
     check(&format!("'Effect':'Allow',{REST},'NotResource':'x'"), Some("NotResource"));
     check(&format!("'Effect':'Allow',{REST},'NotPrincipal':'x'"), Some("NotPrincipal"));
+    let all_but = "'NotPrincipal':{'AWS':'7'},'Action':'s3:*','Resource':'arn:aws:s3:::examplebucket'";
+    check(&format!("'Effect':'Allow',{all_but}"), Some("Allow with NotPrincipal"));
     check(
         "'Effect':'Allow','Action':'s3:GetObject','Resource':'x'",
         Some("Missing required field Principal"),
@@ -122,7 +124,7 @@ fn principals() {
     }
     check("'Principal':{'AWS':[]}", Some("AWS: a list is empty"));
     check("'Principal':{'AWS':[7]}", Some("Principal.AWS[0]: a string is expected"));
-    check("'NotPrincipal':{'AWS':['7','arn:aws:iam::7:user/app']}", Some("Allow with NotPrincipal"));
+    check("'NotPrincipal':{'AWS':['7','arn:aws:iam::7:user/app']}", None);
     check("'NotPrincipal':'*'", wrong);
     check("'NotPrincipal':{'AWS':['7','*']}", wrong);
 }

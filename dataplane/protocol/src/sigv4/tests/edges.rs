@@ -191,7 +191,7 @@ fn clocks_may_differ_by_fifteen_minutes() {
 
 #[test]
 fn presigned_arguments_are_checked_one_by_one() {
-    for expires in ["0", "604801", "-1", "x", "", "99999999999999999999"] {
+    for expires in ["604801", "-1", "x", "", "99999999999999999999"] {
         refused(&presigned().presigned(expires), Code::AuthorizationQueryParametersError);
     }
     assert!(verify_at(&presigned().presigned("604800"), NOW_MS + 604_800_000).is_ok());

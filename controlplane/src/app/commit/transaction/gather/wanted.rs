@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use holdfast_common::wire::mutation::Op;
-use holdfast_common::wire::{Mutation, Precondition};
+use holdfast_common::wire::Mutation;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -148,8 +148,4 @@ impl Names {
     pub(super) fn columns(&self) -> Vec<&(dyn ToSql + Sync)> {
         vec![&self.buckets, &self.keys, &self.ids]
     }
-}
-
-fn is_condition(when: &Precondition) -> bool {
-    *when != Precondition::default()
 }
