@@ -21,19 +21,19 @@ import random
 import sys
 import time
 import traceback
-import xml.sax.saxutils
+from xml.sax.saxutils import escape
 
 import model_operations
 import model_steps
 import model_uploads
 from model_reads import read
-from model_wire import plain, target
+from model_wire import listing, seen, target
 from model_world import Difference, World
 from raw import checksummed
 
 STEPS = 120
 SHRINK_SECONDS = 90
-OPERATIONS = {name: getattr(module, name, None) for module in (model_operations, model_uploads) for name in model_steps.WEIGHTS
+OPERATIONS = {name: getattr(module, name) for module in (model_operations, model_uploads) for name in model_steps.WEIGHTS
               if hasattr(module, name)} | {"head": model_operations.get}
 
 
@@ -52,7 +52,7 @@ def run(system, steps):
     world, at = World(system), 0
     try:
         for at, step in enumerate(steps):
-            OPERATIONS[step["op"]](world, {name: value for name, value in step.items()})
+            OPERATIONS[step["op"]](world, step)
         at = len(steps)
         read_everything(world)
         return world.requests
@@ -60,7 +60,7 @@ def run(system, steps):
         raise Failure(at, difference) from None
     finally:
         clear(world)
-        world.line.close()
+        world.close()
 
 
 def read_everything(world):
@@ -84,17 +84,15 @@ def clear(world):
     for bucket in world.buckets:
         for upload in bucket.uploads:
             world.line.send("DELETE", target(bucket.name, upload.key, uploadId=upload.id))
-        listed = world.line.send("GET", target(bucket.name, versions=None))
-        keys, ids = listed.texts("Key") if b"&#x1;" not in listed.body else [], listed.texts("VersionId") if b"&#x1;" not in listed.body else []
-        if not keys:
-            for key, versions in bucket.keys.items():
-                for version in versions:
-                    world.line.send("DELETE", target(bucket.name, key, versionId=version.id or "null"))
-        entries = "".join(f"<Object><Key>{xml.sax.saxutils.escape(key)}</Key><VersionId>{version_id}</VersionId></Object>"
-                          for key, version_id in zip(keys, ids))
-        if entries:
-            request = checksummed(f"<Delete><Quiet>true</Quiet>{entries}</Delete>".encode())
-            world.line.send("POST", target(bucket.name, delete=None), **request)
+        found = seen(world.line.send("GET", target(bucket.name, versions=None)), listing)["body"]["rows"]
+        entries = [(row["Key"], row["VersionId"]) for _, row in found]
+        for key, version_id in entries:
+            if not key.isprintable():  # no XML can hold it
+                world.line.send("DELETE", target(bucket.name, key, versionId=version_id))
+        body = "".join(f"<Object><Key>{escape(key)}</Key><VersionId>{version_id}</VersionId></Object>"
+                       for key, version_id in entries if key.isprintable())
+        if body:
+            world.line.send("POST", target(bucket.name, delete=None), **checksummed(f"<Delete>{body}</Delete>".encode()))
         world.line.send("DELETE", target(bucket.name))
 
 

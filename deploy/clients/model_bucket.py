@@ -8,6 +8,7 @@ import base64
 import dataclasses
 import functools
 import hashlib
+import itertools
 import time
 import zlib
 
@@ -66,6 +67,7 @@ class Upload:
     id: str = ""
     parts: dict = dataclasses.field(default_factory=dict)  # number: (body, etag)
     completed: Version = None
+    born: int = dataclasses.field(default_factory=itertools.count().__next__)
 
 
 class Bucket:

@@ -4,8 +4,8 @@ import hashlib
 import xml.sax.saxutils as escaped
 
 from model_bucket import Refused, Version
-from model_pages import objects_page, versions_page
-from model_reads import read, sum_headers
+from model_pages import attributes_of, objects_page, versions_page
+from model_reads import check_conditions, read, sum_headers
 from model_wire import Learned, listing, plain, sorted_rows, target, to_header
 from model_world import KEYS, body_of, put_headers, sums_of
 from raw import checksummed
@@ -61,6 +61,26 @@ def get(world, step):
     except Refused as refused:
         wanted = world.refusal(refused, head=head)
     world.ask("HEAD" if head else "GET", target(bucket.name, key, **query), wanted, headers=headers, how="bytes")
+
+
+def attributes(world, step):
+    bucket, key = world.place(step)
+    version_id = world.version_id(bucket, key, step["version"])
+
+    def answer():
+        version = bucket.find(key, version_id)
+        said = {"last-modified": world.modified_in_header(version)}
+        said |= {"x-amz-version-id": version.id} if bucket.shown(version) else {}
+        return world.success(200, said, attributes_of(version))
+
+    def parts_apart(root):
+        said = plain(root)
+        parts = [plain(part) for part in root.iter() if part.tag.endswith("}Part")]
+        return said | ({"ObjectParts": said["ObjectParts"] | {"Part": parts}} if parts else {})
+
+    query = {"attributes": None} | ({"versionId": version_id} if version_id else {})
+    headers = {"x-amz-object-attributes": "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"}
+    world.ask("GET", target(bucket.name, key, **query), world.attempt(answer), headers=headers, how=parts_apart)
 
 
 def delete(world, step):
@@ -138,7 +158,8 @@ def copy(world, step):
             raise Refused(400, "InvalidRequest")
         found = source.source(source_key, version_id)
         check_source(found, asked)
-        made = copied(found, facts if step["replace"] else kept(found.facts, facts), dict(TAGS) if step["replace tags"] else dict(found.tags))
+        tags = dict(TAGS if step["replace tags"] else found.tags)
+        made = copied(found, facts if step["replace"] else kept(found.facts, facts), tags)
         if step["sum"]:
             made.sums, made.composite = sums_of(step["sum"], found.body), False
         shown = source.shown(found)
@@ -168,15 +189,20 @@ def source_headers(world, step, source, key, version_id):
     headers = {"x-amz-copy-source": target(source.name, key) + (f"?versionId={version_id}" if version_id else "")}
     asked = {}
     for name, said in step["source when"].items():
-        asked[name] = world.etag(source, key, said, version_id)
-        headers[f"x-amz-copy-source-{name}"] = asked[name]
-    return headers, asked
+        if name.endswith("since"):
+            asked |= {name: world.seconds(source, key, said, version_id), "to come": said == "future" and name == "if-modified-since"}
+            headers[f"x-amz-copy-source-{name}"] = to_header(asked[name])
+        else:
+            headers[f"x-amz-copy-source-{name}"] = asked[name] = world.etag(source, key, said, version_id)
+    return headers, {"to come": False} | asked
 
 
 def check_source(found, asked):
-    right = {f'"{found.etag}"', found.etag, "*"}
-    if asked.get("if-match", "*") not in right or asked.get("if-none-match", "") in right:
-        raise Refused(412, "PreconditionFailed")
+    """As a read's conditions, but that what a read would answer with 304 fails as well."""
+    try:
+        check_conditions(found, asked)
+    except Refused:
+        raise Refused(412, "PreconditionFailed") from None
 
 
 def tagging(world, step):
@@ -216,7 +242,7 @@ def versioning(world, step):
 
 def list_objects(world, step):
     """A page, or with `walk` every page."""
-    bucket, asked = world.buckets[step["bucket"]], asked_page(world, step)
+    bucket, asked = world.buckets[step["bucket"]], asked_page(step)
     while True:
         wanted, found = objects_page(world, bucket, asked)
         query = {"list-type": 2} if asked["dialect"] == 2 else {}
@@ -232,7 +258,7 @@ def list_objects(world, step):
 
 
 def list_versions(world, step):
-    bucket, asked = world.buckets[step["bucket"]], asked_page(world, step)
+    bucket, asked = world.buckets[step["bucket"]], asked_page(step)
     if step["after version"] is not None and asked["after"] in bucket.keys:
         asked["version"] = world.version_id(bucket, asked["after"], step["after version"])
     while True:
@@ -246,7 +272,7 @@ def list_versions(world, step):
         asked |= {"after": found["next"], "version": found["version"]}
 
 
-def asked_page(world, step):
+def asked_page(step):
     said = {name: step[name] for name in ("prefix", "delimiter", "after", "size")}
     return said | {"url": step["url"], "version": None, "dialect": step.get("dialect"), "owner": step.get("owner", False)}
 

@@ -94,9 +94,46 @@ def version_row(world, bucket, key, version):
     return ["DeleteMarker" if version.marker else "Version", said]
 
 
-def uploads_page(world, bucket):
-    """ListMultipartUploads without questions, whose rows are sorted by key; of one key by age, which the model has them in."""
-    uploads = sorted(bucket.uploads, key=lambda upload: upload.key.encode())
+def uploads_page(world, bucket, asked):
+    """ListMultipartUploads, of one key by age. `asked`: prefix, delimiter, after, upload (the marker's id, or ""), size, url."""
+    prefix, delimiter, size, after = asked["prefix"], asked["delimiter"], asked["size"], asked["after"]
+    entries, of_key = [], [upload for upload in bucket.uploads if upload.key == after]
+    if asked["upload"] and after.startswith(prefix) and not (delimiter and delimiter in after[len(prefix):]):
+        ids = [upload.id for upload in of_key]
+        entries += [(after, upload) for upload in of_key[ids.index(asked["upload"]) + 1 :]]
+    for name, group in grouped({upload.key for upload in bucket.uploads}, prefix, delimiter, after):
+        entries += [(name, upload) for upload in ([None] if group else bucket.uploads) if group or upload.key == name]
+    page, truncated = entries[:size], 0 < size < len(entries)
+    name, last = page[-1] if page else ("", None)
+    once = {"Bucket": bucket.name, "Prefix": prefix, "KeyMarker": after, "UploadIdMarker": asked["upload"], "MaxUploads": str(size),
+            "IsTruncated": str(truncated).lower(), "NextKeyMarker": name, "NextUploadIdMarker": last.id if last else ""}
+    once |= {"Delimiter": delimiter} if delimiter else {}
+    once |= {"EncodingType": "url"} if asked["url"] else {}
+    rows = [["Upload", upload_row(world, upload)] for _, upload in page if upload]
+    found = {"truncated": truncated, "next": name, "upload": last.id if last else ""}
+    return {"once": once, "rows": rows + groups([(name, upload is None) for name, upload in page])}, found
+
+
+def upload_row(world, upload):
     said = {"ID": world.owner, "DisplayName": world.owner_name}
-    return [{"Key": upload.key, "UploadId": upload.id, "Initiator": said, "Owner": said,
-             "StorageClass": upload.facts.get("x-amz-storage-class", "STANDARD")} for upload in uploads]
+    row = {"Key": upload.key, "UploadId": upload.id, "Initiator": said, "Owner": said, "Initiated": Learned(lambda text: ""),
+           "StorageClass": upload.facts.get("x-amz-storage-class", "STANDARD")}
+    kind = "COMPOSITE" if upload.composite else "FULL_OBJECT"
+    return row | ({"ChecksumAlgorithm": upload.algorithm.upper(), "ChecksumType": kind} if upload.algorithm else {})
+
+
+def attributes_of(version):
+    """GetObjectAttributes: parts are listed only where they have checksums of their own to show."""
+    algorithm, value = next(iter(version.sums.items()))
+    kind = "COMPOSITE" if version.composite else "FULL_OBJECT"
+    said = {"ETag": version.etag, "ObjectSize": str(len(version.body)),
+            "StorageClass": version.facts.get("x-amz-storage-class", "STANDARD"),
+            "Checksum": {f"Checksum{algorithm.upper()}": value.partition("-")[0], "ChecksumType": kind}}
+    if version.parts:
+        said["ObjectParts"] = {"PartsCount": str(len(version.parts))}
+    if version.composite:
+        parts = [{"PartNumber": str(number), "Size": str(len(body)), f"Checksum{algorithm.upper()}": sums[algorithm]}
+                 for number, body, sums in version.parts]
+        said["ObjectParts"] |= {"PartNumberMarker": "0", "NextPartNumberMarker": parts[-1]["PartNumber"], "MaxParts": "1000",
+                                "IsTruncated": "false", "Part": parts}
+    return said

@@ -11,10 +11,15 @@ FACTS = [
     {"x-amz-website-redirect-location": "/away"},
 ]
 RANGES = ["bytes=0-", "bytes=0-0", "bytes=1-5", "bytes=5-1", "bytes=-3", "bytes=-0", "bytes=9-", "bytes=299-1000", "bytes=300-",
-          "bytes=-100000", "bytes=0-1,3-4x", "bytes=x-y", "octets=0-1", "bytes=16383-16385", "bytes=5242879-5242880"]
+          "bytes=-100000", "bytes=0-1,3-4x", "bytes=x-y", "octets=0-1", "bytes=16383-16385", "bytes=5242879-5242880",
+          "bytes=100-5300000", "bytes=5242880-"]
 PREFIXES = ["", "", "", "a", "a/", "a/b", "ä", "c", "none"]
 DELIMITERS = ["", "", "/", "/", "b", " ", "\U0001f600", "/b"]
 WRITES = [{"if-none-match": "*"}, {"if-match": "right"}, {"if-match": "bare"}, {"if-match": "wrong"}, {"if-match": "old"}]
+
+CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
+DATES = ["past", "at", "before", "future"]
+ETAGS = ["right", "right", "bare", "wrong", "old", "*", "weak", "list"]
 
 
 class Draw:
@@ -26,7 +31,7 @@ class Draw:
 
     def place(self, prefix=""):
         bucket = self.random.choice([NEVER, ENABLED, ENABLED, SUSPENDED, SWITCHING, SWITCHING])
-        return {prefix + "bucket": bucket, prefix + "key": min(self.random.randrange(9), len(KEYS) - 1) if self.chance(0.6) else 0}
+        return {prefix + "bucket": bucket, prefix + "key": self.random.randrange(len(KEYS)) if self.chance(0.4) else 0}
 
     def facts(self):
         return {} if self.chance(0.6) else self.random.choice(FACTS)
@@ -42,14 +47,13 @@ class Draw:
 
     def put(self):
         step = {**self.place(), "body": self.body(), "facts": self.facts(), "sum": self.random.choice(["", "crc32", "sha256"])}
-        return step | self.write_when(0.3) | ({"tags": True} if self.chance(0.2) else {}) | ({"wrong": True} if self.chance(0.03) else {})
+        return step | self.write_when(0.3) | {"tags": self.chance(0.2), "wrong": self.chance(0.03)}
 
     def get(self):
         when = {}
         if self.chance(0.4):
-            for name in self.random.sample(["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"], self.random.choice([1, 1, 2, 3])):
-                dates, tags = ["past", "at", "before", "future"], ["right", "right", "bare", "wrong", "old", "*", "weak", "list"]
-                when[name] = self.random.choice(dates if name.endswith("since") else tags)
+            for name in self.random.sample(CONDITIONS, self.random.choice([1, 1, 2, 3])):
+                when[name] = self.random.choice(DATES if name.endswith("since") else ETAGS)
         step = {**self.place(), "version": self.version(), "when": when, "checksums": self.chance(0.4)}
         if self.chance(0.25):
             step["range"] = self.random.choice(RANGES)
@@ -74,7 +78,8 @@ class Draw:
     def source(self):
         when = {}
         if self.chance(0.2):
-            when[self.random.choice(["if-match", "if-none-match"])] = self.random.choice(["right", "wrong", "bare"])
+            name = self.random.choice(CONDITIONS)
+            when[name] = self.random.choice(DATES if name.endswith("since") else ["right", "wrong", "bare"])
         return {**self.place("source "), "version": self.version(0.4), "source when": when}
 
     def copy(self):
@@ -98,13 +103,14 @@ class Draw:
                 "after": after, "size": size, "url": self.chance(0.5), "walk": self.chance(0.4)}
 
     def list_objects(self):
-        return {**self.page(), "dialect": self.random.choice([1, 2]), "owner": False} | ({} if self.chance(0.7) else {"dialect": 2, "owner": True})
+        dialect = self.random.choice([1, 2])
+        return {**self.page(), "dialect": dialect, "owner": dialect == 2 and self.chance(0.3)}
 
     def list_versions(self):
         return {**self.page(), "after version": self.random.choice([None, None, 0, 1, 2])}
 
     def upload(self):
-        return {"upload": self.random.randrange(6), "ended": self.chance(0.1)}
+        return {"upload": self.random.choice([0, 0, 1, 2, 3]), "ended": self.chance(0.1)}
 
     def create(self):
         algorithm = self.random.choice(["", "crc32", "crc32", "sha256"])
@@ -112,27 +118,43 @@ class Draw:
         return {**self.place(), "facts": self.facts(), "tags": self.chance(0.2), "sum": algorithm, "composite": composite}
 
     def part(self):
-        return {**self.upload(), "number": self.random.choice([1, 1, 2, 3, 700]), "body": self.body(), "large": self.chance(0.15)}
+        number = self.random.choice([1, 1, 2, 3, 700])
+        return {**self.upload(), "number": number, "body": self.body(), "large": self.chance(0.6 if number < 3 else 0.1)}
 
     def part_copy(self):
-        return {**self.upload(), **self.source(), "number": self.random.choice([1, 2, 3, 700])}
+        step = {**self.upload(), **self.source(), "number": self.random.choice([1, 2, 3, 700]), "range": None}
+        return step if step["source when"] else step | {"range": self.random.choice([None, None, [0, 0], [5, 299], [1, 5_242_880]])}
 
     def complete(self):
-        parts = self.random.choice(["one", "one", "one", "all", "all", "all", "backwards", "wrong", "more"])
+        parts = self.random.choice(["one", "one", "all", "all", "all", "all", "backwards", "wrong", "more"])
         return {**self.upload(), "list": parts, "repeat": self.chance(0.3)} | self.write_when(0.25)
 
     def abort(self):
         return self.upload()
 
+    def assembled(self):
+        """An object of several parts, which chance alone makes seldom, and a look at it."""
+        create = {"op": "create", **self.create(), "sum": "crc32", "composite": self.chance(0.5)}
+        newest = {"upload": 0, "ended": False}
+        parts = [{"op": "part", **newest, "number": number, "body": self.body(), "large": number < 700} for number in (2, 700, 1)]
+        look = {"bucket": create["bucket"], "key": create["key"], "version": None, "when": {}, "checksums": True}
+        look |= self.random.choice([{"part": 2}, {"part": 700}, {"range": self.random.choice(RANGES[-4:])}, {}])
+        complete = {"op": "complete", **newest, "list": "all", "repeat": self.chance(0.5)}
+        return [create, *parts[: self.random.choice([1, 2, 3])], complete, {"op": "get", **look}]
+
     list_parts = upload
 
     def list_uploads(self):
-        return {"bucket": self.place()["bucket"]}
+        return {**self.page(), "after upload": self.random.choice([0, 0, 1, 2])}
+
+    def attributes(self):
+        return {**self.place(), "version": self.version()}
 
 
 WEIGHTS = {
-    "put": 22, "get": 16, "head": 6, "delete": 12, "delete_many": 4, "copy": 10, "tagging": 6, "versioning": 3, "list_objects": 6,
-    "list_versions": 6, "create": 4, "part": 7, "part_copy": 2, "complete": 5, "abort": 1, "list_parts": 1, "list_uploads": 1,
+    "put": 25, "get": 16, "head": 6, "delete": 9, "delete_many": 3, "copy": 10, "tagging": 6, "versioning": 3, "list_objects": 6,
+    "list_versions": 6, "create": 4, "part": 10, "part_copy": 3, "complete": 5, "abort": 1, "list_parts": 1, "list_uploads": 2,
+    "attributes": 2, "assembled": 1,
 }
 
 
@@ -149,4 +171,7 @@ def history():
 def sequence(random, length):
     draw = Draw(random)
     operations = random.choices(list(WEIGHTS), WEIGHTS.values(), k=length)
-    return history() + [{"op": operation} | getattr(draw, operation)() for operation in operations]
+    steps = history()
+    for operation in operations:
+        steps += draw.assembled() if operation == "assembled" else [{"op": operation} | getattr(draw, operation)()]
+    return steps

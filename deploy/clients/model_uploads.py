@@ -1,12 +1,11 @@
 """The steps of `model.py` on multipart uploads."""
 
 import hashlib
-import urllib.parse
 
 from model_bucket import Refused, Upload, checksum, part_sums
-from model_operations import TAGGED, TAGS, check_source, source_headers
+from model_operations import TAGGED, TAGS, asked_page, check_source, source_headers
 from model_pages import uploads_page
-from model_wire import Either, Learned, plain, target
+from model_wire import Either, Learned, listing, plain, target
 from model_world import LARGE, body_of, put_headers
 
 
@@ -30,8 +29,11 @@ def create(world, step):
 
 
 def chosen(world, step):
-    """(bucket, upload, whether it is still open): uploads by age over all buckets, and now and then one that has ended."""
+    """(bucket, upload, whether it is still open): the newest first, and now and then one that has ended."""
     open_ones = [(bucket, upload) for bucket in world.buckets for upload in bucket.uploads]
+    open_ones.sort(key=lambda each: -each[1].born)
+    if step["op"] == "complete":
+        open_ones = [each for each in open_ones if each[1].parts] or open_ones
     if open_ones and not (step.get("ended") and world.ended):
         return *open_ones[step["upload"] % len(open_ones)], True
     if world.ended:
@@ -66,26 +68,36 @@ def part_copy(world, step):
     source, source_key = world.place(step, "source ")
     version_id = world.version_id(source, source_key, step["version"])
     headers, asked = source_headers(world, step, source, source_key, version_id)
+    if step["range"]:
+        headers["x-amz-copy-source-range"] = "bytes={}-{}".format(*step["range"])
 
     def answer():
         if not is_open:
-            raise Refused(404, "NoSuchUpload", "NoSuchKey", "NoSuchVersion", "InvalidRequest", "PreconditionFailed")
+            raise Refused(404, "NoSuchUpload", "NoSuchKey", "NoSuchVersion", "InvalidRequest", "PreconditionFailed", "InvalidArgument")
         found = source.source(source_key, version_id)
         check_source(found, asked)
-        etag = hashlib.md5(found.body).hexdigest()
-        upload.parts[step["number"]] = (found.body, etag)
+        body = ranged(found.body, step["range"])
+        etag = hashlib.md5(body).hexdigest()
+        upload.parts[step["number"]] = (body, etag)
         said = {"x-amz-copy-source-version-id": found.id} if source.shown(found) else {}
         anything = Learned(lambda text: "")
         result = {"ETag": f'"{etag}"', "LastModified": anything}
         if upload.algorithm:
-            result[f"Checksum{upload.algorithm.upper()}"] = checksum(upload.algorithm, found.body)
-        return world.success(200, said, Either([result]) if upload.algorithm else Learned(lambda got: compare_copied(result, got)))
+            result[f"Checksum{upload.algorithm.upper()}"] = checksum(upload.algorithm, body)
+        return world.success(200, said, result if upload.algorithm else Learned(lambda got: compare_copied(result, got)))
 
     query = {"partNumber": step["number"], "uploadId": upload.id}
     wanted = world.attempt(answer)
     if not is_open:
         wanted["status"] = Either([404, 400, 412])
     world.ask("PUT", target(bucket.name, upload.key, **query), wanted, headers=headers, how=plain)
+
+
+def ranged(body, said):
+    """Both ends of a copy's range lie in the source."""
+    if said and said[1] >= len(body):
+        raise Refused(400, "InvalidArgument", "InvalidRequest")
+    return body[said[0] : said[1] + 1] if said else body
 
 
 def compare_copied(result, got):
@@ -110,8 +122,9 @@ def complete(world, step):
         world.ended.append((bucket, upload))
         return world.success(200, world.version_header(bucket, upload.key, made), completed(bucket, upload.key, made))
 
-    if not is_open and upload.completed:
-        return  # only the step below repeats
+    if upload.completed:
+        repeat_long_after(world, bucket, upload, body)
+        return
     wanted = world.attempt(answer)
     if not is_open:
         wanted["status"] = Either([404, 400])
@@ -120,6 +133,15 @@ def complete(world, step):
     if step.get("repeat") and got["status"] == 200:
         again = world.success(200, got["headers"], got["body"])
         world.ask("POST", where, again, body=body, how=plain)
+
+
+def repeat_long_after(world, bucket, upload, body):
+    """AWS may have forgotten the upload or not; whatever it answers, nothing changes (which later steps would see)."""
+    anything = Learned(lambda got: "")
+    answers = [{"status": 200, "headers": anything, "body": anything},
+               {"status": 404, "code": "NoSuchUpload", "headers": anything},
+               {"status": 400, "code": Either(["InvalidPartOrder", "MalformedXML", "InvalidPart"]), "headers": anything}]
+    world.ask("POST", target(bucket.name, upload.key, uploadId=upload.id), Either(answers), body=body, how=plain)
 
 
 def completed(bucket, key, made):
@@ -187,12 +209,16 @@ def list_parts(world, step):
 
 
 def list_uploads(world, step):
-    bucket = world.buckets[step["bucket"]]
-    wanted = [(each["Key"], each["UploadId"], each["StorageClass"]) for each in uploads_page(world, bucket)]
-
-    def uploads(root):
-        found = [plain(child) for child in root if child.tag.endswith("}Upload")]
-        return [(urllib.parse.unquote(each["Key"]), each["UploadId"], each["StorageClass"]) for each in found]
-
-    query = {"uploads": None, "encoding-type": "url"}
-    world.ask("GET", target(bucket.name, **query), world.success(200, {}, wanted), how=uploads)
+    bucket, asked = world.buckets[step["bucket"]], asked_page(step) | {"upload": ""}
+    marked = [upload.id for upload in bucket.uploads if upload.key == asked["after"]]
+    if step["after upload"] and marked:
+        asked["upload"] = marked[step["after upload"] % len(marked)]
+    while True:
+        wanted, found = uploads_page(world, bucket, asked)
+        query = {"uploads": None, "prefix": asked["prefix"], "delimiter": asked["delimiter"], "max-uploads": asked["size"]}
+        query |= {"encoding-type": "url"} if asked["url"] else {}
+        query |= {"key-marker": asked["after"]} | ({"upload-id-marker": asked["upload"]} if asked["upload"] else {})
+        world.ask("GET", target(bucket.name, **query), world.success(200, {}, wanted), how=listing)
+        if not step["walk"] or not found["truncated"]:
+            return
+        asked |= {"after": found["next"], "upload": found["upload"]}

@@ -35,7 +35,9 @@ def difference(wanted, got, path=""):
         refusal = wanted.take(got) if got is not None else "missing"
         return refusal and f"{path}: {refusal} (got {got!r})"
     if isinstance(wanted, Either):
-        return "" if any(not difference(each, got) for each in wanted) else f"{path}: wanted one of {list(wanted)}, got {got!r}"
+        if any(not difference(each, got) for each in wanted):
+            return ""
+        return f"{path}: wanted one of {list(wanted)}, got {got!r}"
     if isinstance(wanted, dict) and isinstance(got, dict):
         for name in [*wanted, *(name for name in got if name not in wanted)]:
             if found := difference(wanted.get(name), got.get(name), f"{path}/{name}"):
@@ -69,7 +71,8 @@ def seen(answer, how):
         return {"status": answer.status, "headers": headers, "body": answer.body}
     for name in TOLD_BY_XML:
         headers.pop(name, None)
-    return {"status": answer.status, "headers": headers, "body": how(xml.etree.ElementTree.fromstring(answer.body.replace(b"&#x1;", CONTROL.encode())))}
+    root = xml.etree.ElementTree.fromstring(answer.body.replace(b"&#x1;", CONTROL.encode()))
+    return {"status": answer.status, "headers": headers, "body": how(root)}
 
 
 def name_of(element):

@@ -12,6 +12,7 @@ SIZES = [0, 1, 10, 10, 300, 300, 20_000]
 LARGE = 5 << 20
 WRONG = "00000000000000000000000000000000"
 NEVER, ENABLED, SUSPENDED, SWITCHING = range(4)
+LINES = 3  # connections, so that what one core decided another is asked about
 SLACK_SECONDS = 3  # between the clock here and the system's, which tests have on one machine
 
 numbers = itertools.count(int(time.time() * 1000))
@@ -27,7 +28,8 @@ class Difference(Exception):
 
 class World:
     def __init__(self, system):
-        self.line = Line(system)
+        self.lines = [Line(system) for _ in range(LINES)]
+        self.line = self.lines[0]
         self.requests = 0
         self.ids = {}  # every version id there ever was: its key
         self.buckets = [Bucket(f"model-{next(numbers)}-{place}") for place in range(4)]
@@ -42,11 +44,16 @@ class World:
         self.requests += 1
         headers = {name: value.encode().decode("latin-1") for name, value in (headers or {}).items()}
         unsigned = "UNSIGNED-PAYLOAD" if len(body) > 100_000 else None
-        answer = self.line.send(method, where, headers=headers, body=body, content_sha256=unsigned)
+        line = self.lines[self.requests % LINES]
+        answer = line.send(method, where, headers=headers, body=body, content_sha256=unsigned)
         got = seen(answer, how)
         if found := difference(wanted, got):
             raise Difference(found, (method, where, headers, body[:400]), wanted, got)
         return got
+
+    def close(self):
+        for line in self.lines:
+            line.close()
 
     # What answers look like
 
