@@ -43,7 +43,31 @@ def send(system, method, target, *, headers=None, body=b"", signed=True, content
 
     `content_sha256` stands in x-amz-content-sha256 instead of the body's hash (`UNSIGNED-PAYLOAD`, `STREAMING-...`).
     """
-    url = urllib.parse.urlparse(system.endpoint)
+    connection = _connect(system, urllib.parse.urlparse(system.endpoint))
+    try:
+        return _exchange(system, connection, method, target, headers, body, signed, content_sha256)
+    finally:
+        connection.close()
+
+
+class Line:
+    """The same over one connection that stays open, for many requests after each other."""
+
+    def __init__(self, system):
+        self.system = system
+        self.connection = _connect(system, urllib.parse.urlparse(system.endpoint))
+
+    def send(self, method, target, *, headers=None, body=b"", signed=True, content_sha256=None):
+        answer = _exchange(self.system, self.connection, method, target, headers, body, signed, content_sha256)
+        if answer.headers.get("connection", "").lower() == "close":
+            self.connection.close()  # http.client dials again
+        return answer
+
+    def close(self):
+        self.connection.close()
+
+
+def _exchange(system, connection, method, target, headers, body, signed, content_sha256):
     request = botocore.awsrequest.AWSRequest(method, system.endpoint + target, headers=dict(headers or {}), data=body)
     if signed:
         keys = botocore.credentials.Credentials(system.access_key, system.secret_key)
@@ -51,17 +75,13 @@ def send(system, method, target, *, headers=None, body=b"", signed=True, content
         if content_sha256:
             signer.payload = lambda _: content_sha256
         signer.add_auth(request)
-    connection = _connect(system, url)
-    try:
-        connection.putrequest(method, target, skip_accept_encoding=True)
-        if "content-length" not in {name.lower() for name in request.headers} and method not in ("GET", "HEAD", "OPTIONS"):
-            connection.putheader("Content-Length", str(len(body)))
-        for name, value in request.headers.items():
-            connection.putheader(name, value)
-        connection.endheaders(body or None)
-        return Answer(connection.getresponse())
-    finally:
-        connection.close()
+    connection.putrequest(method, target, skip_accept_encoding=True)
+    if "content-length" not in {name.lower() for name in request.headers} and method not in ("GET", "HEAD", "OPTIONS"):
+        connection.putheader("Content-Length", str(len(body)))
+    for name, value in request.headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(body or None)
+    return Answer(connection.getresponse())
 
 
 def _connect(system, url):
