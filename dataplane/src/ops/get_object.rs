@@ -55,7 +55,8 @@ pub(super) async fn run<E: Env>(
     }
     if input.checksum_mode {
         // All of the bytes are the object's, also where they are those of its only part.
-        let inline = manifest.filter(|_| span.len < record.size).and_then(|manifest| part_at(&manifest.parts, span));
+        let inline =
+            manifest.filter(|_| span.len < record.size).and_then(|manifest| part_at(&manifest.parts, span));
         for (name, value) in checksum_headers(&record, part.as_ref().or(inline), span) {
             set(&mut head, name, value);
         }

@@ -110,7 +110,8 @@ impl DeleteObjectInput {
         refuse_bypass(request)?;
         let version = VersionSelector::read(request)?;
         if version != VersionSelector::Current && when != wire::Precondition::default() {
-            return Err(S3Error::not_implemented("A condition on the deletion of a version").with("Header", "If-Match"));
+            return Err(S3Error::not_implemented("A condition on the deletion of a version")
+                .with("Header", "If-Match"));
         }
         Ok(Self { version, when })
     }

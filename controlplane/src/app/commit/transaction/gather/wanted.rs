@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use holdfast_common::wire::mutation::Op;
 use holdfast_common::wire::Mutation;
+use holdfast_common::wire::mutation::Op;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
