@@ -219,13 +219,6 @@ fn refusal_with_status(error: &S3Error, status: u16, resource: &str, context: &C
     if let Some(seconds) = error.retry_after_s {
         call::set(&mut head, "Retry-After", seconds.to_string());
     }
-    for (name, header) in
-        [("ETag", "ETag"), ("LastModified", "Last-Modified"), ("ContentRange", "Content-Range")]
-    {
-        if let Some((_, value)) = error.extra.iter().find(|(element, _)| *element == name) {
-            call::set(&mut head, header, value);
-        }
-    }
     for (name, value) in &error.headers {
         call::set(&mut head, name, value);
     }

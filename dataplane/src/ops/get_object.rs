@@ -138,13 +138,25 @@ fn check_conditions(
 ) -> Result<(), S3Error> {
     match conditions.clone().as_of(now_ms).evaluate(&record.etag, record.modified_ms) {
         Verdict::Proceed => Ok(()),
-        Verdict::NotModified => Err(S3Error::new(Code::NotModified)
-            .with("ETag", quoted(&record.etag))
-            .with("LastModified", String::from_utf8_lossy(&imf_fixdate(record.modified_ms)))),
+        Verdict::NotModified => Err(not_modified(record)),
         Verdict::Failed { condition } => {
             Err(S3Error::new(Code::PreconditionFailed).with("Condition", condition))
         }
     }
+}
+
+/// 304 with what a cache keeps of the 200 (RFC 9110, 15.4.5).
+fn not_modified(record: &wire::ObjectRecord) -> S3Error {
+    let mut error = S3Error::new(Code::NotModified)
+        .header("ETag", quoted(&record.etag))
+        .header("Last-Modified", String::from_utf8_lossy(&imf_fixdate(record.modified_ms)));
+    let meta = record.meta.as_ref();
+    for (name, value) in meta.iter().flat_map(|m| [("Cache-Control", &m.cache_control), ("Expires", &m.expires)]) {
+        if !value.is_empty() {
+            error = error.header(name, value.as_str());
+        }
+    }
+    error
 }
 
 /// Status and bytes of the answer, and the part that was asked for by its number.
@@ -165,9 +177,7 @@ async fn select<E: Env>(
         Selection::Whole => Ok(of(200, Resolved::whole(record.size))),
         Selection::Range(range) => match range.resolve(record.size) {
             Ok(span) => Ok(of(206, span)),
-            Err(not) => Err(S3Error::new(Code::InvalidRange)
-                .with("ActualObjectSize", record.size.to_string())
-                .with("ContentRange", not.content_range())),
+            Err(not) => Err(not.refusal(range).header("Content-Range", not.content_range())),
         },
         // A part without bytes has no first and no last one for a Content-Range to name.
         Selection::Part(number) => {

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_common::wire::{
-    self, Committed, CopyObject, CopyPart, DeleteObject, PutObject, Refusal, Refused, SetAcl, SetTags,
-    version_shown,
+    self, Committed, CopyObject, CopyPart, DeleteObject, PutObject, Refusal, SetAcl, SetTags, version_shown,
 };
 
 use super::versions::{Content, Named};
