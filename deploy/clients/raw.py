@@ -38,14 +38,15 @@ class Answer:
         return f"{self.status} {self.code} {self.headers} {self.body[:500]!r}"
 
 
-def send(system, method, target, *, headers=None, body=b"", signed=True, content_sha256=None):
+def send(system, method, target, *, headers=None, body=b"", signed=True, content_sha256=None, signed_target=None):
     """One request. `target` is path and query as they stand in the request line, percent-encoded already.
 
-    `content_sha256` stands in x-amz-content-sha256 instead of the body's hash (`UNSIGNED-PAYLOAD`, `STREAMING-...`).
+    `content_sha256` stands in x-amz-content-sha256 instead of the body's hash (`UNSIGNED-PAYLOAD`, `STREAMING-...`);
+    `signed_target` is what the signature is over, where the target is not written as signatures want it.
     """
     connection = _connect(system, urllib.parse.urlparse(system.endpoint))
     try:
-        return _exchange(system, connection, method, target, headers, body, signed, content_sha256)
+        return _exchange(system, connection, method, target, headers, body, signed, content_sha256, signed_target)
     finally:
         connection.close()
 
@@ -67,8 +68,9 @@ class Line:
         self.connection.close()
 
 
-def _exchange(system, connection, method, target, headers, body, signed, content_sha256):
-    request = botocore.awsrequest.AWSRequest(method, system.endpoint + target, headers=dict(headers or {}), data=body)
+def _exchange(system, connection, method, target, headers, body, signed, content_sha256, signed_target=None):
+    url = system.endpoint + (signed_target or target)
+    request = botocore.awsrequest.AWSRequest(method, url, headers=dict(headers or {}), data=body)
     if signed:
         keys = botocore.credentials.Credentials(system.access_key, system.secret_key)
         signer = botocore.auth.S3SigV4Auth(keys, "s3", system.ready["region"])

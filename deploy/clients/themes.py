@@ -16,7 +16,7 @@ import traceback
 
 THEMES = [
     "daily", "listing", "conditional", "copying", "multiparts", "checksums", "versioning", "tagging", "cors", "post_form",
-    "ownership", "policy", "races", "model",
+    "ownership", "policy", "races", "golden", "model",
 ]
 
 WAITING = {

@@ -151,7 +151,9 @@ fn not_modified(record: &wire::ObjectRecord) -> S3Error {
         .header("ETag", quoted(&record.etag))
         .header("Last-Modified", String::from_utf8_lossy(&imf_fixdate(record.modified_ms)));
     let meta = record.meta.as_ref();
-    for (name, value) in meta.iter().flat_map(|m| [("Cache-Control", &m.cache_control), ("Expires", &m.expires)]) {
+    for (name, value) in
+        meta.iter().flat_map(|m| [("Cache-Control", &m.cache_control), ("Expires", &m.expires)])
+    {
         if !value.is_empty() {
             error = error.header(name, value.as_str());
         }
