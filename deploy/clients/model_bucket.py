@@ -148,8 +148,6 @@ class Bucket:
 
     def delete(self, key, version_id, when):
         """(is a marker, id that the answer names)."""
-        if when and self.versions(key) and not self.current(key):
-            raise Refused(412, "PreconditionFailed")  # a delete marker is there and matches nothing
         self.check_write(key, when)
         if version_id is not None:
             version = self.named(key, version_id)
