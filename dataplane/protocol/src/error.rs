@@ -115,16 +115,23 @@ impl S3Error {
         let mut xml = XmlWriter::document();
         xml.open("Error");
         xml.text("Code", self.code.name());
-        xml.text("Message", &self.message);
+        xml.text("Message", &readable(&self.message));
         for (element, value) in &self.extra {
-            xml.text(element, value);
+            xml.text(element, &readable(value));
         }
-        xml.text("Resource", resource);
+        xml.text("Resource", &readable(resource));
         xml.text("RequestId", request_id);
         xml.text("HostId", host_id);
         xml.close("Error");
         xml.finish()
     }
+}
+
+/// A text without the characters that no XML can hold. Errors repeat what was sent, and clients read errors with parsers that
+/// refuse those characters in any form: the code would be lost for the sake of an argument's value.
+fn readable(text: &str) -> Cow<'_, str> {
+    let barred = |character: char| matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+    if text.contains(barred) { text.replace(barred, "\u{fffd}").into() } else { text.into() }
 }
 
 impl fmt::Display for S3Error {
@@ -154,6 +161,20 @@ mod tests {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchBucket</Code><Message>The specified bucket \
              does not exist.</Message><BucketName>a&amp;b</BucketName><Resource>/a&amp;b</Resource><RequestId>R1\
              </RequestId><HostId>H1</HostId></Error>"
+        );
+    }
+
+    #[test]
+    fn body_is_xml_whatever_was_sent() {
+        let error = S3Error::invalid_argument("versionId", "a\0\u{1}\u{b}\r\n\t\u{1f}\u{ffff}", "No \u{8}.");
+        let text = String::from_utf8(error.to_xml("/k\u{c}", "R", "H")).unwrap();
+        assert!(
+            text.contains("<Message>No \u{fffd}.</Message>") && text.contains("<Resource>/k\u{fffd}<"),
+            "{text}"
+        );
+        assert!(
+            text.contains("<ArgumentValue>a\u{fffd}\u{fffd}\u{fffd}&#xd;\n\t\u{fffd}\u{fffd}<"),
+            "{text}"
         );
     }
 

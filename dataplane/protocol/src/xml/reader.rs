@@ -54,9 +54,12 @@ impl<'a> XmlReader<'a> {
     /// A reader at the start of `body`, before its root.
     ///
     /// # Errors
-    /// When the body is not UTF-8 (the only encoding S3 takes).
+    /// When the body is not UTF-8 (the only encoding S3 takes), or holds NUL: nothing that is written from it could be read.
     pub fn new(body: &'a [u8]) -> Result<Self, XmlError> {
         let text = std::str::from_utf8(body).map_err(|_| XmlError::NotUtf8)?;
+        if memchr::memchr(0, body).is_some() {
+            return Err(XmlError::NotWellFormed);
+        }
         let mut reader = quick_xml::Reader::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
         let config = reader.config_mut();
         config.check_comments = true;
@@ -165,7 +168,11 @@ impl<'a> XmlReader<'a> {
         }
         let mut attributes = 0;
         for attribute in start.attributes() {
-            attribute.map_err(|_| XmlError::NotWellFormed)?;
+            let attribute = attribute.map_err(|_| XmlError::NotWellFormed)?;
+            // What other readers take for an element must not be a value here.
+            if attribute.value.contains('<') {
+                return Err(XmlError::NotWellFormed);
+            }
             attributes += 1;
             if attributes > XML_ATTRIBUTES_MAX {
                 return Err(XmlError::TooComplex);
@@ -259,6 +266,7 @@ mod tests {
             ("<R/>x", NotWellFormed),
             ("<R><A><B/></A></R>", XmlError::Unexpected("B".into())),
             ("<R><A x='1' x='2'/></R>", NotWellFormed),
+            ("<R><A x='<B/>'/></R>", NotWellFormed),
             ("<R a='' b='' c='' d='' e='' f='' g='' h='' i=''/>", XmlError::TooComplex),
             (&deep, XmlError::Unexpected("A".into())),
         ];
@@ -266,6 +274,7 @@ mod tests {
             assert_eq!(read(body), Err(expected.clone()), "{body}");
         }
         assert_eq!(XmlReader::new(b"<R>\xff</R>").err(), Some(XmlError::NotUtf8));
+        assert_eq!(XmlReader::new(b"<R>\0</R>").err(), Some(NotWellFormed));
     }
 
     #[test]

@@ -31,14 +31,12 @@ pub(super) fn find_end(buf: &[u8]) -> Result<Option<usize>, HeadError> {
             _ => line_start = at + 1,
         }
     }
-    if line_start == 0 {
-        check_unfinished_line(bounded)?;
-    }
+    check_request_line(bounded.split(|&b| b == b'\n').next().unwrap_or_default())?;
     if buf.len() >= HEAD_BYTES_MAX { Err(HeadError::HeadTooLarge) } else { Ok(None) }
 }
 
-/// A TLS hello or a long target on its way is told apart before the head is complete.
-fn check_unfinished_line(line: &[u8]) -> Result<(), HeadError> {
+/// A TLS hello or a long target on its way is told apart before the head is complete, whether or not its line is.
+fn check_request_line(line: &[u8]) -> Result<(), HeadError> {
     if line.first().is_some_and(|first| !first.is_ascii_graphic() && *first != b'\r') {
         return Err(HeadError::RequestLine);
     }

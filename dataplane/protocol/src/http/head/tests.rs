@@ -169,6 +169,7 @@ fn request_lines() {
     refused("G@T / HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::RequestLine);
     refused("GET /\u{1} HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::RequestLine);
     refused("\x16\x03\x01", HeadError::RequestLine);
+    refused("\x16\x03\x01\r\n", HeadError::RequestLine);
     refused("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::RequestLine);
     assert!(parse("\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n").is_ok());
     let patch = parse("patch / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
