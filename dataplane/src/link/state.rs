@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use super::freshness::Freshness;
 use crate::agent::{Notes, OpenOps, Pins};
 use crate::cache::CacheWriter;
-use crate::limits;
+use crate::{limits, metrics};
 
 /// Shared by cores (readers) and the link thread (writer).
 pub struct NodeState {
@@ -86,6 +86,10 @@ impl KeySource for View {
             Some((_, _, signing)) => KeyLookup::Found { key: signing, identity: &key.identity },
             None => KeyLookup::NoKeyForDay { identity: &key.identity },
         }
+    }
+
+    fn signs(&self) {
+        metrics::core().signature_computed();
     }
 }
 
@@ -241,7 +245,10 @@ impl View {
             for bucket in &snapshot.buckets {
                 if let Some(facts) = BucketFacts::from_wire(bucket) {
                     if facts.settings.is_none() {
-                        tracing::error!(bucket = bucket.name, "its configuration cannot be read; nobody may use it");
+                        tracing::error!(
+                            bucket = bucket.name,
+                            "its configuration cannot be read; nobody may use it"
+                        );
                     }
                     buckets.insert(bucket.name.as_str().into(), Arc::new(facts));
                 }
