@@ -120,7 +120,7 @@ fn prove<'k>(
         KeyLookup::Found { key, .. } => key,
         KeyLookup::NoKeyForDay { .. } | KeyLookup::NoSuchKey => SigningKey::nobody(),
     };
-    let signature = key.sign(message);
+    let signature = key.sign_for(keys, message);
     let equal = hex_signature(claimed).is_some_and(|claimed| constant_time_equal(&claimed, &signature));
     match lookup {
         KeyLookup::NoSuchKey => Err(refusal::no_such_key(credential)),

@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use super::freshness::Freshness;
 use crate::agent::{Notes, OpenOps, Pins};
 use crate::cache::CacheWriter;
-use crate::limits;
+use crate::{limits, metrics};
 
 /// Shared by cores (readers) and the link thread (writer).
 pub struct NodeState {
@@ -86,6 +86,10 @@ impl KeySource for View {
             Some((_, _, signing)) => KeyLookup::Found { key: signing, identity: &key.identity },
             None => KeyLookup::NoKeyForDay { identity: &key.identity },
         }
+    }
+
+    fn signs(&self) {
+        metrics::core().signature_computed();
     }
 }
 

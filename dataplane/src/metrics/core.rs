@@ -29,6 +29,7 @@ pub struct CoreMetrics {
     opened: AtomicU64,
     closed: AtomicU64,
     tls_failed: AtomicU64,
+    signatures: AtomicU64,
     payload_modes: [AtomicU64; PayloadKind::ALL.len()],
     commit_batches: Distribution<{ BATCH_BOUNDS.len() + 1 }>,
     /// Locked by its own thread, and by a scrape now and then: never waited for.
@@ -77,6 +78,11 @@ impl CoreMetrics {
 
     pub fn tls_failed(&self) {
         self.tls_failed.fetch_add(1, Relaxed);
+    }
+
+    /// A signature was computed to hold a request's against, whatever became of it.
+    pub fn signature_computed(&self) {
+        self.signatures.fetch_add(1, Relaxed);
     }
 
     /// A request that was authenticated with this kind of payload.
@@ -146,6 +152,9 @@ pub(super) fn write(writer: &mut Writer) {
     writer.gauge("holdfast_connections", "Connections open now", &[], opened.saturating_sub(closed));
     let tls_failed = sum(|core| &core.tls_failed);
     writer.counter("holdfast_tls_handshakes_failed_total", "TLS handshakes that failed", &[], tls_failed);
+    let signatures = sum(|core| &core.signatures);
+    let help = "Signatures computed to hold those of requests against";
+    writer.counter("holdfast_signatures_computed_total", help, &[], signatures);
     for kind in PayloadKind::ALL {
         let count = cores.iter().map(|core| core.payload_modes[kind as usize].load(Relaxed)).sum();
         let help = "Requests by how their payload was signed";

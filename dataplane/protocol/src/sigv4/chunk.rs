@@ -118,7 +118,7 @@ impl ChunkSigner {
             [one, two] => StringToSign::lines(&[algorithm, &self.time, scope, &previous, *one, *two]),
             _ => unreachable!("a chunk has two hashes, trailers one"),
         };
-        self.previous = self.key.sign(text.as_bytes());
+        self.previous = self.key.sign_chunk(text.as_bytes());
         match claimed {
             Some(claimed) if constant_time_equal(&claimed, &self.previous) => Ok(()),
             _ => Err(S3Error::new(Code::SignatureDoesNotMatch)

@@ -22,7 +22,18 @@ impl SigningKey {
         &NOBODY
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 32] {
+    /// The HMAC that a claim of `keys` is held against; there is no other way to one, so a source that counts counts all.
+    pub(super) fn sign_for(&self, keys: &impl KeySource, message: &[u8]) -> [u8; 32] {
+        keys.signs();
+        self.sign(message)
+    }
+
+    /// For the chunks of a body whose head was proven.
+    pub(super) fn sign_chunk(&self, message: &[u8]) -> [u8; 32] {
+        self.sign(message)
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 32] {
         let tag = hmac::sign(&self.0, message);
         tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
     }
@@ -38,6 +49,9 @@ impl std::fmt::Debug for SigningKey {
 pub trait KeySource {
     /// The signing key of an access key for a day (yyyymmdd, UTC) and region. Must not take longer for a known key.
     fn signing_key(&self, access_key_id: &str, day: u32, region: &str) -> KeyLookup<'_>;
+
+    /// Told of every HMAC that is computed to hold a claim against: for whoever counts them.
+    fn signs(&self) {}
 }
 
 /// What a [`KeySource`] knows.
