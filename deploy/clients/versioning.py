@@ -265,8 +265,19 @@ def a_version_is_deleted_without_conditions(system, home):
     assert s3.head_object(Bucket=name, Key="k", VersionId=put["VersionId"])
 
 
+def there_is_no_lock_to_bypass(system, home):
+    s3 = boto(system)
+    name = bucket(s3, "unlocked")
+    s3.put_object(Bucket=name, Key="k", Body=b"1")
+    refused("InvalidArgument", 400, s3.delete_object, Bucket=name, Key="k", BypassGovernanceRetention=True)
+    refused("InvalidArgument", 400, s3.delete_objects, Bucket=name, Delete={"Objects": [{"Key": "k"}]},
+            BypassGovernanceRetention=True)
+    s3.delete_object(Bucket=name, Key="k", BypassGovernanceRetention=False)
+
+
 ALL = [
     states, every_put_makes_a_version, delete_markers, null_versions, suspended_buckets, listings_of_versions,
     copies_of_versions, uploads_make_versions, delete_objects_by_version, a_bucket_with_versions_is_not_empty,
     racing_puts_lose_no_version, conditions_see_the_current_version, a_version_is_deleted_without_conditions,
+    there_is_no_lock_to_bypass,
 ]

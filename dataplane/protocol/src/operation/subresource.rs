@@ -91,9 +91,6 @@ impl SubResource {
     pub(super) fn of(request: &Request<'_>, of_bucket: bool) -> Result<Self, S3Error> {
         if let Some(name) = LACKING.iter().find(|name| request.has_argument(name)) {
             let asks = of_bucket && request.method() == Method::Get;
-            if !of_bucket && request.method() == Method::Get && matches!(*name, "legal-hold" | "retention") {
-                return Err(Unset::object_lock_of_object());
-            }
             return match Unset::of_bucket(name, request.has_argument("id")).filter(|_| asks) {
                 Some(unset) => Ok(Self::Unset(unset)),
                 None => Err(S3Error::not_implemented(format_args!("The sub-resource ?{name}"))
