@@ -52,6 +52,8 @@ pub struct PolicyAsk<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     Allow,
+    /// A statement allows it to the sender's account: which of its users may, the account says.
+    Delegate,
     /// A statement denies it; nothing else allows it any more.
     Deny,
     /// No statement speaks about it.
@@ -80,7 +82,8 @@ impl BucketPolicy {
             if statement.speaks(ask, &name) {
                 match statement.effect {
                     Effect::Deny => return Decision::Deny,
-                    Effect::Allow => decision = Decision::Allow,
+                    Effect::Allow if statement.principals.name(&ask.requester) => decision = Decision::Allow,
+                    Effect::Allow => decision = Decision::Delegate,
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_common::wire;
 use holdfast_protocol::access::{
-    BucketAsk, BucketFacts, BucketSettings, BucketTarget, Considered, CreateBucket, Grant, InBucket,
+    BucketAsk, BucketFacts, BucketSettings, BucketTarget, Considered, CreateBucket, GetObject, Grant, InBucket,
     ListObjects, NewBucketAsk, ObjectAsk, ObjectTarget, WriteObjectAcl, WriteObjectTags, authorize_account,
     authorize_bucket, authorize_object, may_enter,
 };
@@ -113,6 +113,14 @@ impl<E: Env> Call<'_, E> {
         Ok(())
     }
 
+    /// A condition on the ETag tells who sets it what is there: that takes reading it, as in S3.
+    pub(super) async fn may_compare(&self, key: &ObjectKey, when: &wire::Precondition) -> Result<(), S3Error> {
+        if !when.if_match.is_empty() {
+            self.on::<GetObject>(self.bucket_name(), key.clone(), &VersionSelector::Current).await?;
+        }
+        Ok(())
+    }
+
     /// The ACL that an object keeps when it is made or given one, as ownership and public access block admit it. Empty: private.
     pub(super) fn admit_object_acl(
         &self,
@@ -164,13 +172,7 @@ impl<E: Env> Call<'_, E> {
     }
 
     fn read_facts(&self) -> Result<RequestFacts, S3Error> {
-        let tags = match self.tags.get() {
-            Some(tags) => tags.pairs(),
-            None => match self.head.header_one("x-amz-tagging")? {
-                Some(value) => TagSet::parse_header(&String::from_utf8_lossy(value))?.pairs(),
-                None => Vec::new(),
-            },
-        };
+        let tags = self.tags.get().map(TagSet::pairs);
         RequestFacts::read(self.head, self.context.peer.ip(), self.context.tls, tags)
     }
 }
@@ -179,6 +181,21 @@ impl<A: InBucket> Seen<A> {
     /// The operation that wrote what was looked at for the decision; empty where nothing was.
     pub(super) fn op_id(&self) -> Bytes {
         self.record.iter().flatten().map(|record| record.op_id.clone()).next().unwrap_or_default()
+    }
+
+    /// The version that it was asked for, looked at once.
+    pub(super) async fn look<E: Env>(
+        &mut self,
+        call: &Call<'_, E>,
+        version: &VersionSelector,
+    ) -> Result<Option<Arc<wire::ObjectRecord>>, S3Error>
+    where
+        A: InBucket<Resource = ObjectTarget>,
+    {
+        if self.record.is_none() {
+            self.record = Some(call.core.lookup(&self.grant, version).await?);
+        }
+        Ok(self.record.clone().flatten())
     }
 
     /// The grant, and the version that it was asked for.

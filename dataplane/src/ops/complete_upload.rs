@@ -19,6 +19,7 @@ pub(super) async fn run<E: Env, C: Conn>(
     intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
     let grant = call.on_object::<access::PutObject>().await?;
+    call.may_compare(call.object_key(), &input.when).await?;
     let bytes = input.body.size.unwrap_or(COMPLETE_BODY_BYTES_MAX as u64);
     let _share = call.budget.take::<E::Rt>(Some(bytes)).await?;
     let body = control_body(intake, input.body.clone(), COMPLETE_BODY_BYTES_MAX).await?;

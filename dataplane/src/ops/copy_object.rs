@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_common::wire::{self, checksum::Kind};
-use holdfast_protocol::access;
+use holdfast_protocol::access::{self, BucketFacts};
 use holdfast_protocol::digest::{BodyDigests, ChecksumAlgorithm, ChecksumSet, DigestPlan};
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::operation::{CopyObjectInput, CopySource, VersionSelector};
 use holdfast_protocol::range::Resolved;
 use holdfast_protocol::xml::{CopyKind, write_copy};
 
-use super::ask::Seen;
+use super::ask::{Seen, settings_of};
 use super::call::{Call, set};
 use super::get_object::existing;
 use super::object_stream::ObjectStream;
@@ -23,8 +23,12 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> R
     let target = call.on_object::<access::PutObject>().await?;
     call.may_adorn(input.replace_tags && !input.meta.tags.is_empty(), input.acl.is_some()).await?;
     let acl = call.admit_object_acl(&target.resource().bucket, input.acl.as_ref())?;
+    call.may_compare(call.object_key(), &input.when).await?;
     let from = input.source.as_of(call.context.received_ms);
-    let seen = source_seen(call, &from).await?;
+    let mut seen = source_seen(call, &from).await?;
+    if !input.replace_tags {
+        may_take_tags(call, &mut seen, &target, &from).await?;
+    }
     let looked_at = seen.op_id();
     let (source, summed) = match input.checksum_algorithm {
         None => (seen.grant, None),
@@ -64,6 +68,27 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> R
         set(&mut head, "x-amz-copy-source-version-id", &committed.copy_source_version_id);
     }
     Ok(Response::bytes(head, body))
+}
+
+/// The source's tags come along only for who may read them there and set them here, where policies tell that apart.
+async fn may_take_tags<E: Env>(
+    call: &Call<'_, E>,
+    seen: &mut Seen<access::GetObject>,
+    target: &access::Grant<access::PutObject>,
+    from: &CopySource,
+) -> Result<(), S3Error> {
+    let has_policy = |bucket: &BucketFacts| settings_of(bucket).map_or(true, |settings| settings.policy.is_some());
+    let (source, target) = (&seen.grant, target);
+    let by_key = !source.by_bucket() && !target.by_bucket();
+    if by_key && !has_policy(&source.resource().bucket) && !has_policy(&target.resource().bucket) {
+        return Ok(());
+    }
+    let record = seen.look(call, &from.version).await?;
+    if record.as_ref().and_then(|record| record.meta.as_ref()).is_some_and(|meta| !meta.tags.is_empty()) {
+        call.on::<access::ReadObjectTags>(&from.bucket, from.key.clone(), &from.version).await?;
+        call.on_object::<access::WriteObjectTags>().await?;
+    }
+    Ok(())
 }
 
 /// The checksum that the copy shall have, of the bytes of the operation that is named beside it: where the source does not

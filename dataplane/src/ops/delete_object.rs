@@ -11,6 +11,7 @@ use crate::server::Response;
 
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: DeleteObjectInput) -> Result<Response, S3Error> {
     let grant = call.on_version::<access::DeleteObject>(&input.version).await?.grant;
+    call.may_compare(call.object_key(), &input.when).await?;
     let deleted = delete(call, &grant, &input.version, input.when).await?;
     let mut head = call.answer_head(204);
     if deleted.delete_marker {

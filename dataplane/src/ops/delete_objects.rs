@@ -63,7 +63,8 @@ async fn attempt<E: Env>(call: &Call<'_, E>, entry: &DeleteEntry) -> Result<wire
     if entry.etag.is_some() && version != VersionSelector::Current {
         return Err(S3Error::not_implemented("A condition on the deletion of a version"));
     }
-    let grant = call.on::<access::DeleteObject>(call.bucket_name(), key, &version).await?.grant;
     let when = entry.etag.as_deref().map(etag_condition).unwrap_or_default();
+    let grant = call.on::<access::DeleteObject>(call.bucket_name(), key.clone(), &version).await?.grant;
+    call.may_compare(&key, &when).await?;
     delete(call, &grant, &version, when).await
 }

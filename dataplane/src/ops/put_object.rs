@@ -20,6 +20,7 @@ pub(super) async fn run<E: Env, C: Conn>(
     mut intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
     let grant = call.on_object::<access::PutObject>().await?;
+    call.may_compare(call.object_key(), &input.when).await?;
     call.may_adorn(!input.meta.tags.is_empty(), input.acl.is_some()).await?;
     let acl = call.admit_object_acl(&grant.resource().bucket, input.acl.as_ref())?;
     let plan = input.body.plan_of_object();

@@ -15,7 +15,6 @@ use crate::error::{Code, S3Error};
 use crate::name::ObjectKey;
 use crate::policy::{BucketPolicy, Decision, ObjectTags, PolicyAction};
 use crate::sigv4::Authenticated;
-use holdfast_common::id::TenantId;
 use std::sync::Arc;
 
 /// The second proof of DESIGN 4.2: this sender may do `A` to this resource. Made in this file only.
@@ -218,7 +217,9 @@ impl<'a, A: InBucket> Case<'a, A> {
         if let Some(stored) = &self.settings.policy {
             match judge(&stored.policy, self.policy_action(), self.key, tags) {
                 Decision::Deny if !(by_key && self.is_owner_at_policy()) => return Verdict::No,
-                Decision::Allow if self.policy_reaches(stored.is_public) => {
+                // What is for the account alone adds nothing to its own keys: its administrator has said what each may.
+                Decision::Delegate if self.is_own() => {}
+                Decision::Allow | Decision::Delegate if self.policy_reaches(stored.is_public) => {
                     return Verdict::Yes { by_bucket: !by_key };
                 }
                 _ => {}
@@ -242,13 +243,16 @@ impl<'a, A: InBucket> Case<'a, A> {
         whole && matches!(self.policy_action(), GetBucketPolicy | PutBucketPolicy | DeleteBucketPolicy)
     }
 
+    fn is_own(&self) -> bool {
+        self.who.identity().is_some_and(|key| key.tenant_id == self.bucket.tenant_id)
+    }
+
     /// Whether an allowance of the policy is for this sender.
     fn policy_reaches(&self, is_public: bool) -> bool {
-        let own = |tenant: TenantId| tenant == self.bucket.tenant_id;
         let as_written = self.settings.public_access().policy_reach(is_public) == PolicyReach::AsWritten;
         match self.who.identity() {
             None => as_written,
-            Some(key) if own(key.tenant_id) => true,
+            Some(_) if self.is_own() => true,
             Some(key) => as_written && key.scope == Scope::WholeTenant && key.permissions.has(A::PERMISSION),
         }
     }

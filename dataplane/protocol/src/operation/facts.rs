@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::document::cors::CorsRequest;
+use crate::document::tagging::TagSet;
 use crate::error::S3Error;
 use crate::http::head::RequestHead;
 use crate::policy::{ObjectTags, PolicyContext};
@@ -26,7 +27,7 @@ pub struct RequestFacts {
 }
 
 impl RequestFacts {
-    /// `tags` are those that the request would set, wherever it says so.
+    /// `tags` are those that the body sets; `None`: what the head says of them counts, as far as it sets any.
     ///
     /// # Errors
     /// `InvalidArgument` for a header or argument that is given twice: what a condition would be held against is not certain.
@@ -34,9 +35,13 @@ impl RequestFacts {
         head: &RequestHead,
         source_ip: IpAddr,
         secure_transport: bool,
-        tags: Vec<(String, String)>,
+        tags: Option<Vec<(String, String)>>,
     ) -> Result<Self, S3Error> {
         let request = Request::new(head)?;
+        let tags = match tags {
+            Some(tags) => tags,
+            None => tags_of_head(&request)?,
+        };
         let header = |name| Ok::<_, S3Error>(request.header(name)?.map(<[u8]>::to_vec));
         let argument = |name| Ok::<_, S3Error>(request.argument(name)?.map(str::to_owned));
         Ok(Self {
@@ -82,6 +87,16 @@ impl RequestFacts {
             request_tags: &tags,
             object_tags,
         })
+    }
+}
+
+/// A copy that takes its source's tags sets none of its own, whatever it says.
+fn tags_of_head(request: &Request<'_>) -> Result<Vec<(String, String)>, S3Error> {
+    let copies = request.header("x-amz-copy-source")?.is_some();
+    let replaces = request.text("x-amz-tagging-directive")?.is_some_and(|directive| directive == "REPLACE");
+    match request.text("x-amz-tagging")? {
+        Some(tags) if replaces || !copies => Ok(TagSet::parse_header(&tags)?.pairs()),
+        _ => Ok(Vec::new()),
     }
 }
 

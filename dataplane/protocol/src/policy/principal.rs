@@ -63,6 +63,15 @@ impl Principals {
         Ok(Self::AllBut(these))
     }
 
+    /// Whether it is meant by its own name, or as one of everybody, and not only as one of an account.
+    pub(super) fn name(&self, requester: &Requester<'_>) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::These(these) => these.iter().any(|one| one.user.is_some() && one.covers(requester)),
+            Self::AllBut(_) => false,
+        }
+    }
+
     /// Whether an Allow is for this requester.
     pub(super) fn admit(&self, requester: &Requester<'_>) -> bool {
         match self {

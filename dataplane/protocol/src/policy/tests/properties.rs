@@ -181,7 +181,7 @@ proptest! {
         request in request(),
     ) {
         let alone: Vec<_> = statements.iter().map(|one| decide(&policy_of([one]), &request)).collect();
-        let expected = [Decision::Deny, Decision::Allow].into_iter().find(|decision| alone.contains(decision));
+        let expected = [Decision::Deny, Decision::Allow, Decision::Delegate].into_iter().find(|decision| alone.contains(decision));
         let expected = expected.unwrap_or(Decision::Silent);
         prop_assert_eq!(decide(&policy_of(&statements), &request), expected);
         prop_assert_eq!(decide(&policy_of(statements.iter().rev()), &request), expected);

@@ -15,6 +15,7 @@ fn check(effect: &str, principal: &str, expected: &str) {
     let mut add = |requester: Requester<'_>| {
         answers.push(match ask(&policy, requester, PolicyAction::GetObject, Some("k"), &context()) {
             Decision::Allow => 'A',
+            Decision::Delegate => 'a',
             Decision::Deny => 'D',
             Decision::Silent => '-',
         });
