@@ -20,7 +20,7 @@ impl<C: Conn> Intake<'_, '_, C> {
         while let Some(mut chunk) = self.body.next().await.map_err(body_error)? {
             if let Some(fields) = fields_of(&mut decoder, &mut chunk)? {
                 self.undecoded = Some(chunk);
-                self.coding = Coding::Form(decoder);
+                self.coding = Coding::Form(Box::new(decoder));
                 return Ok(fields);
             }
         }
