@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_common::wire;
 use holdfast_protocol::access::{
-    BucketAsk, BucketFacts, BucketSettings, BucketTarget, Considered, CreateBucket, GetObject, Grant, InBucket,
-    ListObjects, NewBucketAsk, ObjectAsk, ObjectTarget, WriteObjectAcl, WriteObjectTags, authorize_account,
-    authorize_bucket, authorize_object, may_enter,
+    BucketAsk, BucketFacts, BucketSettings, BucketTarget, Considered, CreateBucket, GetObject, Grant,
+    InBucket, ListObjects, NewBucketAsk, ObjectAsk, ObjectTarget, WriteObjectAcl, WriteObjectTags,
+    authorize_account, authorize_bucket, authorize_object, may_enter,
 };
 use holdfast_protocol::document::acl::{AclOwners, AclRequest, CannedAcl};
 use holdfast_protocol::document::tagging::TagSet;
@@ -114,7 +114,11 @@ impl<E: Env> Call<'_, E> {
     }
 
     /// A condition on the ETag tells who sets it what is there: that takes reading it, as in S3.
-    pub(super) async fn may_compare(&self, key: &ObjectKey, when: &wire::Precondition) -> Result<(), S3Error> {
+    pub(super) async fn may_compare(
+        &self,
+        key: &ObjectKey,
+        when: &wire::Precondition,
+    ) -> Result<(), S3Error> {
         if !when.if_match.is_empty() {
             self.on::<GetObject>(self.bucket_name(), key.clone(), &VersionSelector::Current).await?;
         }

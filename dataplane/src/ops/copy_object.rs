@@ -77,7 +77,8 @@ async fn may_take_tags<E: Env>(
     target: &access::Grant<access::PutObject>,
     from: &CopySource,
 ) -> Result<(), S3Error> {
-    let has_policy = |bucket: &BucketFacts| settings_of(bucket).map_or(true, |settings| settings.policy.is_some());
+    let has_policy =
+        |bucket: &BucketFacts| settings_of(bucket).map_or(true, |settings| settings.policy.is_some());
     let (source, target) = (&seen.grant, target);
     let by_key = !source.by_bucket() && !target.by_bucket();
     if by_key && !has_policy(&source.resource().bucket) && !has_policy(&target.resource().bucket) {

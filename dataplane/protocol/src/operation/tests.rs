@@ -263,7 +263,6 @@ fn headers_we_cannot_honour_are_refused() {
         "x-amz-acl: private",
         "x-amz-acl: bucket-owner-full-control",
         "x-amz-tagging: a=b",
-        "x-amz-grant-read: id=\"1\"",
         "x-amz-bucket-object-lock-enabled: false",
         "x-amz-request-payer: requester",
         "x-amz-unknown: 1",

@@ -28,7 +28,7 @@ pub(crate) fn grow(dice: &mut Dice<'_>, seeds: &[Vec<u8>]) -> Vec<u8> {
 pub(crate) fn check(bytes: &[u8]) {
     let Ok(Some((head, consumed))) = RequestHead::parse(bytes) else { return };
     let addressing = Addressing::new(["s3.test"]);
-    if let Err(error) = RequestFacts::read(&head, [127, 0, 0, 1].into(), true, Vec::new()) {
+    if let Err(error) = RequestFacts::read(&head, [127, 0, 0, 1].into(), true, None) {
         refused(&error, consumed);
     }
     let _ = cors_request(&head);

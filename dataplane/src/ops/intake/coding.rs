@@ -15,7 +15,7 @@ pub(super) enum Coding {
     Plain,
     /// Chunks that may be signed, and trailers behind them.
     AwsChunked { decoder: AwsChunkedDecoder, trailers: Trailers },
-    /// A form whose file has begun.
+    /// A form whose file has begun. Boxed: it is large, and few bodies are forms.
     Form(Box<FormDecoder>),
 }
 

@@ -1,6 +1,6 @@
 //! From fields to an object to be written.
 
-use crate::digest::ChecksumAlgorithm;
+use crate::digest::{ChecksumAlgorithm, ChecksumValue};
 use crate::error::{Code, S3Error};
 use crate::form::{ContentLengthRange, FormFields, PostAnswer, PostObject, PostStatus};
 use crate::limits::PUT_BYTES_MAX;
@@ -104,7 +104,17 @@ fn what_would_not_be_done_is_refused() {
     ] {
         assert_eq!(refused(&[(name, "x")], Code::NotImplemented).extra[0].1, name);
     }
-    refused(&[("x-amz-checksum-sha512", "x")], Code::NotImplemented);
+}
+
+#[test]
+fn every_checksum_of_s3_may_come_with_a_file() {
+    for algorithm in ChecksumAlgorithm::ALL {
+        let value = ChecksumValue::from_bytes(algorithm, &vec![1; algorithm.bytes()]).unwrap();
+        let post = read(&[("key", "k"), (algorithm.header(), &value.to_base64())]).unwrap();
+        assert_eq!(post.body.checksum, Some(value));
+        refused(&[(algorithm.header(), "x")], Code::InvalidRequest);
+    }
+    refused(&[("x-amz-checksum-crc16", "AAA=")], Code::InvalidRequest);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn uploads_encrypted_and_owned() {
         let context = PolicyContext { canned_acl, server_side_encryption, ..context() };
         by_app(&uploads, A::PutObject, Some("k"), &context)
     };
-    assert_eq!(put(Some("bucket-owner-full-control"), Some("AES256")), Decision::Allow);
+    assert_eq!(put(Some("bucket-owner-full-control"), Some("AES256")), Decision::Delegate);
     assert_eq!(put(None, Some("AES256")), Decision::Silent);
     assert_eq!(put(Some("bucket-owner-full-control"), None), Decision::Deny);
     assert_eq!(put(Some("bucket-owner-full-control"), Some("aws:kms")), Decision::Deny);

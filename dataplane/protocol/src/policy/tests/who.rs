@@ -31,17 +31,17 @@ fn check(effect: &str, principal: &str, expected: &str) {
 fn principals() {
     check("Allow", "'Principal':'*'", "AAAA");
     check("Allow", "'Principal':{'AWS':'*'}", "AAAA");
-    check("Allow", "'Principal':{'AWS':'7'}", "AA--");
-    check("Allow", "'Principal':{'AWS':'000000000007'}", "AA--");
-    check("Allow", "'Principal':{'AWS':'arn:aws:iam::000000000007:root'}", "AA--");
+    check("Allow", "'Principal':{'AWS':'7'}", "aa--");
+    check("Allow", "'Principal':{'AWS':'000000000007'}", "aa--");
+    check("Allow", "'Principal':{'AWS':'arn:aws:iam::000000000007:root'}", "aa--");
     check("Allow", "'Principal':{'AWS':'arn:aws:iam::7:user/app'}", "A---");
     check("Allow", "'Principal':{'AWS':'arn:aws:iam::7:user/AKOTHER'}", "-A--");
     check("Allow", "'Principal':{'AWS':'arn:aws:iam::7:user/AKAPP8'}", "----");
     check("Allow", "'Principal':{'AWS':['arn:aws:iam::8:user/app','arn:aws:iam::7:user/other']}", "-AA-");
     check("Allow", "'Principal':{'AWS':'arn:aws:iam::nobody:root'}", "----");
-    check("Allow", &format!("'Principal':{{'AWS':'{CANONICAL}'}}"), "AA--");
+    check("Allow", &format!("'Principal':{{'AWS':'{CANONICAL}'}}"), "aa--");
     check("Allow", &format!("'Principal':{{'AWS':'arn:aws:iam::{CANONICAL}:user/app'}}"), "A---");
-    check("Allow", &format!("'Principal':{{'CanonicalUser':'{CANONICAL}'}}"), "AA--");
+    check("Allow", &format!("'Principal':{{'CanonicalUser':'{CANONICAL}'}}"), "aa--");
     check("Deny", "'Principal':'*'", "DDDD");
     check("Deny", "'Principal':{'AWS':'7'}", "DD--");
 }
