@@ -18,7 +18,7 @@ DELIMITERS = ["", "", "/", "/", "b", " ", "\U0001f600", "/b"]
 WRITES = [{"if-none-match": "*"}, {"if-match": "right"}, {"if-match": "bare"}, {"if-match": "wrong"}, {"if-match": "old"}]
 
 CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
-DATES = ["past", "at", "before", "future"]
+DATES = ["past", "at", "at", "before", "future"]
 ETAGS = ["right", "right", "bare", "wrong", "old", "*", "weak", "list"]
 
 
@@ -51,10 +51,10 @@ class Draw:
 
     def get(self):
         when = {}
-        if self.chance(0.4):
+        if self.chance(0.5):
             for name in self.random.sample(CONDITIONS, self.random.choice([1, 1, 2, 3])):
                 when[name] = self.random.choice(DATES if name.endswith("since") else ETAGS)
-        step = {**self.place(), "version": self.version(), "when": when, "checksums": self.chance(0.4)}
+        step = {**self.place(), "hit": self.chance(0.8), "version": self.version(), "when": when, "checksums": self.chance(0.4)}
         if self.chance(0.25):
             step["range"] = self.random.choice(RANGES)
             if self.chance(0.2):
@@ -80,7 +80,7 @@ class Draw:
         if self.chance(0.2):
             name = self.random.choice(CONDITIONS)
             when[name] = self.random.choice(DATES if name.endswith("since") else ["right", "wrong", "bare"])
-        return {**self.place("source "), "version": self.version(0.4), "source when": when}
+        return {**self.place("source "), "source hit": self.chance(0.7), "version": self.version(0.4), "source when": when}
 
     def copy(self):
         step = {**self.place(), **self.source(), "facts": self.facts(), "replace": self.chance(0.4), "replace tags": self.chance(0.2),
@@ -91,7 +91,8 @@ class Draw:
 
     def tagging(self):
         tags = self.random.choice([{}, {"a": "1"}, {"b": "", "ü": "x y"}])
-        return {**self.place(), "version": self.version(), "method": self.random.choice(["PUT", "GET", "GET", "DELETE"]), "tags": tags}
+        method = self.random.choice(["PUT", "GET", "GET", "DELETE"])
+        return {**self.place(), "hit": self.chance(0.7), "version": self.version(), "method": method, "tags": tags}
 
     def versioning(self):
         return {"bucket": SWITCHING, "status": self.random.choice(["Enabled", "Suspended"])}
@@ -148,7 +149,7 @@ class Draw:
         return {**self.page(), "after upload": self.random.choice([0, 0, 1, 2])}
 
     def attributes(self):
-        return {**self.place(), "version": self.version()}
+        return {**self.place(), "hit": self.chance(0.7), "version": self.version()}
 
 
 WEIGHTS = {

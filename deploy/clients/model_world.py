@@ -7,7 +7,7 @@ from model_bucket import Bucket, Refused, Version, checksum
 from model_wire import Either, Learned, difference, from_header, from_xml, seen, target
 from raw import Line
 
-KEYS = ["a", "a/", "a/b", "a/b c+d&<", "ä/\U0001f600\\", "c\x01\n%2F"]
+KEYS = ["a", "a/", "a/b", "a/b c+d&<", "ä/\U0001f600\\", "c\x01\n%2F", "ä/\uff5e"]
 SIZES = [0, 1, 10, 10, 300, 300, 20_000]
 LARGE = 5 << 20
 WRONG = "00000000000000000000000000000000"
@@ -112,7 +112,11 @@ class World:
     # What steps mean
 
     def place(self, step, prefix=""):
-        return self.buckets[step[prefix + "bucket"]], KEYS[step[prefix + "key"]]
+        """Bucket and key. With `hit` a key that there is, if there is any."""
+        bucket, key = self.buckets[step[prefix + "bucket"]], KEYS[step[prefix + "key"]]
+        if step.get(prefix + "hit") and bucket.keys and key not in bucket.keys:
+            key = sorted(bucket.keys)[step[prefix + "key"] % len(bucket.keys)]
+        return bucket, key
 
     def version_id(self, bucket, key, said):
         """`said`: None, "null", "gone" (an id that this key does not have), or which of its versions, counted from the newest."""
