@@ -4,6 +4,7 @@ What a thread pool of SDKs sends arrives one after the other on a small machine.
 byte, so that all the cores that accepted them have them whole at the same moment.
 """
 
+import concurrent.futures
 import http.client
 import os
 import selectors
@@ -73,13 +74,14 @@ def puts(name, key, condition, racers=RACERS):
 
 def completions(s3, name, key, condition, racers):
     """Each of an upload of its own."""
-    requests = []
-    for _ in range(racers):
+    def request(_):
         upload = begun(s3, name, key)
         etag = upload["MultipartUpload"]["Parts"][0]["ETag"]
         body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
-        requests.append(("POST", f"/{name}/{key}?uploadId={upload['UploadId']}", condition, body.encode()))
-    return requests
+        return "POST", f"/{name}/{key}?uploadId={upload['UploadId']}", condition, body.encode()
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return list(pool.map(request, range(racers)))
 
 
 def copies(name, key, source, condition, racers=RACERS):
@@ -102,9 +104,10 @@ def creators(system, home):
     s3, none = boto(system), {"If-None-Match": "*"}
     for status in STATUSES:
         name = stage(s3, status)
-        for turn in range(2):
-            for key, requests in [("put", puts(name, "put", none)), ("complete", completions(s3, name, "complete", none, 64)),
-                                  ("copy", copies(name, "copy", "source", none))]:
+        for turn, racers in enumerate((RACERS, 64)):
+            for key, requests in [("put", puts(name, "put", none, racers)),
+                                  ("complete", completions(s3, name, "complete", none, racers // 4)),
+                                  ("copy", copies(name, "copy", "source", none, racers))]:
                 won = one_wins(volley(system, requests))
                 head = s3.head_object(Bucket=name, Key=key)
                 assert won.headers.get("etag", head["ETag"]) == head["ETag"], (status, key)
@@ -119,8 +122,8 @@ def overwriters(system, home):
     s3 = boto(system)
     for status in STATUSES:
         name = stage(s3, status)
-        for make in (lambda when: puts(name, "k", when), lambda when: completions(s3, name, "k", when, 64),
-                     lambda when: copies(name, "k", "source", when)):
+        for make in (lambda when: puts(name, "k", when), lambda when: completions(s3, name, "k", when, 32),
+                     lambda when: copies(name, "k", "source", when, 128)):
             etag = s3.put_object(Bucket=name, Key="k", Body=os.urandom(8))["ETag"]
             requests = make({"If-Match": etag})
             before = len(history(s3, name, Prefix="k"))
@@ -135,7 +138,7 @@ def deleters(system, home):
     for status in STATUSES:
         name = stage(s3, status)
         etag = s3.put_object(Bucket=name, Key="k", Body=b"x")["ETag"]
-        answers = volley(system, [("DELETE", f"/{name}/k", {"If-Match": etag}, b"")] * RACERS)
+        answers = volley(system, [("DELETE", f"/{name}/k", {"If-Match": etag}, b"")] * 128)
         won = one_wins(answers, LOST | {"NoSuchKey"})
         assert won.headers.get("x-amz-delete-marker") == ("true" if status else None)
         assert sum(entry[3] for entry in history(s3, name, Prefix="k")) == bool(status), "more than one marker"
