@@ -18,7 +18,7 @@ HERE = pathlib.Path(__file__).parent
 CLIENTS = HERE.parent / "clients"
 sys.path.append(str(CLIENTS))
 
-import model  # noqa: E402
+import botocore_model as model  # noqa: E402
 import policy_words  # noqa: E402
 import proof  # noqa: E402
 import report  # noqa: E402

@@ -9,7 +9,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-import model
+import botocore_model as model
 
 ACCEPTED = "accepted"
 # They change what later questions are answered from, so each asks of a bucket of its own.

@@ -2,7 +2,7 @@
 
 import copy
 
-import model
+import botocore_model as model
 
 STRING = "ObjectKey"  # a shape that is in the model, and a string
 

@@ -2,7 +2,7 @@
 
 import pathlib
 
-import model
+import botocore_model as model
 import table as tables
 
 README = pathlib.Path(__file__).with_name("README.md")
@@ -21,7 +21,7 @@ running system answers otherwise (`probe.py`).
 | `check.py` | `check` against the installed botocore, with lines to paste for what is new; `render` writes this file |
 | `probe.py` | asks a running system: `probe.py --endpoint URL`, and among the client checks |
 | `policy_words.py` | what a bucket policy may say, as the source has it |
-| `model.py`, `table.py`, `report.py`, `ground.py`, `proof.py` | inputs from the model; the table as rows; this text; a bucket to ask in; that the check sees what is new |
+| `botocore_model.py`, `table.py`, `report.py`, `ground.py`, `proof.py` | inputs from the model; the table as rows; this text; a bucket to ask in; that the check sees what is new |
 """
 
 

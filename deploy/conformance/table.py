@@ -10,7 +10,7 @@ import pathlib
 import re
 import tomllib
 
-import model
+import botocore_model as model
 
 TABLE = pathlib.Path(__file__).with_name("table.toml")
 HONOURED, IGNORED, LACKING = ANSWERS = ("honoured", "ignored", "NotImplemented")
