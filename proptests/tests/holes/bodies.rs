@@ -104,7 +104,9 @@ fn everywhere(what: &str, others: &[&str], body: impl Fn(&Place) -> Vec<u8>) {
             answer.text()
         );
         // Nobody's bodies are not even read.
-        assert_eq!(ask.send().status, 403, "{what} {method} {target}");
+        let refused = ask.send();
+        let too_long = others.contains(&&*refused.code());
+        assert!(refused.status == 403 || too_long, "{what} {method} {target}: {refused:?}");
     }
     assert_eq!(rig.all_of(&bucket), before, "{what}");
     Ask::head(&format!("/{bucket}-new")).by(&rig.owner).send().is(404, "");
@@ -289,6 +291,8 @@ fn a_body_that_is_not_what_was_claimed_is_not_acted_on() {
         ("x-amz-checksum-sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
     ];
     for (method, target, root, inside, _, _) in PLACES.iter().filter(|place| place.1 != "-new") {
+        // Of a completion a checksum is the object's.
+        let claims = if target.contains("uploadId") { &claims[..1] } else { &claims[..] };
         for (name, value) in claims {
             let ask =
                 Ask::new(method, &format!("/{bucket}{target}")).body(format!("<{root}>{inside}</{root}>"));

@@ -99,11 +99,7 @@ impl Ask {
     pub(crate) fn document(self, body: impl AsRef<[u8]>) -> Self {
         let crc32 = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, body.as_ref());
         let crc32 = u32::try_from(crc32).expect("32 bits").to_be_bytes();
-        self.headless_document(body).header("x-amz-checksum-crc32", base64(&crc32))
-    }
-
-    pub(crate) fn headless_document(self, body: impl AsRef<[u8]>) -> Self {
-        self.body(body)
+        self.body(body).header("x-amz-checksum-crc32", base64(&crc32))
     }
 
     pub(crate) fn chunked(mut self) -> Self {

@@ -117,11 +117,11 @@ fn planes_speak_in_the_clear_on_loopback_only() {
     let file = directory.path().join("dataplane.toml");
     let loads = |url: &str| {
         let drive = directory.path().display();
-        std::fs::write(&file, format!("control_url = [\"{url}\"]\ndrives = [\"{drive}\"]\n"))
+        std::fs::write(&file, format!("control_url = [\"{url}\"]\ndrives = [\"{drive}\"]\nparity = 0\n"))
             .expect("written");
-        Config::load(&file).map(|_| ())
+        Config::load(&file).map(|_| ()).map_err(|error| error.to_string())
     };
-    assert!(loads("http://127.0.0.1:9100").is_ok());
+    assert_eq!(loads("http://127.0.0.1:9100"), Ok(()));
     for url in [
         "http://10.0.0.1:9100",
         "http://control.example:9100",

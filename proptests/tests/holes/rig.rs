@@ -59,7 +59,7 @@ impl Rig {
         let name = self.bucket(word);
         Ask::delete(&format!("/{name}?publicAccessBlock")).by(&self.owner).send().is(204, "");
         let rules = "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>";
-        Ask::put(&format!("/{name}?ownershipControls")).by(&self.owner).document(rules).send().is(200, "");
+        Ask::put(&format!("/{name}?ownershipControls")).document(rules).by(&self.owner).send().is(200, "");
         name
     }
 

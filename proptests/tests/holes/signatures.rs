@@ -1,6 +1,6 @@
 //! Who speaks: one choke point for every way to sign, credentials in the head or in the query, never both.
 
-use crate::client::{Answer, Ask, Key, base64, encode, hmac_hex, now_ms, scope, sha256_hex};
+use crate::client::{Answer, Ask, Key, base64, hmac_hex, now_ms, scope, sha256_hex};
 use crate::put;
 use crate::rig::rig;
 
@@ -165,11 +165,17 @@ fn chunks_that_nobody_signed_are_never_seen() {
     let zeros = "0".repeat(64);
     let body = format!("5;chunk-signature={zeros}\r\nhello\r\n0;chunk-signature={zeros}\r\n\r\n");
     refused(&bucket, &ask(streaming, &body), 403, "SignatureDoesNotMatch");
-    refused(&bucket, &ask(streaming, "5\r\nhello\r\n0\r\n\r\n"), 403, "SignatureDoesNotMatch");
-    let of_other_mode = ask(streaming, "5\r\nhello\r\n0\r\n\r\n").send();
-    assert!((400..500).contains(&of_other_mode.status));
+    refused(&bucket, &ask(streaming, "5\r\nhello\r\n0\r\n\r\n"), 400, "InvalidRequest");
     let presigned = Ask::put(&format!("/{bucket}/k")).body(body).presigned(&rig.owner);
-    refused(&bucket, &presigned.clone().unsigned("x-amz-content-sha256", streaming), 403, "AccessDenied");
+    refused(
+        &bucket,
+        &presigned
+            .clone()
+            .unsigned("x-amz-content-sha256", streaming)
+            .unsigned("x-amz-decoded-content-length", "5"),
+        403,
+        "AccessDenied",
+    );
     let nobody = Ask::put(&format!("/{bucket}/k")).header("x-amz-content-sha256", streaming).body("x");
     refused(&bucket, &nobody, 400, "InvalidRequest");
     let unknown = ask("STREAMING-EVERYTHING", "x");
@@ -271,5 +277,4 @@ fn unknown_keys_cost_the_same() {
     }
     let nobody = Ask::get(&target);
     assert_eq!(computed(&nobody, "AccessDenied"), 0);
-    assert_eq!(encode(b"/", false), "%2F");
 }

@@ -237,6 +237,9 @@ fn acls_open_nothing_where_they_are_ignored() {
         "publicAccessBlock",
         "<PublicAccessBlockConfiguration><IgnorePublicAcls>true</IgnorePublicAcls></PublicAccessBlockConfiguration>",
     );
+    Ask::put(&format!("/{bucket}?acl")).header("x-amz-acl", "private").by(&rig.owner).send().is(200, "");
+    Ask::delete(&format!("/{bucket}?publicAccessBlock")).by(&rig.owner).send().is(204, "");
+    Ask::get(&format!("/{bucket}/k")).send().is(200, "");
     shut(
         "ownershipControls",
         "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>",

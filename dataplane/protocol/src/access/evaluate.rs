@@ -90,7 +90,7 @@ where
             resource: BucketTarget { bucket: Arc::clone(bucket) },
             by_bucket,
         }),
-        Verdict::No => Err(denied()),
+        Verdict::No | Verdict::Denied => Err(denied()),
     }
 }
 
@@ -133,6 +133,7 @@ where
         Verdict::Yes { by_bucket } if !depends_on_tags => {
             Ok(Considered::Granted(Grant { sender: case.sender(), resource: target, by_bucket }))
         }
+        Verdict::Denied if !depends_on_tags => Err(denied()),
         Verdict::No if !depends_on_tags && !could_open => Err(denied()),
         _ => Ok(Considered::Depends(Pending {
             who: who.clone(),
@@ -156,7 +157,7 @@ impl<A: InBucket<Resource = ObjectTarget>> Pending<A> {
             Verdict::Yes { by_bucket } => {
                 Ok(Grant { sender: case.sender(), resource: self.target, by_bucket })
             }
-            Verdict::No => Err(denied()),
+            Verdict::No | Verdict::Denied => Err(denied()),
         }
     }
 }
@@ -179,8 +180,13 @@ impl<A: InBucket> MayLook for Pending<A> {
 }
 
 enum Verdict {
-    Yes { by_bucket: bool },
+    Yes {
+        by_bucket: bool,
+    },
+    /// Nothing allows it.
     No,
+    /// A policy denies it, and no ACL of an object can open that.
+    Denied,
 }
 
 /// One question, with all that is known.
@@ -216,7 +222,7 @@ impl<'a, A: InBucket> Case<'a, A> {
         let by_key = self.key_allows();
         if let Some(stored) = &self.settings.policy {
             match judge(&stored.policy, self.policy_action(), self.key, tags) {
-                Decision::Deny if !(by_key && self.is_owner_at_policy()) => return Verdict::No,
+                Decision::Deny if !(by_key && self.is_owner_at_policy()) => return Verdict::Denied,
                 // What is for the account alone adds nothing to its own keys: its administrator has said what each may.
                 Decision::Delegate if self.is_own() => {}
                 Decision::Allow | Decision::Delegate if self.policy_reaches(stored.is_public) => {
