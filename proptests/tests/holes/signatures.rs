@@ -176,7 +176,10 @@ fn chunks_that_nobody_signed_are_never_seen() {
         403,
         "AccessDenied",
     );
-    let nobody = Ask::put(&format!("/{bucket}/k")).header("x-amz-content-sha256", streaming).body("x");
+    let nobody = Ask::put(&format!("/{bucket}/k"))
+        .header("x-amz-content-sha256", streaming)
+        .header("x-amz-decoded-content-length", "1")
+        .body("x");
     refused(&bucket, &nobody, 400, "InvalidRequest");
     let unknown = ask("STREAMING-EVERYTHING", "x");
     assert_eq!(refused(&bucket, &unknown, 400, "InvalidArgument").status, 400);
