@@ -19,6 +19,21 @@ pub(crate) fn refuse(reason: wire::Refusal, detail: impl Into<String>) -> wire::
     wire::Refused { reason: reason.into(), detail: detail.into(), ..Default::default() }
 }
 
+/// The same with elements that S3's answer has beside its sentence.
+pub(crate) fn refuse_with(
+    reason: wire::Refusal,
+    detail: impl Into<String>,
+    elements: &[(&str, &str)],
+) -> wire::Refused {
+    let pair = |(name, value): &(&str, &str)| wire::Pair { name: (*name).into(), value: (*value).into() };
+    wire::Refused { elements: elements.iter().map(pair).collect(), ..refuse(reason, detail) }
+}
+
+/// `key`: what was asked for, as its client named it.
+pub(crate) fn no_such_key(key: &[u8], detail: &str) -> wire::Refused {
+    refuse_with(wire::Refusal::NoSuchKey, detail, &[("Key", &String::from_utf8_lossy(key))])
+}
+
 /// A refusal after which the same op id may come again.
 pub(crate) fn refuse_for_now(reason: wire::Refusal, detail: impl Into<String>) -> wire::Refused {
     wire::Refused { reason: reason.into(), detail: detail.into(), retryable: true, ..Default::default() }

@@ -28,6 +28,7 @@ mod object_acl;
 mod object_attributes;
 mod object_stream;
 mod object_tagging;
+mod owners;
 mod post_object;
 mod put_object;
 mod receive;

@@ -127,21 +127,6 @@ def completions(system, home):
     refused("NoSuchKey", 404, s3.complete_multipart_upload, **begun(s3, name, "none"), IfMatch=WRONG)
 
 
-def conflicts_during_an_upload(system, home):
-    """Whoever deletes or overwrites the key while an upload is under way makes its conditional completion a conflict."""
-    s3 = boto(system)
-    name = bucket(s3, "conflict")
-    s3.put_object(Bucket=name, Key="k", Body=b"x")
-    complete = begun(s3, name)
-    s3.delete_object(Bucket=name, Key="k")
-    refused("ConditionalRequestConflict", 409, s3.complete_multipart_upload, **complete, IfNoneMatch="*")
-    s3.put_object(Bucket=name, Key="k", Body=b"x")
-    complete = begun(s3, name)
-    etag = s3.put_object(Bucket=name, Key="k", Body=b"y")["ETag"]
-    refused("ConditionalRequestConflict", 409, s3.complete_multipart_upload, **complete, IfMatch=etag)
-    s3.complete_multipart_upload(**begun(s3, name), IfMatch=etag)
-
-
 def deletes(system, home):
     s3 = boto(system)
     name = bucket(s3, "delete")
@@ -256,6 +241,6 @@ def a_counter_counts_every_winner(system, home):
 
 ALL = [
     reads_and_their_precedence, a_date_to_come_is_passed_over, failures_name_the_condition, puts,
-    completions, conflicts_during_an_upload, deletes, copy_sources, copy_targets,
+    completions, deletes, copy_sources, copy_targets,
     races_have_one_winner, a_counter_counts_every_winner,
 ]

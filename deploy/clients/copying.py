@@ -131,6 +131,25 @@ def another_checksum(system, home):
                    MetadataDirective="REPLACE")
 
 
+def a_copy_keeps_its_parts(system, home):
+    """Bytes are shared, and with them ETag, parts and checksums."""
+    s3 = boto(system)
+    name = bucket(s3, "parts")
+    upload = s3.create_multipart_upload(Bucket=name, Key="m")["UploadId"]
+    parts = []
+    for number, body in enumerate((os.urandom(5 * MIB), b"tail"), 1):
+        done = s3.upload_part(Bucket=name, Key="m", UploadId=upload, PartNumber=number, Body=body)
+        parts.append({"PartNumber": number, "ETag": done["ETag"]})
+    s3.complete_multipart_upload(Bucket=name, Key="m", UploadId=upload, MultipartUpload={"Parts": parts})
+    copied = s3.copy_object(Bucket=name, Key="c", CopySource={"Bucket": name, "Key": "m"})["CopyObjectResult"]["ETag"]
+    source = s3.head_object(Bucket=name, Key="m", ChecksumMode="ENABLED")
+    copy = s3.head_object(Bucket=name, Key="c", ChecksumMode="ENABLED")
+    assert copied == copy["ETag"] == source["ETag"] and source["ETag"].endswith('-2"')
+    assert copy["ChecksumCRC64NVME"] == source["ChecksumCRC64NVME"]
+    tail = s3.get_object(Bucket=name, Key="c", PartNumber=2)
+    assert tail["PartsCount"] == 2 and tail["Body"].read() == b"tail"
+
+
 def parts_from_ranges(system, home):
     s3 = boto(system)
     one, two, body = bucket(s3, "from"), bucket(s3, "to"), os.urandom(12 * MIB + 3)
@@ -184,5 +203,5 @@ def a_range_behind_the_end(system, home):
 
 ALL = [
     directives, what_is_never_copied, onto_itself, sources, copies_outlive_their_source, checksums_come_along, another_checksum,
-    parts_from_ranges, ranges_that_are_none, a_range_behind_the_end,
+    a_copy_keeps_its_parts, parts_from_ranges, ranges_that_are_none, a_range_behind_the_end,
 ]

@@ -1,8 +1,10 @@
 """Who owns objects and who is let in: object ownership, canned ACLs, the public access block, anonymous requests."""
 
+import secrets
+
 from clients import boto
 from raw import anonymous, answered, send
-from semantics import bucket, refused
+from semantics import As, bucket, refused
 
 EVERYBODY = "http://acs.amazonaws.com/groups/global/AllUsers"
 SIGNED_IN = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
@@ -173,6 +175,7 @@ def what_everybody_may(system, home):
     refused("AccessDenied", 403, nobody.put_object, Bucket=name, Key="new", Body=b"y")
     s3.put_bucket_acl(Bucket=name, ACL="public-read-write")
     nobody.put_object(Bucket=name, Key="new", Body=b"y")
+    assert s3.get_object(Bucket=name, Key="new")["Body"].read() == b"y"  # nobody's objects are the bucket owner's
     refused("AccessDenied", 403, nobody.delete_object, Bucket=name, Key="new")  # WRITE of a bucket is s3:PutObject
     answered(send(system, "GET", f"/{name}/open?response-content-type=a/b", signed=False), 400, "InvalidRequest")
     refused("AccessDenied", 403, nobody.get_object, Bucket=name, Key="closed")
@@ -221,7 +224,56 @@ def acls_of_versions(system, home):
         refused("MethodNotAllowed", 405, s3.put_object_acl, Bucket=name, Key="k", ACL="private", **arguments)
 
 
+def what_guests_write(system, home):
+    """An object is its writer's where the bucket says so, and the bucket's owner's where not. AWS: "Controlling ownership"."""
+    s3, name = boto(system), "guests-" + secrets.token_hex(4)
+    system.admin("create-tenant", name)
+    guest = boto(As(system, system.admin("create-key", "--name", "guest", "--tenant", name)))
+    mine, theirs = (client.list_buckets()["Owner"]["ID"] for client in (s3, guest))
+    assert mine != theirs
+    for ownership in ("ObjectWriter", "BucketOwnerPreferred"):
+        host = opened(s3, "host", ownership)
+        s3.put_bucket_acl(Bucket=host, ACL="public-read-write")
+        guest.put_object(Bucket=host, Key="g", Body=b"guest", Tagging="a=1")
+        guest.put_object(Bucket=host, Key="given", Body=b"given", ACL="bucket-owner-full-control")
+        s3.put_object(Bucket=host, Key="own", Body=b"own")
+        given = mine if ownership == "BucketOwnerPreferred" else theirs
+        owners = {o["Key"]: o["Owner"]["ID"] for o in s3.list_objects(Bucket=host)["Contents"]}
+        assert owners == {"g": theirs, "given": given, "own": mine}, owners
+        versions = {o["Key"]: o["Owner"]["ID"] for o in s3.list_object_versions(Bucket=host)["Versions"]}
+        assert versions == owners
+        # Its writer does with it what owners do.
+        assert guest.get_object(Bucket=host, Key="g")["Body"].read() == b"guest"
+        owner_only(guest.get_object_acl(Bucket=host, Key="g"), theirs)
+        assert guest.get_object_tagging(Bucket=host, Key="g")["TagSet"] == [{"Key": "a", "Value": "1"}]
+        guest.put_object_tagging(Bucket=host, Key="g", Tagging={"TagSet": []})
+        # The bucket's owner may not, unless it was given; but removes it.
+        for call in (s3.get_object, s3.get_object_acl, s3.get_object_tagging):
+            refused("AccessDenied", 403, call, Bucket=host, Key="g")
+        refused("AccessDenied", 403, s3.copy_object, Bucket=host, Key="c", CopySource={"Bucket": host, "Key": "g"})
+        assert s3.get_object(Bucket=host, Key="given")["Body"].read() == b"given"
+        refused("AccessDenied", 403, guest.get_object, Bucket=host, Key="own")
+        guest.put_object_acl(Bucket=host, Key="g", ACL="bucket-owner-read")
+        assert s3.get_object(Bucket=host, Key="g")["Body"].read() == b"guest"
+        # An upload names who began it, and becomes that one's.
+        upload = guest.create_multipart_upload(Bucket=host, Key="m")["UploadId"]
+        [listed] = s3.list_multipart_uploads(Bucket=host)["Uploads"]
+        assert (listed["Initiator"]["ID"], listed["Owner"]["ID"]) == (theirs, theirs), listed
+        part = guest.upload_part(Bucket=host, Key="m", UploadId=upload, PartNumber=1, Body=b"part")
+        guest.complete_multipart_upload(Bucket=host, Key="m", UploadId=upload,
+                                        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+        refused("AccessDenied", 403, s3.get_object, Bucket=host, Key="m")
+        # Without ACLs everything is the bucket owner's.
+        s3.put_bucket_acl(Bucket=host, ACL="private")
+        own(s3, host, "BucketOwnerEnforced")
+        assert s3.get_object(Bucket=host, Key="m")["Body"].read() == b"part"
+        assert {o["Owner"]["ID"] for o in s3.list_objects(Bucket=host)["Contents"]} == {mine}
+        refused("AccessDenied", 403, guest.get_object, Bucket=host, Key="m")
+        own(s3, host, ownership)
+        s3.delete_object(Bucket=host, Key="m")
+
+
 ALL = [
     acls_are_off_by_default, ownership_controls, canned_acls, grants_that_are_canned, what_everybody_may, public_access_blocks,
-    acls_of_versions,
+    acls_of_versions, what_guests_write,
 ]

@@ -266,6 +266,14 @@ def many_parts(system, home):
     assert tail == part[-2:] + b"tail"
 
 
+class As:
+    """The system as seen with another key than root's."""
+
+    def __init__(self, system, key):
+        self.endpoint, self.ready, self.ca = system.endpoint, system.ready, system.ca
+        self.access_key, self.secret_key = key["access_key_id"], key["secret_access_key"]
+
+
 def scoped_keys(system, home):
     s3 = boto(system)
     mine, other = bucket(s3, "mine"), bucket(s3, "other")
@@ -273,13 +281,7 @@ def scoped_keys(system, home):
     made = system.admin("create-key", "--name", "scoped", "--bucket", mine, "--permission", "read", "--permission", "write")
     reader = system.admin("create-key", "--name", "reader", "--bucket", mine, "--permission", "read")
 
-    class As:
-        endpoint, ready, ca = system.endpoint, system.ready, system.ca
-
-        def __init__(self, key):
-            self.access_key, self.secret_key = key["access_key_id"], key["secret_access_key"]
-
-    key = boto(As(made))
+    key = boto(As(system, made))
     key.put_object(Bucket=mine, Key="k", Body=b"y")
     assert [b["Name"] for b in key.list_buckets()["Buckets"]] == [mine]
     refused("AccessDenied", 403, key.list_objects_v2, Bucket=other)
@@ -287,7 +289,7 @@ def scoped_keys(system, home):
     refused("AccessDenied", 403, key.get_object, Bucket=other, Key="k")
     refused("AccessDenied", 403, key.copy_object, Bucket=mine, Key="c", CopySource={"Bucket": other, "Key": "k"})
     refused("AccessDenied", 403, key.delete_bucket, Bucket=mine)
-    only = boto(As(reader))
+    only = boto(As(system, reader))
     assert only.get_object(Bucket=mine, Key="k")["Body"].read() == b"y"
     refused("AccessDenied", 403, only.put_object, Bucket=mine, Key="k", Body=b"z")
     # a re-created name is another bucket

@@ -3,7 +3,7 @@
 import concurrent.futures
 import urllib.parse
 
-from clients import boto
+from clients import boto, bucket_name
 from raw import answered, checksummed, send
 from semantics import bucket, refused
 from versioning import versioned
@@ -157,6 +157,17 @@ def a_presigned_put_may_carry_tags(system, home):
     assert answer.status in (400, 403), answer
 
 
+def buckets_born_with_tags(system, home):
+    s3, name = boto(system), bucket_name("born")
+    born = {"Tags": [{"Key": "team", "Value": "a b"}, {"Key": "empty", "Value": ""}]}
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration=born)
+    got = s3.get_bucket_tagging(Bucket=name)["TagSet"]
+    assert sorted(got, key=lambda tag: tag["Key"]) == sorted(born["Tags"], key=lambda tag: tag["Key"]), got
+    for tag in ({"Key": "aws:x", "Value": "1"}, {"Key": "k", "Value": "v" * 257}):
+        refused("InvalidTag", 400, s3.create_bucket, Bucket=name + "-b", CreateBucketConfiguration={"Tags": [tag]})
+    refused("404", 404, s3.head_bucket, Bucket=name + "-b")
+
+
 def many_tell_a_bucket_at_once(system, home):
     """Each replaces what the one before it said, and none is turned away."""
     name = bucket(boto(system), "told")
@@ -173,5 +184,5 @@ def many_tell_a_bucket_at_once(system, home):
 
 ALL = [
     tags_of_an_object, tags_come_with_a_put, limits_and_characters, copies_and_their_tags, tags_of_versions, tags_of_a_bucket,
-    many_tell_a_bucket_at_once, a_presigned_put_may_carry_tags,
+    buckets_born_with_tags, many_tell_a_bucket_at_once, a_presigned_put_may_carry_tags,
 ]

@@ -19,10 +19,7 @@ THEMES = [
     "ownership", "policy", "races", "golden", "model",
 ]
 
-WAITING = {
-    # Whoever deletes or overwrites the key during an upload: the authority does not remember what it deleted.
-    "conditional": ["conflicts_during_an_upload"],
-}
+WAITING = {}
 
 
 def waits(theme, test):

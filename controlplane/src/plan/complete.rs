@@ -6,12 +6,12 @@ use bytes::Bytes;
 use holdfast_common::wire::checksum::{Algorithm, Kind};
 use holdfast_common::wire::{
     Checksum, CompleteUpload, CompletedPart, MANIFEST_INLINE_PARTS, MANIFEST_PAGE_PARTS, Manifest,
-    ManifestPage, Pair, Part, Refusal, Refused,
+    ManifestPage, Part, Refusal, Refused,
 };
 use md5::{Digest as _, Md5};
 
 use crate::limits::{OBJECT_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX};
-use crate::plan::{checksum, refuse};
+use crate::plan::{checksum, refuse, refuse_with};
 use crate::store::upload::UploadRow;
 
 /// What the object will be.
@@ -34,7 +34,7 @@ pub fn assemble(
     complete: &CompleteUpload,
     pages_of: &[u8],
 ) -> Result<Assembled, Refused> {
-    let mut parts = chosen(uploaded, &complete.parts)?;
+    let mut parts = chosen(uploaded, complete)?;
     let mut size = 0u64;
     for part in &mut parts {
         part.offset = size;
@@ -52,20 +52,24 @@ fn part_bytes(part: &Part) -> u64 {
     part.blob.as_ref().map_or(0, |blob| blob.size)
 }
 
-fn chosen(uploaded: &HashMap<u32, Part>, named: &[CompletedPart]) -> Result<Vec<Part>, Refused> {
+fn chosen(uploaded: &HashMap<u32, Part>, complete: &CompleteUpload) -> Result<Vec<Part>, Refused> {
     let mut before = 0;
-    let mut parts = Vec::with_capacity(named.len());
-    for name in named {
+    let mut parts = Vec::with_capacity(complete.parts.len());
+    for name in &complete.parts {
         if name.number <= before || name.number > PARTS_MAX {
             return Err(refuse(Refusal::InvalidPartOrder, "parts must be named in ascending order"));
         }
         before = name.number;
         let part = uploaded.get(&name.number).filter(|part| matches(part, name));
         parts.push(part.cloned().ok_or_else(|| {
-            refuse(
-                Refusal::InvalidPart,
-                format!("part {} was not uploaded, or with another ETag or checksum", name.number),
-            )
+            let detail = format!("part {} was not uploaded, or with another ETag or checksum", name.number);
+            let etag = name.etag.trim().trim_matches('"');
+            let elements = [
+                ("UploadId", &*complete.upload_id),
+                ("PartNumber", &name.number.to_string()),
+                ("ETag", etag),
+            ];
+            refuse_with(Refusal::InvalidPart, detail, &elements)
         })?);
     }
     Ok(parts)
@@ -90,14 +94,13 @@ fn check_sizes(parts: &[Part], size: u64, complete: &CompleteUpload) -> Result<(
             small.number,
             part_bytes(small)
         );
-        let element = |name: &str, value: String| Pair { name: name.to_owned(), value };
-        let elements = vec![
-            element("PartNumber", small.number.to_string()),
-            element("ETag", hex::encode(&small.md5)),
-            element("ProposedSize", part_bytes(small).to_string()),
-            element("MinSizeAllowed", PART_BYTES_MIN.to_string()),
+        let elements = [
+            ("PartNumber", &*small.number.to_string()),
+            ("ETag", &hex::encode(&small.md5)),
+            ("ProposedSize", &part_bytes(small).to_string()),
+            ("MinSizeAllowed", &PART_BYTES_MIN.to_string()),
         ];
-        return Err(Refused { elements, ..refuse(Refusal::EntityTooSmall, detail) });
+        return Err(refuse_with(Refusal::EntityTooSmall, detail, &elements));
     }
     if size > OBJECT_BYTES_MAX {
         return Err(refuse(Refusal::EntityTooLarge, "an object has at most 5 TiB"));

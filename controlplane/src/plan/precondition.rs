@@ -1,22 +1,20 @@
 //! Conditional requests, decided against the row as it stands in the commit.
 
-use holdfast_common::wire::{Pair, Precondition, Refusal, Refused};
+use holdfast_common::wire::{Precondition, Refusal, Refused};
 
-use crate::plan::refuse;
+use crate::plan::{no_such_key, refuse_with};
 use crate::store::head::HeadRow;
 
 /// Of the object that is to be written or deleted. `If-Match` on a key that is not there is 404, as AWS has it.
-pub fn check(when: Option<&Precondition>, head: Option<&HeadRow>) -> Result<(), Refused> {
+pub fn check(when: Option<&Precondition>, key: &[u8], head: Option<&HeadRow>) -> Result<(), Refused> {
     let Some(when) = when else { return Ok(()) };
     match head {
         Some(_) if when.absent => Err(failed("If-None-Match", "the object exists")),
         Some(head) => check_present(when, head),
         None if !when.if_match.is_empty() => {
-            Err(refuse(Refusal::NoSuchKey, "If-Match names an object that is not there"))
+            Err(no_such_key(key, "If-Match names an object that is not there"))
         }
-        None if when.has_if_size => {
-            Err(refuse(Refusal::NoSuchKey, "the object whose size was named is not there"))
-        }
+        None if when.has_if_size => Err(no_such_key(key, "the object whose size was named is not there")),
         None => Ok(()),
     }
 }
@@ -57,9 +55,5 @@ pub fn check_source(when: &Precondition, head: &HeadRow) -> Result<(), Refused> 
 
 /// `condition`: as S3 names it in its answer.
 fn failed(condition: &str, detail: &str) -> Refused {
-    let element = Pair { name: "Condition".to_owned(), value: condition.to_owned() };
-    Refused {
-        elements: vec![element],
-        ..refuse(Refusal::PreconditionFailed, format!("{detail} ({condition})"))
-    }
+    refuse_with(Refusal::PreconditionFailed, format!("{detail} ({condition})"), &[("Condition", condition)])
 }

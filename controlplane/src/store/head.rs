@@ -137,6 +137,7 @@ pub struct Line {
     pub modified_ms: u64,
     pub etag: String,
     pub meta: wire::ObjectMeta,
+    pub tenant_id: u64,
 }
 
 /// Up to `rows` objects with `from <= key < until`, bytewise.
@@ -149,7 +150,7 @@ pub async fn range(
 ) -> Result<Vec<Line>, StoreError> {
     let statement = client
         .prepare_cached(
-            "SELECT key, size, modified_ms, etag, meta FROM head
+            "SELECT key, size, modified_ms, etag, meta, tenant_id FROM head
              WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT $4",
         )
         .await?;
@@ -162,6 +163,7 @@ pub async fn range(
                 modified_ms: unsigned(row.get(2)),
                 etag: row.get(3),
                 meta: decode(row.get(4), "head.meta")?,
+                tenant_id: unsigned(row.get(5)),
             })
         })
         .collect()

@@ -140,6 +140,7 @@ pub struct Line {
     pub meta: wire::ObjectMeta,
     /// It is the head, or the newest of its key in this answer while nothing newer is elsewhere.
     pub may_be_latest: bool,
+    pub tenant_id: u64,
 }
 
 fn line(row: &tokio_postgres::Row) -> Result<Line, StoreError> {
@@ -153,25 +154,28 @@ fn line(row: &tokio_postgres::Row) -> Result<Line, StoreError> {
         etag: row.get(6),
         meta: decode(row.get(7), "version.meta")?,
         may_be_latest: row.get(8),
+        tenant_id: unsigned(row.get(9)),
     })
 }
 
 /// Of heads and of versions as many as are wanted of both together. One statement, because in between a version could
 /// move from one to the other: it would be seen twice, or never.
-pub const RANGE: &str = "(SELECT key, seq, version_id, false, size, modified_ms, etag, meta, true FROM head
+pub const RANGE: &str =
+    "(SELECT key, seq, version_id, false, size, modified_ms, etag, meta, true, tenant_id FROM head
          WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT $4)
      UNION ALL
-     (SELECT key, seq, version_id, delete_marker, size, modified_ms, etag, meta, true FROM version
+     (SELECT key, seq, version_id, delete_marker, size, modified_ms, etag, meta, true, tenant_id FROM version
          WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key, seq DESC LIMIT $4)";
 
 /// The same within a key, of what is older than a place in its order.
 pub const REST: &str =
-    "SELECT key, seq, version_id, false, size, modified_ms, etag, meta, true FROM head
+    "SELECT key, seq, version_id, false, size, modified_ms, etag, meta, true, tenant_id FROM head
          WHERE bucket_id = $1 AND key = $2 AND seq < $3
      UNION ALL
      (SELECT key, seq, version_id, delete_marker, size, modified_ms, etag, meta,
              NOT EXISTS (SELECT 1 FROM head WHERE bucket_id = $1 AND key = $2)
-             AND NOT EXISTS (SELECT 1 FROM version WHERE bucket_id = $1 AND key = $2 AND seq >= $3) FROM version
+             AND NOT EXISTS (SELECT 1 FROM version WHERE bucket_id = $1 AND key = $2 AND seq >= $3),
+             tenant_id FROM version
          WHERE bucket_id = $1 AND key = $2 AND seq < $3 ORDER BY seq DESC LIMIT $4)";
 
 /// Up to `rows` versions with `from <= key < until`, by key, of a key the newest first.

@@ -16,7 +16,7 @@ mod settings;
 pub use crate::sigv4::{Authenticated, Proof};
 pub use action::*;
 pub use evaluate::{
-    Considered, Grant, Judge, MayLook, Pending, authorize_account, authorize_bucket, authorize_object,
+    Considered, Grant, Judge, Kept, MayLook, Pending, authorize_account, authorize_bucket, authorize_object,
     may_enter,
 };
 pub use identity::{BucketFacts, IdentityError, KeyIdentity, Permission, Permissions, Scope};

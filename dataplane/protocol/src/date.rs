@@ -74,7 +74,12 @@ pub fn imf_fixdate(unix_ms: u64) -> [u8; 29] {
     out
 }
 
-/// `2026-11-22T01:02:03.000Z`: the dates of S3's XML.
+/// `2026-11-22T01:02:03.000Z`: a date in S3's XML, the second that Last-Modified has, so that clients may compare the two.
+pub fn iso8601_second(unix_ms: u64) -> String {
+    iso8601(unix_ms / 1000 * 1000)
+}
+
+/// `2026-11-22T01:02:03.004Z`.
 pub fn iso8601(unix_ms: u64) -> String {
     let at = Civil::from_unix_ms(unix_ms);
     let mut out = *b"0000-00-00T00:00:00.000Z";

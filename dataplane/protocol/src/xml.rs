@@ -17,8 +17,9 @@ pub use answer::{
 };
 pub use attributes::{lists_parts, write_object_attributes};
 pub use body::{
-    CompleteBody, DeleteBody, DeleteEntry, read_complete_upload, read_create_bucket, read_delete,
+    CompleteBody, CreateBucketBody, DeleteBody, DeleteEntry, read_complete_upload, read_create_bucket,
+    read_delete,
 };
-pub use list::{BucketEntry, Owner, write_list_buckets, write_list_objects};
+pub use list::{BucketEntry, Owner, Owners, write_list_buckets, write_list_objects};
 pub use listed::{write_list_parts, write_list_uploads};
 pub use versions::{VersionEntry, VersionsPage, write_list_versions};

@@ -3,26 +3,35 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use holdfast_common::id::TenantId;
 use holdfast_common::wire;
 use holdfast_protocol::access::{
     BucketAsk, BucketFacts, BucketSettings, BucketTarget, Considered, CreateBucket, GetObject, Grant,
-    InBucket, ListObjects, NewBucketAsk, ObjectAsk, ObjectTarget, WriteObjectAcl, WriteObjectTags,
+    InBucket, Kept, ListObjects, NewBucketAsk, ObjectAsk, ObjectTarget, WriteObjectAcl, WriteObjectTags,
     authorize_account, authorize_bucket, authorize_object, may_enter,
 };
-use holdfast_protocol::document::acl::{AclOwners, AclRequest, CannedAcl};
 use holdfast_protocol::document::tagging::TagSet;
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::name::{BucketName, ObjectKey};
 use holdfast_protocol::operation::{RequestFacts, VersionSelector};
 use holdfast_protocol::policy::{BucketPolicy, Decision, ObjectTags, PolicyAction, PolicyAsk, Requester};
 
-use super::call::{Call, owner};
+use super::call::Call;
 use crate::env::Env;
 
 /// A grant, and the object as it was looked at for the decision, where it was: what is answered must be that one.
 pub(super) struct Seen<A: InBucket> {
     pub(super) grant: Grant<A>,
     record: Option<Option<Arc<wire::ObjectRecord>>>,
+}
+
+/// Whose owner counts.
+#[derive(Clone, Copy)]
+enum Whose {
+    /// That of the object that is there.
+    Its,
+    /// Of the one that replaces it: who may put it there.
+    New,
 }
 
 impl<E: Env> Call<'_, E> {
@@ -73,6 +82,19 @@ impl<E: Env> Call<'_, E> {
     where
         A: InBucket<Resource = ObjectTarget>,
     {
+        self.decide(bucket, key, version, Whose::Its).await
+    }
+
+    async fn decide<A>(
+        &self,
+        bucket: &BucketName,
+        key: ObjectKey,
+        version: &VersionSelector,
+        whose: Whose,
+    ) -> Result<Seen<A>, S3Error>
+    where
+        A: InBucket<Resource = ObjectTarget>,
+    {
         let names_version = *version != VersionSelector::Current;
         let ask = ObjectAsk { bucket: self.bucket_ask(bucket), key: key.clone(), names_version };
         let pending = match authorize_object(&self.who, ask, &self.judge(version.named()))? {
@@ -83,8 +105,15 @@ impl<E: Env> Call<'_, E> {
         let meta = record.as_ref().and_then(|record| record.meta.as_ref());
         let tags: Vec<(&str, &str)> =
             meta.iter().flat_map(|meta| &meta.tags).map(|tag| (&*tag.name, &*tag.value)).collect();
-        let acl = meta.map_or("", |meta| &*meta.acl);
-        let settled = pending.settle(&tags, acl, &self.judge(version.named()));
+        let kept = Kept {
+            tags: &tags,
+            acl: meta.map_or("", |meta| &*meta.acl),
+            owner: match (whose, &record) {
+                (Whose::Its, Some(record)) => Some(TenantId(record.tenant_id)),
+                _ => None,
+            },
+        };
+        let settled = pending.settle(&kept, &self.judge(version.named()));
         let grant = match (settled, &record) {
             // What is not there has no ACL that could open it; who may list the bucket may know that.
             (Err(_), None) if self.may_list(bucket) => return Err(absent(&key, version)),
@@ -105,12 +134,25 @@ impl<E: Env> Call<'_, E> {
             return Ok(());
         }
         if with_tags {
-            self.on_object::<WriteObjectTags>().await?;
+            self.may_tag_new().await?;
         }
         if with_acl {
-            self.on_object::<WriteObjectAcl>().await?;
+            self.on_new::<WriteObjectAcl>().await?;
         }
         Ok(())
+    }
+
+    /// The object that this request makes may have tags.
+    pub(super) async fn may_tag_new(&self) -> Result<(), S3Error> {
+        self.on_new::<WriteObjectTags>().await
+    }
+
+    async fn on_new<A>(&self) -> Result<(), S3Error>
+    where
+        A: InBucket<Resource = ObjectTarget>,
+    {
+        let (bucket, key) = (self.bucket_name(), self.object_key().clone());
+        self.decide::<A>(bucket, key, &VersionSelector::Current, Whose::New).await.map(drop)
     }
 
     /// A condition on the ETag tells who sets it what is there: that takes reading it, as in S3.
@@ -123,20 +165,6 @@ impl<E: Env> Call<'_, E> {
             self.on::<GetObject>(self.bucket_name(), key.clone(), &VersionSelector::Current).await?;
         }
         Ok(())
-    }
-
-    /// The ACL that an object keeps when it is made or given one, as ownership and public access block admit it. Empty: private.
-    pub(super) fn admit_object_acl(
-        &self,
-        bucket: &BucketFacts,
-        request: Option<&AclRequest>,
-    ) -> Result<String, S3Error> {
-        let Some(request) = request else { return Ok(String::new()) };
-        let settings = settings_of(bucket)?;
-        let tenant = self.core.owner(bucket.tenant_id.0);
-        let acl = settings.ownership().admit_acl(request, AclOwners::one(owner(&tenant)))?;
-        settings.public_access().admit_acl(acl)?;
-        Ok(if acl == CannedAcl::Private { String::new() } else { acl.name().to_owned() })
     }
 
     /// What is said of a version that is not there: the truth to those who may list the bucket.

@@ -22,7 +22,7 @@ use crate::server::{Response, StreamError};
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> Result<Response, S3Error> {
     let target = call.on_object::<access::PutObject>().await?;
     call.may_adorn(input.replace_tags && !input.meta.tags.is_empty(), input.acl.is_some()).await?;
-    let acl = call.admit_object_acl(&target.resource().bucket, input.acl.as_ref())?;
+    let meta = call.own(&target.resource().bucket, input.acl.as_ref(), input.meta)?;
     call.may_compare(call.object_key(), &input.when).await?;
     let from = input.source.as_of(call.context.received_ms);
     let mut seen = source_seen(call, &from).await?;
@@ -48,7 +48,7 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CopyObjectInput) -> R
         source_op_id,
         replace_checksums,
         when: Some(input.when),
-        meta: Some(wire::ObjectMeta { acl, checksums, ..input.meta }),
+        meta: Some(wire::ObjectMeta { checksums, ..meta }),
         replace_meta: input.replace_meta,
         replace_tags: input.replace_tags,
         source_version_id: from.version.named().unwrap_or_default().to_owned(),
@@ -87,7 +87,7 @@ async fn may_take_tags<E: Env>(
     let record = seen.look(call, &from.version).await?;
     if record.as_ref().and_then(|record| record.meta.as_ref()).is_some_and(|meta| !meta.tags.is_empty()) {
         call.on::<access::ReadObjectTags>(&from.bucket, from.key.clone(), &from.version).await?;
-        call.on_object::<access::WriteObjectTags>().await?;
+        call.may_tag_new().await?;
     }
     Ok(())
 }

@@ -21,14 +21,18 @@ pub(super) async fn run<E: Env, C: Conn>(
     intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
     let grant = call.on_new_bucket()?;
-    let documents = documents(call, grant.sender().map_or(0, |key| key.tenant_id.0), &input)?;
+    let mut documents = documents(call, grant.sender().map_or(0, |key| key.tenant_id.0), &input)?;
     let body = control_body(intake, input.body, CREATE_BUCKET_BODY_BYTES_MAX).await?;
     let region = &call.core.settings.region;
-    if let Some(wanted) = read_create_bucket(&body)?.filter(|wanted| wanted != region) {
+    let told = read_create_bucket(&body)?;
+    if let Some(wanted) = told.constraint.filter(|wanted| wanted != region) {
         return Err(S3Error::new(Code::IllegalLocationConstraintException).message(format!(
             "The {wanted} location constraint is incompatible for the region specific endpoint this request was \
              sent to; this deployment's region is {region}."
         )));
+    }
+    if !told.tags.is_empty() {
+        documents.push(Document::Tags(Some(told.tags)));
     }
     let op = call.core.op_begin();
     match call.core.create_bucket(&grant, op.id(), region.clone(), &documents).await {

@@ -13,14 +13,14 @@ use crate::server::Response;
 pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: CreateUploadInput) -> Result<Response, S3Error> {
     let grant = call.on_object::<access::PutObject>().await?;
     call.may_adorn(!input.meta.tags.is_empty(), input.acl.is_some()).await?;
-    let acl = call.admit_object_acl(&grant.resource().bucket, input.acl.as_ref())?;
+    let meta = call.own(&grant.resource().bucket, input.acl.as_ref(), input.meta)?;
     let op = call.core.op_begin();
     let (algorithm, kind) = match input.checksum {
         Some((algorithm, kind)) => (algorithm.to_wire(), kind),
         None => (wire::checksum::Algorithm::Unspecified, wire::checksum::Kind::FullObject),
     };
     let create = wire::CreateUpload {
-        meta: Some(wire::ObjectMeta { acl, ..input.meta }),
+        meta: Some(meta),
         checksum_algorithm: algorithm.into(),
         checksum_kind: kind.into(),
     };

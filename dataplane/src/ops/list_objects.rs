@@ -6,7 +6,7 @@ use holdfast_protocol::error::S3Error;
 use holdfast_protocol::operation::ListObjectsInput;
 use holdfast_protocol::xml::write_list_objects;
 
-use super::call::{Call, owner};
+use super::call::Call;
 use crate::env::Env;
 use crate::server::Response;
 
@@ -24,6 +24,6 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: ListObjectsInput) -> 
         _ => call.core.list(&grant, query).await?,
     };
     let bucket = &grant.resource().bucket;
-    let tenant = call.core.owner(bucket.tenant_id.0);
-    Ok(call.xml(write_list_objects(bucket.name.as_str(), &input, &page, owner(&tenant))))
+    let tenants = call.owners_of_objects(bucket, page.entries.iter().map(|entry| entry.tenant_id))?;
+    Ok(call.xml(write_list_objects(bucket.name.as_str(), &input, &page, &tenants.owners())))
 }

@@ -5,7 +5,7 @@ use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::operation::ListPartsInput;
 use holdfast_protocol::xml::write_list_parts;
 
-use super::call::{Call, owner};
+use super::call::Call;
 use crate::env::Env;
 use crate::server::Response;
 
@@ -20,7 +20,7 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: ListPartsInput) -> Re
         page.parts.clear();
     }
     let bucket = &grant.resource().bucket;
-    let tenant = call.core.owner(bucket.tenant_id.0);
+    let tenants = call.tenants(bucket, page.upload.iter().map(|upload| upload.tenant_id));
     let key = grant.resource().key.as_bytes();
-    Ok(call.xml(write_list_parts(bucket.name.as_str(), key, &input, &page, owner(&tenant))))
+    Ok(call.xml(write_list_parts(bucket.name.as_str(), key, &input, &page, &tenants.owners())))
 }

@@ -6,7 +6,7 @@ use holdfast_protocol::error::S3Error;
 use holdfast_protocol::operation::ListUploadsInput;
 use holdfast_protocol::xml::write_list_uploads;
 
-use super::call::{Call, owner};
+use super::call::Call;
 use crate::env::Env;
 use crate::server::Response;
 
@@ -25,6 +25,6 @@ pub(super) async fn run<E: Env>(call: &Call<'_, E>, input: ListUploadsInput) -> 
         _ => call.core.list_uploads(&grant, query).await?,
     };
     let bucket = &grant.resource().bucket;
-    let tenant = call.core.owner(bucket.tenant_id.0);
-    Ok(call.xml(write_list_uploads(bucket.name.as_str(), &input, &page, owner(&tenant))))
+    let tenants = call.tenants(bucket, page.uploads.iter().map(|upload| upload.tenant_id));
+    Ok(call.xml(write_list_uploads(bucket.name.as_str(), &input, &page, &tenants.owners())))
 }

@@ -6,7 +6,7 @@ use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::operation::{ListObjectVersionsInput, VersionId};
 use holdfast_protocol::xml::{VersionEntry, VersionsPage, write_list_versions};
 
-use super::call::{Call, owner};
+use super::call::Call;
 use crate::env::Env;
 use crate::server::Response;
 
@@ -28,8 +28,8 @@ pub(super) async fn run<E: Env>(
         _ => page(call.core.list_versions(&grant, query).await?)?,
     };
     let bucket = &grant.resource().bucket;
-    let tenant = call.core.owner(bucket.tenant_id.0);
-    Ok(call.xml(write_list_versions(bucket.name.as_str(), &input, &page, owner(&tenant))))
+    let tenants = call.owners_of_objects(bucket, page.entries.iter().map(|entry| entry.object.tenant_id))?;
+    Ok(call.xml(write_list_versions(bucket.name.as_str(), &input, &page, &tenants.owners())))
 }
 
 fn page(answer: wire::ListVersionsAnswer) -> Result<VersionsPage, S3Error> {
@@ -59,6 +59,7 @@ fn entry(entry: wire::VersionEntry) -> Result<VersionEntry, S3Error> {
             etag: entry.etag,
             storage_class: entry.storage_class,
             checksums: entry.checksums,
+            tenant_id: entry.tenant_id,
         },
     })
 }

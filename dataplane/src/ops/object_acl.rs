@@ -1,16 +1,17 @@
-//! GetObjectAcl, PutObjectAcl: the canned ACL of one version. Every object is its bucket's owner's.
+//! GetObjectAcl, PutObjectAcl: the canned ACL of one version.
 
 use holdfast_common::wire;
 use holdfast_protocol::access;
-use holdfast_protocol::document::acl::{AclOwners, AclRequest, AclResource};
+use holdfast_protocol::document::acl::{AclRequest, AclResource};
 use holdfast_protocol::error::S3Error;
 use holdfast_protocol::limits::ACL_BODY_BYTES_MAX;
 use holdfast_protocol::operation::{PutAclInput, VersionSelector};
 
 use super::ask::settings_of;
-use super::call::{Call, owner, set};
+use super::call::{Call, set};
 use super::get_object::existing;
 use super::intake::{Intake, control_body};
+use super::owners::stored;
 use crate::env::Env;
 use crate::rt::Conn;
 use crate::server::Response;
@@ -22,8 +23,8 @@ pub(super) async fn read<E: Env>(call: &Call<'_, E>, version: &VersionSelector) 
     let record = existing(call, grant.resource(), record, version)?;
     let kept = record.meta.as_ref().map_or("", |meta| &*meta.acl);
     let acl = settings_of(bucket)?.object_acl(kept);
-    let tenant = call.core.owner(bucket.tenant_id.0);
-    let mut answer = call.xml(acl.to_xml(AclOwners::one(owner(&tenant))));
+    let tenants = call.owners_of_objects(bucket, std::iter::once(record.tenant_id))?;
+    let mut answer = call.xml(acl.to_xml(tenants.of_object(record.tenant_id)));
     if let Some(id) = wire::version_shown(&record.version_id, bucket.versioning) {
         answer.header("x-amz-version-id", id);
     }
@@ -35,13 +36,15 @@ pub(super) async fn write<E: Env, C: Conn>(
     input: PutAclInput,
     intake: Intake<'_, '_, C>,
 ) -> Result<Response, S3Error> {
-    let grant = call.on_version::<access::WriteObjectAcl>(&input.version).await?.grant;
+    let seen = call.on_version::<access::WriteObjectAcl>(&input.version).await?;
+    let (grant, record) = seen.with_record(call, &input.version).await?;
     let body = control_body(intake, input.body, ACL_BODY_BYTES_MAX).await?;
     let bucket = &grant.resource().bucket;
-    let tenant = call.core.owner(bucket.tenant_id.0);
-    let owners = AclOwners::one(owner(&tenant));
+    let object_owner = record.map_or(bucket.tenant_id.0, |record| record.tenant_id);
+    let tenants = call.owners_of_objects(bucket, std::iter::once(object_owner))?;
+    let owners = tenants.of_object(object_owner);
     let request = AclRequest::of_put(&input.acl.headers(), &body, AclResource::Object, owners)?;
-    let acl = call.admit_object_acl(bucket, Some(&request))?;
+    let acl = stored(call.admit_object_acl(bucket, Some(&request), object_owner)?);
     let op = call.core.op_begin();
     let exchange = wire::SetAcl { version_id: input.version.named().unwrap_or_default().to_owned(), acl };
     let (_, committed) = call.core.set_acl(&grant, op.id(), exchange).await?;

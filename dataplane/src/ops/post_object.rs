@@ -45,11 +45,11 @@ pub(super) async fn run<E: Env, C: Conn>(
     call.facts_of_form(post.acl.as_deref());
     let grant = call.on_object::<access::PutObject>().await?;
     call.may_adorn(!tags.is_empty(), acl.is_some()).await?;
-    let acl = call.admit_object_acl(&grant.resource().bucket, acl.as_ref())?;
     let plan = post.body.plan_of_object();
     intake.expect(post.body, plan);
     intake.expect_size(post.size);
-    let meta = wire::ObjectMeta { tags, acl, ..post.meta };
+    let meta = wire::ObjectMeta { tags, ..post.meta };
+    let meta = call.own(&grant.resource().bucket, acl.as_ref(), meta)?;
     let stored = store(call, &grant, meta, wire::Precondition::default(), intake).await?;
     Ok(answer(call, &post.answer, &stored))
 }

@@ -22,10 +22,10 @@ pub(super) async fn run<E: Env, C: Conn>(
     let grant = call.on_object::<access::PutObject>().await?;
     call.may_compare(call.object_key(), &input.when).await?;
     call.may_adorn(!input.meta.tags.is_empty(), input.acl.is_some()).await?;
-    let acl = call.admit_object_acl(&grant.resource().bucket, input.acl.as_ref())?;
+    let meta = call.own(&grant.resource().bucket, input.acl.as_ref(), input.meta)?;
     let plan = input.body.plan_of_object();
     intake.expect(input.body, plan);
-    let stored = store(call, &grant, wire::ObjectMeta { acl, ..input.meta }, input.when, intake).await?;
+    let stored = store(call, &grant, meta, input.when, intake).await?;
     let mut head = call.answer_head(200);
     stored.set_headers(&mut head);
     Ok(Response::empty(head))

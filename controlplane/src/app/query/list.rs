@@ -81,6 +81,7 @@ fn entry(line: head::Line) -> wire::ListEntry {
         etag: line.etag,
         storage_class: line.meta.storage_class,
         checksums: line.meta.checksums,
+        tenant_id: line.tenant_id,
     }
 }
 

@@ -130,6 +130,7 @@ impl Walk<'_> {
             etag: line.etag,
             storage_class: line.meta.storage_class,
             checksums: line.meta.checksums,
+            tenant_id: line.tenant_id,
         });
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{ConfigEffect, Item, Step};
 use crate::limits::CONFIGURED_BYTES_MAX;
-use crate::plan::refuse;
+use crate::plan::{refuse, refuse_with};
 use crate::store::bucket::{BucketRow, Versioning};
 
 impl Item<'_> {
@@ -75,7 +75,11 @@ impl Item<'_> {
     pub(super) fn delete_bucket(&mut self) -> Step<Committed> {
         let bucket = self.bucket()?;
         if self.facts.occupied.contains(&bucket.id) {
-            return Err(refuse(Refusal::BucketNotEmpty, "the bucket is not empty"));
+            return Err(refuse_with(
+                Refusal::BucketNotEmpty,
+                "the bucket is not empty",
+                &[("BucketName", &bucket.name)],
+            ));
         }
         let uploads: Vec<Uuid> = self
             .facts

@@ -7,7 +7,7 @@ use holdfast_common::wire::{
 
 use super::versions::{Content, Named};
 use super::{Item, Step};
-use crate::plan::{precondition, refuse};
+use crate::plan::{no_such_key, precondition, refuse};
 use crate::store::bucket::{BucketRow, Versioning};
 use crate::store::head::HeadRow;
 use crate::store::version::{VersionRow, stored_id};
@@ -63,7 +63,7 @@ fn shown(version_id: &str, bucket: &BucketRow) -> String {
 impl<'a> Item<'a> {
     pub(super) fn put(&mut self, put: &PutObject) -> Step<Committed> {
         let bucket = self.bucket()?;
-        precondition::check(put.when.as_ref(), self.head())?;
+        precondition::check(put.when.as_ref(), &self.mutation.key, self.head())?;
         let manifest = put.manifest.clone().unwrap_or_default();
         for blob in manifest.parts.iter().filter_map(|part| part.blob.as_ref()) {
             self.writes.repair_if_thin(blob);
@@ -73,6 +73,7 @@ impl<'a> Item<'a> {
             etag: put.etag.clone(),
             manifest,
             meta: put.meta.clone().unwrap_or_default(),
+            writer: self.mutation.tenant_id,
         };
         let row = self.make_current(bucket, content);
         Ok(Committed {
@@ -86,7 +87,7 @@ impl<'a> Item<'a> {
 
     pub(super) fn delete(&mut self, delete: &DeleteObject) -> Step<Committed> {
         let bucket = self.bucket()?;
-        precondition::check(delete.when.as_ref(), self.head())?;
+        precondition::check(delete.when.as_ref(), &self.mutation.key, self.head())?;
         let committed = Committed { bucket_id: bucket.id, ..Default::default() };
         if !delete.version_id.is_empty() {
             return Ok(self.delete_version(&delete.version_id, committed));
@@ -134,7 +135,7 @@ impl<'a> Item<'a> {
     fn source_version(&self, bucket_id: u64, key: &Bytes, version: &str) -> Step<&'a HeadRow> {
         let head = self.head_of(bucket_id, key);
         if version.is_empty() {
-            return head.ok_or_else(|| refuse(Refusal::NoSuchKey, "the source does not exist"));
+            return head.ok_or_else(|| no_such_key(key, "the source does not exist"));
         }
         let id = stored_id(version);
         if let Some(head) = head.filter(|head| head.version_id == id) {
@@ -154,7 +155,7 @@ impl<'a> Item<'a> {
     pub(super) fn copy(&mut self, copy: &CopyObject) -> Step<Committed> {
         let bucket = self.bucket()?;
         let Source { object: source, version_id: copy_source_version_id } = self.source(&copy.into())?;
-        precondition::check(copy.when.as_ref(), self.head())?;
+        precondition::check(copy.when.as_ref(), &self.mutation.key, self.head())?;
         let said = copy.meta.clone().unwrap_or_default();
         let mut meta = if copy.replace_meta { said.clone() } else { source.meta.clone() };
         meta.tags = if copy.replace_tags { said.tags } else { source.meta.tags.clone() };
@@ -162,6 +163,7 @@ impl<'a> Item<'a> {
         meta.storage_class = said.storage_class;
         meta.website_redirect = said.website_redirect;
         meta.acl = said.acl;
+        meta.writer_owns = said.writer_owns;
         if !copy.source_op_id.is_empty() && copy.source_op_id != source.op_id.as_bytes()[..] {
             return Err(refuse(Refusal::ConditionalConflict, "the source was overwritten meanwhile"));
         }
@@ -171,8 +173,13 @@ impl<'a> Item<'a> {
             false => source.meta.checksums.clone(),
         };
         self.writes.share(&source.manifest);
-        let content =
-            Content { size: source.size, etag: source.etag.clone(), manifest: source.manifest.clone(), meta };
+        let content = Content {
+            size: source.size,
+            etag: source.etag.clone(),
+            manifest: source.manifest.clone(),
+            meta,
+            writer: self.mutation.tenant_id,
+        };
         let row = self.make_current(bucket, content);
         Ok(Committed {
             version_id: row.version_id.clone(),

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use holdfast_common::wire::checksum::Kind as ChecksumKind;
 use holdfast_common::wire::{
-    self, Committed, CopyPart, CreateUpload, MutationResult, Part, PutPart, Refusal, mutation_result::Outcome,
+    self, Committed, CopyPart, CreateUpload, MutationResult, Part, PutPart, Refusal, Refused,
+    mutation_result::Outcome,
 };
 use prost::Message as _;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::objects::Source;
 use super::versions::Content;
 use super::{Done, Item, Step, upload_name};
-use crate::plan::{complete, precondition, refuse, refuse_for_now};
+use crate::plan::{complete, precondition, refuse, refuse_for_now, refuse_with};
 use crate::store::changelog::Kind;
 use crate::store::upload::UploadRow;
 
@@ -23,7 +24,8 @@ impl<'a> Item<'a> {
             upload_id: self.op_id.uuid(),
             bucket_id: bucket.id,
             key: self.mutation.key.clone(),
-            tenant_id: bucket.tenant_id,
+            // Nobody in particular begins it for the bucket's owner.
+            tenant_id: if self.mutation.tenant_id == 0 { bucket.tenant_id } else { self.mutation.tenant_id },
             initiated_ms: self.stamp.now_ms,
             open: true,
             checksum_algorithm: create.checksum_algorithm,
@@ -46,17 +48,13 @@ impl<'a> Item<'a> {
         let upload = upload_name(name).and_then(|id| self.facts.uploads.get(&id));
         upload
             .filter(|upload| upload.bucket_id == self.mutation.bucket_id && upload.key == self.mutation.key)
-            .ok_or_else(|| refuse(Refusal::NoSuchUpload, "the upload does not exist"))
+            .ok_or_else(|| no_such_upload(name, "the upload does not exist"))
     }
 
     fn upload(&self, name: &str) -> Step<&'a UploadRow> {
         self.any_upload(name)?;
         self.any_upload(name).and_then(|upload| {
-            if upload.open {
-                Ok(upload)
-            } else {
-                Err(refuse(Refusal::NoSuchUpload, "the upload was completed"))
-            }
+            if upload.open { Ok(upload) } else { Err(no_such_upload(name, "the upload was completed")) }
         })
     }
 
@@ -123,7 +121,7 @@ impl<'a> Item<'a> {
         let none = HashMap::new();
         let uploaded = self.facts.parts.get(&upload.upload_id).unwrap_or(&none);
         let assembled = complete::assemble(upload, uploaded, complete, &self.op_id.0)?;
-        precondition::check(complete.when.as_ref(), self.head())?;
+        precondition::check(complete.when.as_ref(), &self.mutation.key, self.head())?;
         for unused in uploaded.values().filter(|part| !assembled.used.contains(&part.number)) {
             self.writes.drop_part(unused);
         }
@@ -133,8 +131,13 @@ impl<'a> Item<'a> {
         }
         let mut meta = upload.meta.clone();
         meta.checksums.extend(assembled.checksum);
-        let content =
-            Content { size: assembled.size, etag: assembled.etag, manifest: assembled.manifest, meta };
+        let content = Content {
+            size: assembled.size,
+            etag: assembled.etag,
+            manifest: assembled.manifest,
+            meta,
+            writer: upload.tenant_id,
+        };
         let row = self.make_current(bucket, content);
         let committed = Committed {
             version_id: row.version_id.clone(),
@@ -172,4 +175,8 @@ impl<'a> Item<'a> {
         self.writes.uploads_gone.push(upload_id);
         self.writes.parts_gone.push(upload_id);
     }
+}
+
+fn no_such_upload(name: &str, detail: &str) -> Refused {
+    refuse_with(Refusal::NoSuchUpload, detail, &[("UploadId", name)])
 }

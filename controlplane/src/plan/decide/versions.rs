@@ -15,6 +15,8 @@ pub(super) struct Content {
     pub(super) etag: String,
     pub(super) manifest: wire::Manifest,
     pub(super) meta: wire::ObjectMeta,
+    /// The tenant of whoever wrote it; 0: nobody signed.
+    pub(super) writer: u64,
 }
 
 /// The id of what an operation writes into a versioned bucket: the operation's, which nothing else ever has. 32 hex digits.
@@ -48,6 +50,7 @@ impl<'a> Item<'a> {
             etag: String::new(),
             manifest: wire::Manifest::default(),
             meta: wire::ObjectMeta::default(),
+            writer: 0,
         };
         let marker = self.new_row(bucket, nothing);
         self.make_way(bucket.versioning);
@@ -75,8 +78,11 @@ impl<'a> Item<'a> {
             // Last-Modified never goes back, whatever the clocks of two leaders say.
             modified_ms: self.stamp.now_ms.max(self.head().map_or(0, |old| old.modified_ms)),
             etag: content.etag,
-            // Whoever wrote it: the bucket's owner owns what is in it.
-            tenant_id: bucket.tenant_id,
+            tenant_id: if content.meta.writer_owns && content.writer != 0 {
+                content.writer
+            } else {
+                bucket.tenant_id
+            },
             manifest: content.manifest,
             meta: content.meta,
         }

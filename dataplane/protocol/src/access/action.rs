@@ -34,6 +34,7 @@ pub trait InBucket: Action {
 pub enum AclGate {
     Shut,
     Bucket(fn(Opened) -> bool),
+    /// The action is its owner's who owns the object, which in a bucket with ACLs may be another than the bucket's.
     Object(fn(Opened) -> bool),
 }
 
@@ -172,6 +173,7 @@ const SHUT: AclGate = AclGate::Shut;
 const BUCKET_READ: AclGate = AclGate::Bucket(|opened| opened.read);
 const BUCKET_WRITE: AclGate = AclGate::Bucket(|opened| opened.write);
 const OBJECT_READ: AclGate = AclGate::Object(|opened| opened.read);
+const OBJECT_SHUT: AclGate = AclGate::Object(|_| false);
 
 bucket_actions! { BucketAsk<'a> => BucketTarget {
     DeleteBucket: Admin, DeleteBucket / DeleteBucket, SHUT;
@@ -204,13 +206,13 @@ bucket_actions! { BucketAsk<'a> => BucketTarget {
 bucket_actions! { ObjectAsk<'a> => ObjectTarget {
     /// GetObject, HeadObject, the source of a copy.
     GetObject: Read, GetObject / GetObjectVersion, OBJECT_READ;
-    ReadObjectTags: Read, GetObjectTagging / GetObjectVersionTagging, SHUT;
+    ReadObjectTags: Read, GetObjectTagging / GetObjectVersionTagging, OBJECT_SHUT;
     ReadObjectAcl: Read, GetObjectAcl / GetObjectVersionAcl, AclGate::Object(|opened| opened.read_acp);
-    ReadObjectAttributes: Read, GetObjectAttributes / GetObjectVersionAttributes, SHUT;
+    ReadObjectAttributes: Read, GetObjectAttributes / GetObjectVersionAttributes, OBJECT_SHUT;
     /// PutObject, the target of a copy, and creating, filling and completing a multipart upload.
     PutObject: Write, PutObject / PutObject, BUCKET_WRITE;
-    WriteObjectTags: Write, PutObjectTagging / PutObjectVersionTagging, SHUT;
-    RemoveObjectTags: Write, DeleteObjectTagging / DeleteObjectVersionTagging, SHUT;
+    WriteObjectTags: Write, PutObjectTagging / PutObjectVersionTagging, OBJECT_SHUT;
+    RemoveObjectTags: Write, DeleteObjectTagging / DeleteObjectVersionTagging, OBJECT_SHUT;
     WriteObjectAcl: Write, PutObjectAcl / PutObjectVersionAcl, AclGate::Object(|opened| opened.write_acp);
     /// DeleteObject, each key of a DeleteObjects.
     DeleteObject: Write, DeleteObject / DeleteObjectVersion, SHUT;

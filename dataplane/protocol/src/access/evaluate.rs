@@ -2,7 +2,8 @@
 //!
 //! As AWS: what a policy denies nobody may; else it takes a yes from the key, from the policy, or from an ACL. A key's yes is
 //! about its own tenant's buckets. A policy's yes reaches a key of another tenant only if that key has the permission for
-//! the whole of its tenant: its own administrator has a say too.
+//! the whole of its tenant: its own administrator has a say too. In a bucket with ACLs an object may be its writer's, and
+//! then key, policy and ACL are asked as those of that owner.
 
 use super::action::{
     AccountQuestion, AclGate, Action, BucketAsk, BucketTarget, InBucket, ObjectAsk, ObjectTarget,
@@ -15,6 +16,7 @@ use crate::error::{Code, S3Error};
 use crate::name::ObjectKey;
 use crate::policy::{BucketPolicy, Decision, ObjectTags, PolicyAction};
 use crate::sigv4::Authenticated;
+use holdfast_common::id::TenantId;
 use std::sync::Arc;
 
 /// The second proof of DESIGN 4.2: this sender may do `A` to this resource. Made in this file only.
@@ -83,7 +85,7 @@ where
     A: InBucket<Resource = BucketTarget>,
 {
     let (bucket, settings) = found::<A>(who, ask)?;
-    let case = Case::<A>::new(who, bucket, settings, None, false);
+    let case = Case::<A>::new(who, bucket, settings, None, false, None);
     match case.judge(judge, ObjectTags::Unknown, None) {
         Verdict::Yes { by_bucket } => Ok(Grant {
             sender: case.sender(),
@@ -97,7 +99,7 @@ where
 /// What can be said about an object before it is looked at.
 pub enum Considered<A: InBucket> {
     Granted(Grant<A>),
-    /// The object's own tags or ACL decide.
+    /// The object's own tags, ACL or owner decide.
     Depends(Pending<A>),
 }
 
@@ -122,19 +124,20 @@ where
     A: InBucket<Resource = ObjectTarget>,
 {
     let (bucket, settings) = found::<A>(who, ask.bucket)?;
-    let case = Case::<A>::new(who, bucket, settings, Some(&ask.key), ask.names_version);
+    let case = Case::<A>::new(who, bucket, settings, Some(&ask.key), ask.names_version, None);
     let depends_on_tags =
         settings.policy.as_ref().is_some_and(|stored| stored.policy.needs_object_tags(case.policy_action()));
     let verdict = case.judge(judge, ObjectTags::Unknown, None);
-    let could_open = matches!(A::ACL, AclGate::Object(_)) && settings.ownership().has_acls();
+    let depends_on_owner = matches!(A::ACL, AclGate::Object(_)) && settings.ownership().has_acls();
+    let settled = !depends_on_tags && !depends_on_owner;
     let (key, names_version) = (ask.key.clone(), ask.names_version);
     let target = ObjectTarget { bucket: Arc::clone(bucket), key };
     match verdict {
-        Verdict::Yes { by_bucket } if !depends_on_tags => {
+        Verdict::Yes { by_bucket } if settled => {
             Ok(Considered::Granted(Grant { sender: case.sender(), resource: target, by_bucket }))
         }
         Verdict::Denied if !depends_on_tags => Err(denied()),
-        Verdict::No if !depends_on_tags && !could_open => Err(denied()),
+        Verdict::No if settled => Err(denied()),
         _ => Ok(Considered::Depends(Pending {
             who: who.clone(),
             target,
@@ -144,16 +147,27 @@ where
     }
 }
 
+/// What an object keeps that decides about it. The default is that of one that is not there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept<'a> {
+    pub tags: &'a [(&'a str, &'a str)],
+    /// The canned ACL's name.
+    pub acl: &'a str,
+    /// `None`: the bucket's.
+    pub owner: Option<TenantId>,
+}
+
 impl<A: InBucket<Resource = ObjectTarget>> Pending<A> {
-    /// Decides, now that the object was looked at. `acl` is what it keeps; an object that is not there has neither.
+    /// Decides, now that the object was looked at.
     ///
     /// # Errors
     /// `AccessDenied`.
-    pub fn settle(self, tags: &[(&str, &str)], acl: &str, judge: &Judge<'_>) -> Result<Grant<A>, S3Error> {
+    pub fn settle(self, kept: &Kept<'_>, judge: &Judge<'_>) -> Result<Grant<A>, S3Error> {
         let bucket = &self.target.bucket;
         let settings = bucket.settings.as_ref().ok_or_else(unreadable)?;
-        let case = Case::<A>::new(&self.who, bucket, settings, Some(&self.target.key), self.names_version);
-        match case.judge(judge, ObjectTags::Known(tags), Some(settings.object_acl(acl))) {
+        let key = Some(&self.target.key);
+        let case = Case::<A>::new(&self.who, bucket, settings, key, self.names_version, kept.owner);
+        match case.judge(judge, ObjectTags::Known(kept.tags), Some(settings.object_acl(kept.acl))) {
             Verdict::Yes { by_bucket } => {
                 Ok(Grant { sender: case.sender(), resource: self.target, by_bucket })
             }
@@ -196,6 +210,8 @@ struct Case<'a, A> {
     settings: &'a BucketSettings,
     key: Option<&'a ObjectKey>,
     names_version: bool,
+    /// Of the object, where it is another than the bucket's and that counts.
+    owner: Option<TenantId>,
     action: std::marker::PhantomData<A>,
 }
 
@@ -206,8 +222,11 @@ impl<'a, A: InBucket> Case<'a, A> {
         settings: &'a BucketSettings,
         key: Option<&'a ObjectKey>,
         names_version: bool,
+        owner: Option<TenantId>,
     ) -> Self {
-        Self { who, bucket, settings, key, names_version, action: std::marker::PhantomData }
+        let counts = matches!(A::ACL, AclGate::Object(_)) && settings.ownership().has_acls();
+        let owner = owner.filter(|owner| counts && *owner != bucket.tenant_id);
+        Self { who, bucket, settings, key, names_version, owner, action: std::marker::PhantomData }
     }
 
     fn sender(&self) -> Option<Arc<KeyIdentity>> {
@@ -220,25 +239,30 @@ impl<'a, A: InBucket> Case<'a, A> {
 
     fn judge(&self, judge: &Judge<'_>, tags: ObjectTags<'_>, object_acl: Option<CannedAcl>) -> Verdict {
         let by_key = self.key_allows();
+        // What the bucket does not own is its guest: the authority holds that to the bucket's configuration.
+        let by_bucket = !by_key || self.owner.is_some();
         if let Some(stored) = &self.settings.policy {
             match judge(&stored.policy, self.policy_action(), self.key, tags) {
                 Decision::Deny if !(by_key && self.is_owner_at_policy()) => return Verdict::Denied,
                 // What is for the account alone adds nothing to its own keys: its administrator has said what each may.
                 Decision::Delegate if self.is_own() => {}
                 Decision::Allow | Decision::Delegate if self.policy_reaches(stored.is_public) => {
-                    return Verdict::Yes { by_bucket: !by_key };
+                    return Verdict::Yes { by_bucket };
                 }
                 _ => {}
             }
         }
-        if by_key || self.acl_opens(object_acl) { Verdict::Yes { by_bucket: !by_key } } else { Verdict::No }
+        if by_key || self.acl_opens(object_acl) { Verdict::Yes { by_bucket } } else { Verdict::No }
     }
 
+    /// A key of the owner, in its scope. Buckets of others are in the scope of the whole tenant only.
     fn key_allows(&self) -> bool {
         self.who.identity().is_some_and(|key| {
-            key.tenant_id == self.bucket.tenant_id
-                && key.permissions.has(A::PERMISSION)
-                && key.scope.holds(self.bucket.bucket_id)
+            key.permissions.has(A::PERMISSION)
+                && match self.owner {
+                    None => self.is_own() && key.scope.holds(self.bucket.bucket_id),
+                    Some(owner) => key.tenant_id == owner && key.scope == Scope::WholeTenant,
+                }
         })
     }
 
@@ -253,8 +277,11 @@ impl<'a, A: InBucket> Case<'a, A> {
         self.who.identity().is_some_and(|key| key.tenant_id == self.bucket.tenant_id)
     }
 
-    /// Whether an allowance of the policy is for this sender.
+    /// Whether an allowance of the policy is for this sender. It gives away only what is the bucket's owner's.
     fn policy_reaches(&self, is_public: bool) -> bool {
+        if self.owner.is_some() {
+            return false;
+        }
         let as_written = self.settings.public_access().policy_reach(is_public) == PolicyReach::AsWritten;
         match self.who.identity() {
             None => as_written,
@@ -265,6 +292,14 @@ impl<'a, A: InBucket> Case<'a, A> {
 
     fn acl_opens(&self, object_acl: Option<CannedAcl>) -> bool {
         let stranger = match self.who.identity() {
+            Some(key)
+                if self.owner.is_some()
+                    && self.is_own()
+                    && key.permissions.has(A::PERMISSION)
+                    && key.scope.holds(self.bucket.bucket_id) =>
+            {
+                Stranger::BucketOwner
+            }
             Some(_) => Stranger::Authenticated,
             None => Stranger::Anonymous,
         };

@@ -2,7 +2,7 @@
 
 use super::{
     AccountAsk, BucketAsk, BucketFacts, BucketTarget, Considered, CreateBucket, DeleteBucket, DeleteObject,
-    Document, GetObject, HeadBucket, IdentityError, InBucket, KeyIdentity, ListBuckets, ListObjects,
+    Document, GetObject, HeadBucket, IdentityError, InBucket, Kept, KeyIdentity, ListBuckets, ListObjects,
     NewBucketAsk, ObjectAsk, ObjectTarget, Permission, Permissions, PutObject, ReadObjectTags, Scope,
     Setting, WriteCors, WritePolicy, authorize_account, authorize_bucket, authorize_object, may_enter,
 };
@@ -18,10 +18,14 @@ use holdfast_common::wire;
 use std::sync::Arc;
 
 fn who(scope: Scope, permissions: Permissions) -> Authenticated {
+    of_tenant(TenantId(1), scope, permissions)
+}
+
+fn of_tenant(tenant_id: TenantId, scope: Scope, permissions: Permissions) -> Authenticated {
     Authenticated::for_tests(Arc::new(KeyIdentity {
         access_key_id: "AK".into(),
         name: "test".into(),
-        tenant_id: TenantId(1),
+        tenant_id,
         scope,
         permissions,
         signed_not_before: 0,
@@ -93,12 +97,19 @@ fn of_object<A>(
 where
     A: InBucket<Resource = ObjectTarget>,
 {
+    settled::<A>(who, found, &Kept { tags, acl, owner: None })
+}
+
+fn settled<A>(who: &Authenticated, found: Option<&Arc<BucketFacts>>, kept: &Kept<'_>) -> Option<Code>
+where
+    A: InBucket<Resource = ObjectTarget>,
+{
     let name = name("bucket");
     let key = ObjectKey::parse(Bytes::from_static(b"key")).expect("a key");
     let ask = ObjectAsk { bucket: BucketAsk { name: &name, found }, key, names_version: false };
     let grant = match authorize_object::<A>(who, ask, &judge(who)) {
         Ok(Considered::Granted(grant)) => Ok(grant),
-        Ok(Considered::Depends(pending)) => pending.settle(tags, acl, &judge(who)),
+        Ok(Considered::Depends(pending)) => pending.settle(kept, &judge(who)),
         Err(error) => Err(error),
     };
     grant.err().map(|error| error.code)
@@ -241,6 +252,44 @@ fn acls_open_what_they_say_where_there_are_acls() {
     assert_eq!(on_object::<PutObject>(&nobody, Some(&writable)), None);
     assert_eq!(on_object::<DeleteObject>(&nobody, Some(&writable)), DENIED);
     assert_eq!(on_bucket::<WriteCors>(&nobody, Some(&writable)), DENIED);
+}
+
+#[test]
+fn what_a_guest_wrote_is_the_guests() {
+    use super::{ReadObjectAcl, WriteObjectAcl};
+    let (own, guests) = (TenantId(2), TenantId(1));
+    let with_acls = Document::Ownership(Setting::Set(ObjectOwnership::ObjectWriter));
+    let everything =
+        r#"{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*"}"#;
+    let bucket = told(5, 2, &[with_acls, NO_BLOCK, policy(everything)]);
+    let enforced = told(5, 2, &[NO_BLOCK, policy(everything)]);
+    let guest = who(Scope::WholeTenant, Permissions::ALL);
+    let scoped = who(Scope::buckets([BucketId(5)]), Permissions::ALL);
+    let host = of_tenant(own, Scope::WholeTenant, Permissions::ALL);
+    let third = of_tenant(TenantId(3), Scope::WholeTenant, Permissions::ALL);
+    #[track_caller]
+    fn ask<A>(who: &Authenticated, bucket: &Arc<BucketFacts>, acl: &str, owner: TenantId) -> Option<Code>
+    where
+        A: InBucket<Resource = ObjectTarget>,
+    {
+        settled::<A>(who, Some(bucket), &Kept { tags: &[], acl, owner: Some(owner) })
+    }
+    assert_eq!(ask::<GetObject>(&guest, &bucket, "", guests), None);
+    assert_eq!(ask::<WriteObjectAcl>(&guest, &bucket, "", guests), None);
+    assert_eq!(ask::<GetObject>(&scoped, &bucket, "", guests), DENIED);
+    // The bucket's owner has nothing to give of it, but may remove it and write in its place.
+    for (stranger, acl) in [(&host, ""), (&third, ""), (&Authenticated::Anonymous, "")] {
+        assert_eq!(ask::<GetObject>(stranger, &bucket, acl, guests), DENIED);
+        assert_eq!(ask::<ReadObjectTags>(stranger, &bucket, acl, guests), DENIED);
+        assert_eq!(ask::<GetObject>(stranger, &enforced, acl, guests), None);
+    }
+    assert_eq!(ask::<DeleteObject>(&host, &bucket, "", guests), None);
+    assert_eq!(ask::<PutObject>(&host, &bucket, "", guests), None);
+    assert_eq!(ask::<GetObject>(&host, &bucket, "bucket-owner-read", guests), None);
+    assert_eq!(ask::<ReadObjectAcl>(&host, &bucket, "bucket-owner-read", guests), DENIED);
+    assert_eq!(ask::<WriteObjectAcl>(&host, &bucket, "bucket-owner-full-control", guests), None);
+    assert_eq!(ask::<GetObject>(&third, &bucket, "bucket-owner-full-control", guests), DENIED);
+    assert_eq!(ask::<GetObject>(&third, &bucket, "", own), None);
 }
 
 #[test]

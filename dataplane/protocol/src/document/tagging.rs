@@ -72,6 +72,14 @@ impl TagSet {
         Self::checked(tags.ok_or(XmlError::Missing("TagSet"))?, of)
     }
 
+    /// Reads the children of an element that was opened, `<Tags>` of CreateBucket.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn read(xml: &mut XmlReader<'_>, of: Tagged) -> Result<Self, S3Error> {
+        Self::checked(read_set(xml)?, of)
+    }
+
     /// Reads `x-amz-tagging`: the tags of a new object as a query, `a=1&b=` (`b` alone is the same).
     ///
     /// # Errors

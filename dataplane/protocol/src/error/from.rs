@@ -25,7 +25,8 @@ impl From<HeadError> for S3Error {
 
 impl From<NameError> for S3Error {
     fn from(error: NameError) -> Self {
-        Self::new(Code::InvalidBucketName).message(format!("The specified bucket is not valid: {error}."))
+        let sentence = Code::InvalidBucketName.sentence();
+        Self::new(Code::InvalidBucketName).message(format!("{sentence} ({error})"))
     }
 }
 
@@ -83,8 +84,7 @@ impl From<FormError> for S3Error {
     }
 }
 
-/// What the authority refused. Its sentence is kept where the client can act on it, and hidden where it would only tell
-/// about our insides.
+/// What the authority refused, in S3's own sentence. The authority's is kept where S3 has a code for many mistakes.
 impl From<Refused> for S3Error {
     fn from(refused: Refused) -> Self {
         let code = code_of(refused.reason());
@@ -92,16 +92,24 @@ impl From<Refused> for S3Error {
         for element in refused.elements {
             error.extra.extend(known_element(&element.name).map(|name| (name, element.value)));
         }
-        let ours = matches!(code, Code::InternalError | Code::ServiceUnavailable);
-        if ours || refused.detail.is_empty() { error } else { error.message(refused.detail) }
+        let many = matches!(code, Code::InvalidRequest | Code::BadDigest | Code::TooManyBuckets);
+        if many && !refused.detail.is_empty() { error.message(refused.detail) } else { error }
     }
 }
 
 /// Elements that the authority may add to an answer.
 fn known_element(name: &str) -> Option<&'static str> {
-    ["Condition", "PartNumber", "ETag", "ProposedSize", "MinSizeAllowed"]
-        .into_iter()
-        .find(|known| *known == name)
+    const KNOWN: [&str; 8] = [
+        "BucketName",
+        "Condition",
+        "ETag",
+        "Key",
+        "MinSizeAllowed",
+        "PartNumber",
+        "ProposedSize",
+        "UploadId",
+    ];
+    KNOWN.into_iter().find(|known| *known == name)
 }
 
 /// The code a client sees for each refusal. What it could only cause by retrying is `ServiceUnavailable`.
@@ -146,8 +154,10 @@ mod tests {
             detail: "part 3".into(),
             ..Default::default()
         };
+        let size: S3Error = refused(Refusal::InvalidRequest).into();
+        assert_eq!((size.code, size.message.as_ref()), (Code::InvalidRequest, "part 3"));
         let part: S3Error = refused(Refusal::InvalidPart).into();
-        assert_eq!((part.code, part.message.as_ref()), (Code::InvalidPart, "part 3"));
+        assert_eq!((part.code, part.message.as_ref()), (Code::InvalidPart, Code::InvalidPart.sentence()));
         let ours: S3Error = refused(Refusal::Malformed).into();
         assert_eq!(ours.code, Code::InternalError);
         assert_ne!(ours.message, "part 3");

@@ -39,7 +39,7 @@ impl Addressing {
             return Err(S3Error::new(Code::InvalidURI));
         };
         if let Some(bucket) = head.host().and_then(|host| self.bucket_of(host)) {
-            return Ok((Some(BucketName::parse(&bucket)?), key_of(path)?));
+            return Ok((Some(named(&bucket)?), key_of(path)?));
         }
         if path.is_empty() {
             return Ok((None, None));
@@ -50,7 +50,7 @@ impl Addressing {
         };
         let bucket = decode_percent(bucket)?;
         let bucket = std::str::from_utf8(&bucket).map_err(|_| S3Error::new(Code::InvalidBucketName))?;
-        Ok((Some(BucketName::parse(bucket)?), key_of(key)?))
+        Ok((Some(named(bucket)?), key_of(key)?))
     }
 
     /// The bucket in front of a configured domain. A host that is a domain itself is path-style, also when it stands
@@ -71,6 +71,10 @@ fn without_port(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }
+}
+
+fn named(bucket: &str) -> Result<BucketName, S3Error> {
+    BucketName::parse(bucket).map_err(|error| S3Error::from(error).with("BucketName", bucket))
 }
 
 fn key_of(raw: &[u8]) -> Result<Option<ObjectKey>, S3Error> {

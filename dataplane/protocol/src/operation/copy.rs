@@ -166,7 +166,10 @@ fn parse_source(raw: &[u8]) -> Result<(BucketName, ObjectKey, VersionSelector), 
 }
 
 fn wrong_source(message: &'static str) -> S3Error {
-    S3Error::new(Code::InvalidArgument).message(message).with("ArgumentName", "x-amz-copy-source")
+    S3Error::new(Code::InvalidArgument)
+        .message(message)
+        .with("ArgumentName", "x-amz-copy-source")
+        .with("ArgumentValue", "x-amz-copy-source")
 }
 
 /// The authority compares one ETag; S3's clients never send more.

@@ -49,6 +49,7 @@ pub(crate) fn object_meta(source: &impl MetadataSource) -> Result<ObjectMeta, S3
         user: user_metadata(source)?,
         tags: Vec::new(),
         acl: String::new(),
+        writer_owns: false,
         checksums: Vec::new(),
     })
 }

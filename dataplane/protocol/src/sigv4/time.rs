@@ -38,7 +38,7 @@ pub(super) fn parse_day(text: &str) -> Option<u32> {
 
 /// `2013-05-24T00:00:00Z`, as error answers show times.
 pub(super) fn extended(unix_ms: u64) -> String {
-    let mut text = date::iso8601(unix_ms / 1000 * 1000);
+    let mut text = date::iso8601_second(unix_ms);
     text.truncate("2013-05-24T00:00:00".len());
     text + "Z"
 }

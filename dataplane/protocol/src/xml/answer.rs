@@ -2,7 +2,7 @@
 
 use holdfast_common::wire::{self, checksum::Kind};
 
-use crate::date::iso8601;
+use crate::date::iso8601_second;
 use crate::digest::ChecksumValue;
 use crate::error::Code;
 use crate::operation::checksum_kind_name;
@@ -85,7 +85,7 @@ pub fn write_copy(
     };
     let mut xml = XmlWriter::document();
     xml.open_root(root);
-    xml.text("LastModified", &iso8601(modified_ms));
+    xml.text("LastModified", &iso8601_second(modified_ms));
     xml.text("ETag", &quoted(etag));
     let of = write_checksums(&mut xml, checksums, parts);
     // A part has no type of its own, and AWS's answer no place for it.

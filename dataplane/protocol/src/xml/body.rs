@@ -1,12 +1,21 @@
 //! The three XML bodies of clients: CreateBucketConfiguration, Delete, CompleteMultipartUpload.
 
 use crate::digest::{ChecksumAlgorithm, ChecksumValue};
+use crate::document::tagging::{TagSet, Tagged};
 use crate::error::{Code, S3Error};
 use crate::limits::{DELETE_KEYS_MAX, PARTS_MAX};
 
 use holdfast_common::wire;
 
 use super::reader::{XmlError, XmlReader};
+
+/// A CreateBucket body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CreateBucketBody {
+    /// The region that is wanted.
+    pub constraint: Option<String>,
+    pub tags: TagSet,
+}
 
 /// A DeleteObjects body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,21 +41,23 @@ pub struct CompleteBody {
     pub parts: Vec<wire::CompletedPart>,
 }
 
-/// Reads the location constraint of a CreateBucket body; an empty body has none.
+/// Reads a CreateBucket body; an empty one says nothing.
 ///
 /// # Errors
-/// `MalformedXML`; `NotImplemented` for what else S3 takes here (directory buckets, tags).
-pub fn read_create_bucket(body: &[u8]) -> Result<Option<String>, S3Error> {
+/// `MalformedXML`; `InvalidTag` and `BadRequest` as [`TagSet::parse`]; `NotImplemented` for directory buckets.
+pub fn read_create_bucket(body: &[u8]) -> Result<CreateBucketBody, S3Error> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
+        return Ok(CreateBucketBody::default());
     }
+    let mut tags = None;
     let mut xml = XmlReader::new(body)?;
     xml.root("CreateBucketConfiguration")?;
     let mut constraint = None;
     while let Some(name) = xml.child()? {
         match name.as_str() {
             "LocationConstraint" => xml.text_once(&name, &mut constraint)?,
-            "Location" | "Bucket" | "Tags" => {
+            "Tags" if tags.is_none() => tags = Some(TagSet::read(&mut xml, Tagged::Bucket)?),
+            "Location" | "Bucket" => {
                 return Err(S3Error::not_implemented(format_args!("<{name}> in CreateBucketConfiguration")));
             }
             _ => return Err(XmlError::Unexpected(name).into()),
@@ -54,7 +65,10 @@ pub fn read_create_bucket(body: &[u8]) -> Result<Option<String>, S3Error> {
     }
     xml.end()?;
     let constraint = constraint.map(|region| region.trim().to_owned());
-    Ok(constraint.filter(|region| !region.is_empty()))
+    Ok(CreateBucketBody {
+        constraint: constraint.filter(|region| !region.is_empty()),
+        tags: tags.unwrap_or_default(),
+    })
 }
 
 /// Reads a DeleteObjects body.

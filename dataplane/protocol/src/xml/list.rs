@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use holdfast_common::wire;
 
-use crate::date::iso8601;
+use crate::date::iso8601_second;
 use crate::digest::ChecksumAlgorithm;
 use crate::operation::{Dialect, ListObjectsInput, checksum_kind_name, encode_token};
 
@@ -16,6 +16,28 @@ pub struct Owner<'a> {
     /// 64 hex digits.
     pub id: &'a str,
     pub display_name: &'a str,
+}
+
+/// Who owns what a listing names.
+#[derive(Clone, Debug)]
+pub struct Owners<'a> {
+    pub bucket: Owner<'a>,
+    /// Of objects that are not the bucket's owner's, by tenant.
+    pub others: Vec<(u64, Owner<'a>)>,
+}
+
+impl<'a> Owners<'a> {
+    /// Everything is the bucket's owner's.
+    #[must_use]
+    pub fn one(bucket: Owner<'a>) -> Self {
+        Self { bucket, others: Vec::new() }
+    }
+
+    /// The bucket's owner for tenants that are not known.
+    #[must_use]
+    pub fn of(&self, tenant_id: u64) -> Owner<'a> {
+        self.others.iter().find(|(id, _)| *id == tenant_id).map_or(self.bucket, |(_, owner)| *owner)
+    }
 }
 
 /// One bucket of ListBuckets.
@@ -51,7 +73,7 @@ pub fn write_list_buckets(
     for bucket in buckets {
         xml.open("Bucket");
         xml.text("Name", bucket.name);
-        xml.text("CreationDate", &iso8601(bucket.created_ms));
+        xml.text("CreationDate", &iso8601_second(bucket.created_ms));
         xml.text("BucketRegion", bucket.region);
         xml.close("Bucket");
     }
@@ -66,13 +88,13 @@ pub fn write_list_buckets(
     xml.finish()
 }
 
-/// ListBucketResult, in the dialect of the request. `owner` is the bucket's (all its objects are).
+/// ListBucketResult, in the dialect of the request.
 #[must_use]
 pub fn write_list_objects(
     bucket: &str,
     input: &ListObjectsInput,
     page: &wire::ListAnswer,
-    owner: Owner<'_>,
+    owners: &Owners<'_>,
 ) -> Vec<u8> {
     let names = Names { encode: input.encode };
     let mut xml = XmlWriter::document();
@@ -86,12 +108,12 @@ pub fn write_list_objects(
     }
     names.write_kind(&mut xml);
     xml.bool("IsTruncated", page.truncated);
-    let owner = match &input.dialect {
-        Dialect::V1 { .. } => Some(owner),
-        Dialect::V2 { fetch_owner, .. } => fetch_owner.then_some(owner),
+    let tells_owner = match &input.dialect {
+        Dialect::V1 { .. } => true,
+        Dialect::V2 { fetch_owner, .. } => *fetch_owner,
     };
     for entry in page.entries.iter().filter(|entry| !entry.common_prefix) {
-        write_entry(&mut xml, entry, names, owner);
+        write_entry(&mut xml, entry, names, tells_owner.then(|| owners.of(entry.tenant_id)));
     }
     names.write_groups(&mut xml, page.entries.iter().filter(|entry| entry.common_prefix).map(|e| &*e.key));
     xml.close("ListBucketResult");
@@ -126,7 +148,7 @@ fn write_place(xml: &mut XmlWriter, input: &ListObjectsInput, page: &wire::ListA
 fn write_entry(xml: &mut XmlWriter, entry: &wire::ListEntry, names: Names, owner: Option<Owner<'_>>) {
     xml.open("Contents");
     names.write(xml, "Key", &entry.key);
-    xml.text("LastModified", &iso8601(entry.modified_ms));
+    xml.text("LastModified", &iso8601_second(entry.modified_ms));
     xml.text("ETag", &quoted(&entry.etag));
     write_checksum_kinds(xml, &entry.checksums);
     xml.number("Size", entry.size);

@@ -2,20 +2,20 @@
 
 use holdfast_common::wire;
 
-use crate::date::iso8601;
+use crate::date::iso8601_second;
 use crate::digest::{ChecksumAlgorithm, ChecksumValue};
 use crate::operation::{ListPartsInput, ListUploadsInput, checksum_kind_name};
 
-use super::list::{Names, Owner, quoted, storage_class};
+use super::list::{Names, Owners, quoted, storage_class};
 use super::writer::XmlWriter;
 
-/// ListMultipartUploadsResult. `owner` is the bucket's; whoever began an upload belongs to the same tenant.
+/// ListMultipartUploadsResult.
 #[must_use]
 pub fn write_list_uploads(
     bucket: &str,
     input: &ListUploadsInput,
     page: &wire::UploadsAnswer,
-    owner: Owner<'_>,
+    owners: &Owners<'_>,
 ) -> Vec<u8> {
     let names = Names { encode: input.encode };
     let mut xml = XmlWriter::document();
@@ -34,7 +34,7 @@ pub fn write_list_uploads(
     xml.number("MaxUploads", input.max_uploads.into());
     xml.bool("IsTruncated", page.truncated);
     for upload in &page.uploads {
-        write_upload(&mut xml, upload, names, owner);
+        write_upload(&mut xml, upload, names, owners);
     }
     names.write_groups(&mut xml, page.common_prefixes.iter().map(|prefix| &**prefix));
     xml.close("ListMultipartUploadsResult");
@@ -53,16 +53,23 @@ fn next_upload(page: &wire::UploadsAnswer) -> (&[u8], &str) {
     }
 }
 
-fn write_upload(xml: &mut XmlWriter, upload: &wire::Upload, names: Names, owner: Owner<'_>) {
+fn write_upload(xml: &mut XmlWriter, upload: &wire::Upload, names: Names, owners: &Owners<'_>) {
     xml.open("Upload");
     names.write(xml, "Key", &upload.key);
     xml.text("UploadId", &upload.upload_id);
-    owner.write(xml, "Initiator");
-    owner.write(xml, "Owner");
+    write_owners(xml, Some(upload), owners);
     xml.text("StorageClass", class_of(upload));
-    xml.text("Initiated", &iso8601(upload.initiated_ms));
+    xml.text("Initiated", &iso8601_second(upload.initiated_ms));
     write_algorithm(xml, upload);
     xml.close("Upload");
+}
+
+/// Who began it, and whose the object will be.
+fn write_owners(xml: &mut XmlWriter, upload: Option<&wire::Upload>, owners: &Owners<'_>) {
+    let initiator = upload.map_or(owners.bucket, |upload| owners.of(upload.tenant_id));
+    let writer_owns = upload.and_then(|upload| upload.meta.as_ref()).is_some_and(|meta| meta.writer_owns);
+    initiator.write(xml, "Initiator");
+    if writer_owns { initiator } else { owners.bucket }.write(xml, "Owner");
 }
 
 /// ListPartsResult. `page.upload` must be there: without it the answer is NoSuchUpload.
@@ -72,15 +79,14 @@ pub fn write_list_parts(
     key: &[u8],
     input: &ListPartsInput,
     page: &wire::PartsAnswer,
-    owner: Owner<'_>,
+    owners: &Owners<'_>,
 ) -> Vec<u8> {
     let mut xml = XmlWriter::document();
     xml.open_root("ListPartsResult");
     xml.text("Bucket", bucket);
     Names { encode: input.encode }.write(&mut xml, "Key", key);
     xml.text("UploadId", &input.upload.upload_id);
-    owner.write(&mut xml, "Initiator");
-    owner.write(&mut xml, "Owner");
+    write_owners(&mut xml, page.upload.as_ref(), owners);
     xml.text("StorageClass", page.upload.as_ref().map_or("STANDARD", class_of));
     xml.number("PartNumberMarker", input.part_number_marker.into());
     xml.number("NextPartNumberMarker", page.parts.last().map_or(0, |part| part.number).into());
@@ -100,7 +106,7 @@ pub fn write_list_parts(
 fn write_part(xml: &mut XmlWriter, part: &wire::Part) {
     xml.open("Part");
     xml.number("PartNumber", part.number.into());
-    xml.text("LastModified", &iso8601(part.modified_ms));
+    xml.text("LastModified", &iso8601_second(part.modified_ms));
     xml.text("ETag", &quoted(&hex::encode(&part.md5)));
     xml.number("Size", part.blob.as_ref().map_or(0, |blob| blob.size));
     for value in part.checksums.iter().filter_map(ChecksumValue::from_wire) {

@@ -2,10 +2,10 @@
 
 use holdfast_common::wire;
 
-use crate::date::iso8601;
+use crate::date::iso8601_second;
 use crate::operation::{ListObjectVersionsInput, VersionId};
 
-use super::list::{Names, Owner, quoted, storage_class, write_checksum_kinds};
+use super::list::{Names, Owner, Owners, quoted, storage_class, write_checksum_kinds};
 use super::writer::XmlWriter;
 
 /// One page, in the order of the bucket: keys bytewise, the versions of a key newest first.
@@ -29,13 +29,13 @@ pub struct VersionEntry {
     pub delete_marker: bool,
 }
 
-/// ListVersionsResult. `owner` is the bucket's (all its objects are).
+/// ListVersionsResult.
 #[must_use]
 pub fn write_list_versions(
     bucket: &str,
     input: &ListObjectVersionsInput,
     page: &VersionsPage,
-    owner: Owner<'_>,
+    owners: &Owners<'_>,
 ) -> Vec<u8> {
     let names = Names { encode: input.encode };
     let mut xml = XmlWriter::document();
@@ -58,7 +58,7 @@ pub fn write_list_versions(
     names.write_kind(&mut xml);
     xml.bool("IsTruncated", page.truncated);
     for entry in page.entries.iter().filter(|entry| !entry.object.common_prefix) {
-        write_entry(&mut xml, entry, names, owner);
+        write_entry(&mut xml, entry, names, owners.of(entry.object.tenant_id));
     }
     let groups = page.entries.iter().filter(|entry| entry.object.common_prefix);
     names.write_groups(&mut xml, groups.map(|entry| &*entry.object.key));
@@ -73,7 +73,7 @@ fn write_entry(xml: &mut XmlWriter, entry: &VersionEntry, names: Names, owner: O
     names.write(xml, "Key", &object.key);
     xml.text("VersionId", &entry.version.to_string());
     xml.bool("IsLatest", entry.is_latest);
-    xml.text("LastModified", &iso8601(object.modified_ms));
+    xml.text("LastModified", &iso8601_second(object.modified_ms));
     if !entry.delete_marker {
         xml.text("ETag", &quoted(&object.etag));
         write_checksum_kinds(xml, &object.checksums);

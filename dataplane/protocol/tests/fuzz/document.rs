@@ -57,10 +57,18 @@ fn check_strangers<T>(body: &[u8], read: &impl Fn(&[u8]) -> Result<T, S3Error>) 
 }
 
 pub(crate) fn check_create_bucket(body: &[u8]) {
-    check(body, read_create_bucket, |constraint| {
+    check(body, read_create_bucket, |create| {
         let mut xml = XmlWriter::document();
         xml.open("CreateBucketConfiguration");
-        xml.text("LocationConstraint", constraint.as_deref().unwrap_or_default());
+        xml.text("LocationConstraint", create.constraint.as_deref().unwrap_or_default());
+        xml.open("Tags");
+        for (key, value) in create.tags.iter() {
+            xml.open("Tag");
+            xml.text("Key", key);
+            xml.text("Value", value);
+            xml.close("Tag");
+        }
+        xml.close("Tags");
         xml.close("CreateBucketConfiguration");
         xml.finish()
     });

@@ -12,16 +12,20 @@ fn code<T: std::fmt::Debug>(result: Result<T, S3Error>) -> Code {
 #[test]
 fn create_bucket() {
     let read = |body: &str| read_create_bucket(body.as_bytes()).map_err(|error| error.code);
-    assert_eq!(read(""), Ok(None));
-    assert_eq!(read(" \r\n"), Ok(None));
-    assert_eq!(read("<CreateBucketConfiguration/>"), Ok(None));
+    for nothing in ["", " \r\n", "<CreateBucketConfiguration/>"] {
+        assert_eq!(read(nothing), Ok(CreateBucketBody::default()));
+    }
     let body = "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>eu-west-1\
                 </LocationConstraint></CreateBucketConfiguration>";
-    assert_eq!(read(body), Ok(Some("eu-west-1".into())));
-    assert_eq!(
-        read("<CreateBucketConfiguration><Tags/></CreateBucketConfiguration>"),
-        Err(Code::NotImplemented)
-    );
+    let elsewhere = CreateBucketBody { constraint: Some("eu-west-1".into()), ..CreateBucketBody::default() };
+    assert_eq!(read(body), Ok(elsewhere));
+    let tagged = |tags: &str| read(&format!("<CreateBucketConfiguration>{tags}</CreateBucketConfiguration>"));
+    let one = "<Tag><Key>a</Key><Value>1</Value></Tag>";
+    let tags = tagged(&format!("<Tags>{one}</Tags>")).map(|body| body.tags.pairs());
+    assert_eq!(tags, Ok(vec![("a".into(), "1".into())]));
+    assert_eq!(tagged(&format!("<Tags>{one}{one}</Tags>")), Err(Code::InvalidTag));
+    assert_eq!(tagged("<Tags/><Tags/>"), Err(Code::MalformedXML));
+    assert_eq!(tagged("<Bucket/>"), Err(Code::NotImplemented));
     assert_eq!(read("<CreateBucketConfiguration><X/></CreateBucketConfiguration>"), Err(Code::MalformedXML));
     assert_eq!(read("<Delete/>"), Err(Code::MalformedXML));
     let twice = "<CreateBucketConfiguration><LocationConstraint>a</LocationConstraint><LocationConstraint>b\

@@ -9,7 +9,7 @@ const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 const XMLNS: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
 const OWNER: Owner<'_> = Owner { id: "0a", display_name: "t&t" };
 const OWNER_XML: &str = "<ID>0a</ID><DisplayName>t&amp;t</DisplayName>";
-const TIME: &str = "2023-11-14T22:13:20.123Z";
+const TIME: &str = "2023-11-14T22:13:20.000Z";
 const TIME_MS: u64 = 1_700_000_000_123;
 
 #[track_caller]
@@ -35,7 +35,7 @@ fn page() -> wire::ListAnswer {
     wire::ListAnswer { entries: vec![entry, group], truncated: true, next_after: "p b/".into() }
 }
 
-const CONTENTS: &str = "<LastModified>2023-11-14T22:13:20.123Z</LastModified><ETag>&quot;e&quot;</ETag>\
+const CONTENTS: &str = "<LastModified>2023-11-14T22:13:20.000Z</LastModified><ETag>&quot;e&quot;</ETag>\
     <ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumType>COMPOSITE</ChecksumType><Size>5</Size>";
 const STORED: &str = "<StorageClass>STANDARD</StorageClass></Contents>";
 
@@ -61,7 +61,7 @@ fn objects_v1() {
          <Delimiter>/</Delimiter><IsTruncated>true</IsTruncated><Contents><Key>p a&#x1;</Key>{CONTENTS}\
          <Owner>{OWNER_XML}</Owner>{STORED}<CommonPrefixes><Prefix>p b/</Prefix></CommonPrefixes>"
     );
-    check(write_list_objects("bkt", &input, &page(), OWNER), "ListBucketResult", &expected);
+    check(write_list_objects("bkt", &input, &page(), &Owners::one(OWNER)), "ListBucketResult", &expected);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn objects_v2_encoded() {
          <Delimiter>/</Delimiter><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><Contents>\
          <Key>p%20a%01</Key>{CONTENTS}{STORED}<CommonPrefixes><Prefix>p%20b/</Prefix></CommonPrefixes>"
     );
-    check(write_list_objects("bkt", &input, &page(), OWNER), "ListBucketResult", &expected);
+    check(write_list_objects("bkt", &input, &page(), &Owners::one(OWNER)), "ListBucketResult", &expected);
 }
 
 #[test]
@@ -125,7 +125,11 @@ fn uploads() {
          <ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType></Upload>\
          <CommonPrefixes><Prefix>g/</Prefix></CommonPrefixes>"
     );
-    check(write_list_uploads("bkt", &input, &page, OWNER), "ListMultipartUploadsResult", &expected);
+    check(
+        write_list_uploads("bkt", &input, &page, &Owners::one(OWNER)),
+        "ListMultipartUploadsResult",
+        &expected,
+    );
 }
 
 #[test]
@@ -157,7 +161,7 @@ fn parts() {
          <PartNumber>2</PartNumber><LastModified>{TIME}</LastModified><ETag>&quot;abab&quot;</ETag><Size>9</Size>\
          <ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>"
     );
-    check(write_list_parts("bkt", b"k", &input, &page, OWNER), "ListPartsResult", &expected);
+    check(write_list_parts("bkt", b"k", &input, &page, &Owners::one(OWNER)), "ListPartsResult", &expected);
 }
 
 const VERSION: &str = "018bcfe5687b7fffbfffffffffffffff";
@@ -209,7 +213,7 @@ fn versions() {
          <NextKeyMarker>p b/</NextKeyMarker><MaxKeys>3</MaxKeys><Delimiter>/</Delimiter><IsTruncated>true</IsTruncated>\
          {contents}"
     );
-    let xml = write_list_versions("bkt", &versions_input(false), &versions_page(), OWNER);
+    let xml = write_list_versions("bkt", &versions_input(false), &versions_page(), &Owners::one(OWNER));
     check(xml, "ListVersionsResult", &expected);
 }
 
@@ -228,7 +232,7 @@ fn versions_encoded() {
          <Key>p%20a%01</Key><VersionId>{VERSION}</VersionId><IsLatest>true</IsLatest><LastModified>{TIME}</LastModified>\
          <Owner>{OWNER_XML}</Owner></DeleteMarker>"
     );
-    let xml = write_list_versions("bkt", &versions_input(true), &page, OWNER);
+    let xml = write_list_versions("bkt", &versions_input(true), &page, &Owners::one(OWNER));
     check(xml, "ListVersionsResult", &expected);
 }
 
@@ -244,7 +248,7 @@ fn versions_of_an_empty_bucket() {
     let expected = "<Name>bkt</Name><Prefix></Prefix><KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker>\
                     <MaxKeys>3</MaxKeys><IsTruncated>false</IsTruncated>";
     check(
-        write_list_versions("bkt", &input, &VersionsPage::default(), OWNER),
+        write_list_versions("bkt", &input, &VersionsPage::default(), &Owners::one(OWNER)),
         "ListVersionsResult",
         expected,
     );

@@ -1,4 +1,5 @@
-//! The AWS SDK for Rust against a running endpoint: its defaults stream signed trailers over http.
+//! The AWS SDK for Rust against a running endpoint: its defaults stream signed trailers over http. What S3 means beside
+//! bytes is in `semantics`.
 //!
 //! `holdfast-sdk-check ENDPOINT BUCKET`, credentials from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
 
@@ -6,6 +7,8 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use aws_sdk_s3::{Client, Config};
+
+mod semantics;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -31,6 +34,7 @@ async fn main() -> Outcome<()> {
     }
     streamed_file(&client, &bucket).await?;
     multipart(&client, &bucket).await?;
+    semantics::all(&client, &format!("{bucket}-meaning")).await?;
     #[allow(clippy::print_stdout, reason = "a command that reports to its caller")]
     {
         println!("all compared");
