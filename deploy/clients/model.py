@@ -156,8 +156,8 @@ def explore(system, seeds, until, workers, steps_max=STEPS):
 
 
 def random_sequences(system, home):
-    """Seconds of it with every run of the tests, from a seed that is new each day."""
-    seeds = itertools.count(int(time.time()) // 86_400 * 1_000_000)
+    """Seconds of it with every run of the tests: the same sequences each time, as far as the machine gets."""
+    seeds = itertools.count(1)
     sequences, requests, found = explore(system, seeds, time.monotonic() + 8, workers=2, steps_max=80)
     assert sequences and requests > 200, (sequences, requests)
     assert not found, dict(found)

@@ -21,7 +21,8 @@ def read(bucket, key, version_id, asked):
     if asked.get("part") and version.parts:
         headers["x-amz-mp-parts-count"] = str(len(version.parts))
     if asked.get("checksums"):
-        headers |= shown_sums(version, start, stop)
+        whole = status == 200 and not asked.get("part")
+        headers |= shown_sums(version, start, stop, whole)
     return status, headers, version.body[start:stop], version
 
 
@@ -41,7 +42,8 @@ def check_conditions(version, asked):
 
 class NotModified(Refused):
     def __init__(self, version):
-        super().__init__(304, "", etag=f'"{version.etag}"', last_modified=version)
+        kept = {name.replace("-", "_"): version.facts[name] for name in ("cache-control", "expires") if name in version.facts}
+        super().__init__(304, "", etag=f'"{version.etag}"', last_modified=version, **kept)
 
 
 def names(tags, etag, strongly):
@@ -86,10 +88,10 @@ def part(version, number):
     raise Refused(416, "InvalidPartNumber")
 
 
-def shown_sums(version, start, stop):
-    """The checksums of exactly these bytes, where S3 has them; a composite one says whose by its type."""
+def shown_sums(version, start, stop, whole):
+    """The checksums of exactly these bytes, where S3 has them; of a composite one, a part's where a part or a range was asked for."""
     offset, kind = 0, "COMPOSITE" if version.composite else "FULL_OBJECT"
-    for _, body, sums in version.parts if version.composite else ():
+    for _, body, sums in version.parts if version.composite and not whole else ():
         if (offset, offset + len(body)) == (start, stop):
             return sum_headers({name: sums[name] for name in version.sums}, kind)
         offset += len(body)
