@@ -21,7 +21,7 @@ def read(bucket, key, version_id, asked):
     if asked.get("part") and version.parts:
         headers["x-amz-mp-parts-count"] = str(len(version.parts))
     if asked.get("checksums"):
-        whole = status == 200 and not asked.get("part")
+        whole = (start, stop) == (0, len(version.body)) and not asked.get("part")
         headers |= shown_sums(version, start, stop, whole)
     return status, headers, version.body[start:stop], version
 
@@ -89,7 +89,7 @@ def part(version, number):
 
 
 def shown_sums(version, start, stop, whole):
-    """The checksums of exactly these bytes, where S3 has them; of a composite one, a part's where a part or a range was asked for."""
+    """The checksums of exactly these bytes, where S3 has them; of a composite one, those of a part that was asked for, by its number or as a range."""
     offset, kind = 0, "COMPOSITE" if version.composite else "FULL_OBJECT"
     for _, body, sums in version.parts if version.composite and not whole else ():
         if (offset, offset + len(body)) == (start, stop):

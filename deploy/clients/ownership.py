@@ -227,7 +227,7 @@ def acls_of_versions(system, home):
 def what_guests_write(system, home):
     """An object is its writer's where the bucket says so, and the bucket's owner's where not. AWS: "Controlling ownership"."""
     s3, name = boto(system), "guests-" + secrets.token_hex(4)
-    system.admin("create-tenant", name)
+    system.admin("create-tenant", "--name", name)
     guest = boto(As(system, system.admin("create-key", "--name", "guest", "--tenant", name)))
     mine, theirs = (client.list_buckets()["Owner"]["ID"] for client in (s3, guest))
     assert mine != theirs
