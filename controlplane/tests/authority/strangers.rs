@@ -39,7 +39,19 @@ async fn nobody_and_others_write_what_is_the_buckets() {
     node.commit(by_bucket(tenant, 1, create)).await.expect("an upload");
     let uploads = Ask::Uploads(wire::UploadsQuery { bucket_id: bucket, ..Default::default() });
     let wire::answer::Answer::Uploads(page) = node.query(uploads).await else { panic!("no uploads") };
-    assert_eq!(page.uploads[0].tenant_id, 1);
+    assert_eq!(page.uploads[0].tenant_id, tenant, "who began it");
+    // Where the bucket says so, an object is its writer's; nobody's is the bucket owner's all the same.
+    let owned = |name: &'static str| {
+        let mut owned = put(bucket, name, "owned");
+        if let Some(Op::Put(put)) = &mut owned.op {
+            put.meta = Some(wire::ObjectMeta { writer_owns: true, ..Default::default() });
+        }
+        owned
+    };
+    for (writer, name, owner) in [(tenant, "theirs", tenant), (0, "nobodys", 1), (1, "own", 1)] {
+        node.commit(by_bucket(writer, 1, owned(name))).await.expect("put");
+        assert_eq!(node.lookup(bucket, name).await.expect("a record").tenant_id, owner, "{name}");
+    }
     // The bucket thinks better of it: whoever acts on what it said before is refused.
     node.commit(configure(bucket, policy(b"deny"))).await.expect("told");
     assert_eq!(node.commit(by_bucket(0, 1, put(bucket, "k", "late"))).await, Err(Refusal::StaleRevision));
