@@ -255,6 +255,11 @@ def what_guests_write(system, home):
         refused("AccessDenied", 403, guest.get_object, Bucket=host, Key="own")
         guest.put_object_acl(Bucket=host, Key="g", ACL="bucket-owner-read")
         assert s3.get_object(Bucket=host, Key="g")["Body"].read() == b"guest"
+        # The node remembers its own writes: as what they are.
+        for _ in range(3):
+            guest.put_object(Bucket=host, Key="again", Body=b"guest")
+            refused("AccessDenied", 403, s3.get_object, Bucket=host, Key="again")
+            assert guest.get_object(Bucket=host, Key="again")["Body"].read() == b"guest"
         # An upload names who began it, and becomes that one's.
         upload = guest.create_multipart_upload(Bucket=host, Key="m")["UploadId"]
         [listed] = s3.list_multipart_uploads(Bucket=host)["Uploads"]

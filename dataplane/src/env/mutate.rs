@@ -40,7 +40,9 @@ impl<E: Env> Core<E> {
         record.seq = done.0;
         record.modified_ms = done.1.modified_ms;
         record.version_id = done.1.version_id.clone();
-        record.tenant_id = target.bucket.tenant_id.0;
+        let writer_owns = record.meta.as_ref().is_some_and(|meta| meta.writer_owns);
+        let writer = grant.sender().filter(|_| writer_owns).map(|key| key.tenant_id);
+        record.tenant_id = writer.unwrap_or(target.bucket.tenant_id).0;
         self.learned(target, done.0, Known::Object(Arc::new(record)));
         Ok(done)
     }
