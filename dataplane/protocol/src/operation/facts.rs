@@ -1,6 +1,6 @@
 //! What the conditions of policies and the rules of CORS may ask of a request: read only where a bucket has either.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::document::cors::CorsRequest;
 use crate::document::tagging::TagSet;

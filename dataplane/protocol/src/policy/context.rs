@@ -1,7 +1,7 @@
 //! What a request brings for the conditions of a policy, and how a condition finds its key there.
 
+use core::net::IpAddr;
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use super::condition::ConditionKey;
 use super::principal::{Requester, principal_arn};

@@ -1,6 +1,6 @@
 //! The values of a condition, read once into what their operator compares.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::operator::{Comparison, Order};
 use crate::date::parse_iso8601;
