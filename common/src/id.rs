@@ -15,6 +15,20 @@ impl OpId {
         Self(*uuid::Builder::from_unix_timestamp_millis(unix_ms, &random).into_uuid().as_bytes())
     }
 
+    /// As [`OpId::new`], naming the node that makes it: its number stands in the last two bytes. 0 is no node's.
+    #[must_use]
+    pub fn of_node(unix_ms: u64, random: [u8; 10], node: u16) -> Self {
+        let mut id = Self::new(unix_ms, random);
+        id.0[14..].copy_from_slice(&node.to_be_bytes());
+        id
+    }
+
+    /// The number of the node that made it, which means nothing of an id that [`OpId::new`] made.
+    #[must_use]
+    pub fn node(self) -> u16 {
+        u16::from_be_bytes([self.0[14], self.0[15]])
+    }
+
     /// Milliseconds since 1970 that the id was made with.
     #[must_use]
     pub fn unix_ms(self) -> u64 {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O of its own accord, and nothing here knows what a data plane or a control plane is.
 
+pub mod certificate;
 pub mod crc;
 pub mod id;
 pub mod secret;

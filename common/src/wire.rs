@@ -8,7 +8,7 @@
 tonic::include_proto!("holdfast.v1");
 
 /// Version a node says in `Hello`. The authority speaks this one and the one before.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Parts of an object that stand inline in its manifest; more are paged.
 pub const MANIFEST_INLINE_PARTS: usize = 16;

@@ -140,6 +140,26 @@ pub trait Drives: 'static {
         bytes_max: u64,
     ) -> impl Future<Output = Result<Verified, DriveError>>;
 
+    /// As [`Drives::find`], on every node that can be asked. What is of nodes that cannot be asked is in `silent`, by
+    /// node id: nothing may be concluded from what is missing there.
+    ///
+    /// # Errors
+    /// When an index of this node cannot be read.
+    fn find_everywhere(&self, blob: OpId) -> impl Future<Output = Result<Everywhere, DriveError>> {
+        async move { Ok(Everywhere { held: self.find(blob).await?, silent: Vec::new() }) }
+    }
+
+    /// As [`Drives::delete_blob`], on every node that the view knows and that is not revoked. A node that did not answer is named with each
+    /// of its backends.
+    fn delete_everywhere(&self, blob: OpId) -> impl Future<Output = Vec<(BackendId, DriveError)>> {
+        self.delete_blob(blob)
+    }
+
+    /// Backends of other nodes that take new fragments now, as far as this node can reach them.
+    fn reachable(&self) -> Vec<BackendId> {
+        Vec::new()
+    }
+
     /// Every drive with its state, for placement and for reports to the authority.
     fn statuses(&self) -> Vec<DriveStatus>;
 
@@ -223,6 +243,18 @@ impl<D: Drives> Drives for std::rc::Rc<D> {
         (**self).verify(backend, from, bytes_max)
     }
 
+    fn find_everywhere(&self, blob: OpId) -> impl Future<Output = Result<Everywhere, DriveError>> {
+        (**self).find_everywhere(blob)
+    }
+
+    fn delete_everywhere(&self, blob: OpId) -> impl Future<Output = Vec<(BackendId, DriveError)>> {
+        (**self).delete_everywhere(blob)
+    }
+
+    fn reachable(&self) -> Vec<BackendId> {
+        (**self).reachable()
+    }
+
     fn statuses(&self) -> Vec<DriveStatus> {
         (**self).statuses()
     }
@@ -262,6 +294,14 @@ pub struct Held {
     pub pieces: u32,
     /// Their records, bytes.
     pub bytes: u64,
+}
+
+/// What all nodes hold of a blob, as far as they answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Everywhere {
+    pub held: Vec<(BackendId, Held)>,
+    /// Nodes that did not answer, by id.
+    pub silent: Vec<std::sync::Arc<str>>,
 }
 
 /// What a piece's record says of the blob it belongs to.

@@ -33,6 +33,7 @@ pub(crate) async fn snapshot(
             .map(|(placement_id, backends)| wire::Placement { placement_id, backends })
             .collect(),
         tenants: tenant::all(client).await?.iter().map(of_tenant).collect(),
+        peers: Vec::new(),
     })
 }
 

@@ -124,6 +124,7 @@ async fn other(authority: &Authority, client: &Client, ask: Ask) -> Result<Body,
         Ask::Uploads(query) => list::uploads(client, &query).await.map(Body::Uploads),
         Ask::Parts(query) => parts(client, &query).await.map(Body::Parts),
         Ask::ManifestPage(query) => page(client, &query, authority.inner.delete_delay_ms).await,
+        Ask::Ticket(_) => Ok(Body::Refused(refuse(Refusal::InvalidRequest, "tickets are not given yet"))),
     }
 }
 

@@ -119,6 +119,9 @@ impl Authority {
                 .settled_to
                 .map(|to| Bytes::copy_from_slice(to.as_bytes()))
                 .unwrap_or_default(),
+            node_number: 0,
+            now_ms: now_ms(),
+            ticket_key: Bytes::new(),
         };
         inner.metrics.session_starts.inc();
         tracing::info!(node = %hello.node_name, %node_id, cache_reset = welcome.cache_reset, "a node has joined");

@@ -190,6 +190,7 @@ async fn open_session(
         region: config.region.clone(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
         interest: interest.iter().copied().collect(),
+        peer_addr: String::new(),
     };
     let hello = wire::SessionUp { message: Some(session_up::Message::Hello(hello)) };
     up.try_send(hello).map_err(|_| Ended::Protocol("the session stream is closed"))?;

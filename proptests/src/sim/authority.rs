@@ -127,6 +127,7 @@ impl Authority {
                 canonical_id: "c".repeat(64),
                 display_name: "simulation".to_owned(),
             }],
+            peers: Vec::new(),
         }
     }
 

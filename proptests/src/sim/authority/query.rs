@@ -15,7 +15,7 @@ impl State {
             Query::List(list) => Answer::List(self.list(&list)),
             Query::Parts(parts) => Answer::Parts(self.parts(&parts)),
             Query::Placement(placement) => Answer::Placement(self.intern(placement.backends)),
-            Query::Uploads(_) | Query::ListVersions(_) | Query::ManifestPage(_) => {
+            Query::Uploads(_) | Query::ListVersions(_) | Query::ManifestPage(_) | Query::Ticket(_) => {
                 Answer::Refused(wire::Refused {
                     reason: Refusal::InvalidRequest.into(),
                     ..Default::default()
