@@ -96,6 +96,11 @@ settings! {
     tls_cert_file: Option<PathBuf> = None;
     /// Private key of the S3 port, PEM.
     tls_key_file: Option<PathBuf> = None;
+    /// Addresses and ranges (`10.1.0.0/16`) of proxies in front, whose `X-Forwarded-For` and `-Proto` say where a request comes
+    /// from; from anybody else they mean nothing. Nobody but proxies may have such an address.
+    trusted_proxies: Vec<String> = Vec::new();
+    /// `required`: every connection comes from a trusted proxy and begins with a PROXY header, version 2; others are closed.
+    proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
     /// What is logged: `info`, `debug`, `access=debug,warn`. `HOLDFAST_LOG` wins.
     log: String = "info".to_owned();
     /// Shape of a log line: `pretty` or `json`.
@@ -109,6 +114,14 @@ pub enum RuntimeChoice {
     Monoio,
     Glommio,
     Epoll,
+}
+
+/// See `proxy_protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    Off,
+    Required,
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use holdfast_dataplane::rt::glommio::GlommioRt;
 use holdfast_dataplane::rt::monoio::UringRt;
 use holdfast_dataplane::rt::thread::cpus_allowed;
 use holdfast_dataplane::rt::{Rt, Uring, probe, probe_glommio};
+use holdfast_dataplane::server::Proxies;
 use holdfast_dataplane::server::cores::{self, Cores, CoresConfig};
 use holdfast_dataplane::server::tls::{self, Certificates};
 use holdfast_dataplane::{drives, ops_listener};
@@ -118,12 +119,14 @@ fn start<R: Rt>(
     node: &Arc<Node>,
     tls: Option<Arc<rustls::ServerConfig>>,
 ) -> Result<Cores, String> {
+    let proxies = config.proxies().map_err(|error| error.to_string())?;
     let cores = CoresConfig {
         addr: config.s3_addr,
         cpus: cpus(config.cores),
         tls,
         host_id: node.host_id(),
         connections_max_per_core: config.connections_max_per_core,
+        proxies: Arc::new(proxies),
     };
     cores::start::<R, _>(cores, &NodeSetup::<R>::new(Arc::clone(node)))
         .map_err(|error| taken("s3_addr", config.s3_addr, &error))

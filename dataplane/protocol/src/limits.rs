@@ -15,6 +15,13 @@ pub const QUERY_ARGUMENTS_MAX: usize = 100;
 /// Empty lines that are forgiven before a request line (RFC 9112, 2.2 asks for at least one).
 pub const LEADING_EMPTY_LINES_MAX: usize = 2;
 
+/// Ranges of proxies that a node trusts. The largest content network lists some 200, and each request is held against all.
+pub const TRUSTED_PROXIES_MAX: usize = 1024;
+/// Addresses of one `X-Forwarded-For` that are looked at, from its end: proxies behind one another, of which three are many.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+/// A whole PROXY header: an SSL record with a client's name, a host name, an id and a network's are under 2 KiB.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// A chunk-size line of HTTP's chunked coding, extensions included. No S3 client sends extensions.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Hex digits of a chunk size, HTTP's and aws-chunked's: what a u64 holds.

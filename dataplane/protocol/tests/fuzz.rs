@@ -30,6 +30,8 @@ mod harness;
 mod head;
 #[path = "fuzz/policy.rs"]
 mod policy;
+#[path = "fuzz/proxy.rs"]
+mod proxy;
 #[path = "fuzz/refusal.rs"]
 mod refusal;
 #[path = "fuzz/request.rs"]
@@ -65,6 +67,8 @@ macro_rules! harnesses {
 
 harnesses! {
     request_head: head::grow, head::check;
+    proxy_header: proxy::grow_header, proxy::check_header;
+    forwarded: text::grow(proxy::FORWARDED_WORDS), proxy::check_forwarded;
     query: text::grow(head::QUERY_WORDS), head::check_query;
     route: route::grow, route::check;
     chunked: body::grow_chunked, body::check_chunked;

@@ -3,12 +3,27 @@
 use std::net::IpAddr;
 
 use holdfast_protocol::limits::LOCAL_FRAGMENTS_MAX;
+use holdfast_protocol::proxy::TrustedProxies;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, ProxyProtocol};
 use crate::limits::BACKGROUND_RATE_MIN;
 use crate::rt::thread::cpus_allowed;
+use crate::server::Proxies;
 
 impl Config {
+    /// The proxies in front of the S3 port.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`]: `trusted_proxies` holds what is no address or range, or too broad a one.
+    pub fn proxies(&self) -> Result<Proxies, ConfigError> {
+        let trusted = TrustedProxies::parse(&self.trusted_proxies).map_err(|error| ConfigError::Value {
+            key: "trusted_proxies",
+            why: error.to_string(),
+            next: "name the proxies' own addresses, e.g. `10.0.0.7` or `10.1.0.0/16`".to_owned(),
+        })?;
+        Ok(Proxies { trusted, header_required: self.proxy_protocol == ProxyProtocol::Required })
+    }
+
     /// # Errors
     /// The first offence, as a sentence.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -18,6 +33,7 @@ impl Config {
         self.check_background()?;
         self.check_cores()?;
         self.check_names()?;
+        self.check_proxies()?;
         self.check_tls()
     }
 
@@ -119,6 +135,17 @@ impl Config {
             (
                 format!("holds {:?}", domain.expect("found")),
                 "use bare host names, e.g. `s3.example.com`".to_owned(),
+            )
+        })
+    }
+
+    fn check_proxies(&self) -> Result<(), ConfigError> {
+        let proxies = self.proxies()?;
+        refuse(proxies.header_required && proxies.trusted.is_empty(), "proxy_protocol", || {
+            (
+                "is `required`, and no proxy is trusted, so that every connection would be refused"
+                    .to_owned(),
+                "name the proxies: `trusted_proxies = [\"10.0.0.7\"]`".to_owned(),
             )
         })
     }

@@ -45,11 +45,15 @@ fn every_key_of_the_table_is_accepted_from_the_environment() {
         ("HOLDFAST_DATAPLANE_PARITY", "1"),
         ("HOLDFAST_DATAPLANE_REQUIRE_IO_URING", "true"),
         ("HOLDFAST_DATAPLANE_S3_ADDR", "[::1]:1"),
+        ("HOLDFAST_DATAPLANE_TRUSTED_PROXIES", "10.0.0.7,2001:db8::/48"),
+        ("HOLDFAST_DATAPLANE_PROXY_PROTOCOL", "required"),
     ];
     let config = parse(GOOD, &env).unwrap();
     assert_eq!(config.cores, Some(1));
     assert_eq!(config.drives, [PathBuf::from("/a"), PathBuf::from("/b")]);
     assert!(config.require_io_uring);
+    let proxies = config.proxies().unwrap();
+    assert!(proxies.header_required && proxies.trusted.holds("2001:db8::1".parse().unwrap()));
     assert_eq!(config.s3_addr.to_string(), "[::1]:1");
 }
 
@@ -71,6 +75,13 @@ fn what_is_wrong_is_said_with_its_key() {
     refused(&format!("{GOOD}background_bytes_per_second = 5"), "set it to 1048576 or more");
     refused(&format!("{GOOD}region = 'US'"), "`region` is \"US\"");
     refused(&format!("{GOOD}domains = ['http://x']"), "bare host names");
+    refused(&format!("{GOOD}trusted_proxies = ['10.0.0.0/33']"), "`trusted_proxies` holds \"10.0.0.0/33\"");
+    refused(
+        &format!("{GOOD}trusted_proxies = ['0.0.0.0/0']"),
+        "any address; name the proxies' own addresses",
+    );
+    refused(&format!("{GOOD}proxy_protocol = 'required'"), "`proxy_protocol` is `required`, and no proxy");
+    refused(&format!("{GOOD}proxy_protocol = 'v1'"), "`proxy_protocol`: unknown variant");
     let sentence = parse(GOOD, &[("HOLDFAST_DATAPLANE_CORES", "two")]).unwrap_err().to_string();
     assert!(sentence.contains("the environment's HOLDFAST_DATAPLANE_CORES"), "{sentence}");
 }

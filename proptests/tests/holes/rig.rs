@@ -18,7 +18,9 @@ use holdfast_dataplane::node::{Node, NodeSetup};
 use holdfast_dataplane::rt::epoll::EpollRt;
 use holdfast_dataplane::rt::monoio::UringRt;
 use holdfast_dataplane::rt::{Rt, Uring, probe};
+use holdfast_dataplane::server::Proxies;
 use holdfast_dataplane::server::cores::{self, Cores, CoresConfig};
+use holdfast_protocol::proxy::TrustedProxies;
 use parking_lot::RwLock;
 
 use crate::client::{Ask, Key, REGION};
@@ -218,12 +220,14 @@ fn node(control: SocketAddr, cluster: &str) -> (Arc<Node>, Cores) {
 }
 
 fn serve<R: Rt>(node: &Arc<Node>) -> Cores {
+    let trusted = TrustedProxies::parse(&[PROXY.to_string()]).expect("an address");
     let config = CoresConfig {
         addr: SocketAddr::from(([127, 0, 0, 1], 0)),
         cpus: vec![None],
         tls: None,
         host_id: node.host_id(),
         connections_max_per_core: 1000,
+        proxies: Arc::new(Proxies { trusted, header_required: false }),
     };
     cores::start::<R, _>(config, &NodeSetup::<R>::new(Arc::clone(node))).expect("the cores start")
 }
