@@ -28,13 +28,18 @@ pub(super) async fn livez() -> &'static str {
     "alive\n"
 }
 
-/// 200 while this process leads and can commit.
+/// 200 while this process leads and can commit. One that follows says so and names the leader: it has nothing to be ready for.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = String), (status = 503, body = ErrorBody)))]
 pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, ApiError> {
     if api.authority.is_leading() {
         return Ok("ready\n");
     }
-    Err(ApiError::unavailable("not the leader, or its term could not be confirmed in the database"))
+    Err(api
+        .authority
+        .must_lead()
+        .await
+        .err()
+        .map_or_else(|| ApiError::unavailable("it became the leader just now; ask again"), ApiError::from))
 }
 
 /// Prometheus metrics of this process and, where one is configured, of the data plane beside it.
