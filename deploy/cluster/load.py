@@ -65,15 +65,15 @@ class History:
         counts = {}
         for (_, status), count in self.answers.items():
             counts[status] = counts.get(status, 0) + count
-        return dict(sorted(counts.items()))
+        return dict(sorted(counts.items(), key=str))
 
 
 class Load:
     """Threads of clients, `per_node` at each node, until stopped."""
 
-    def __init__(self, cluster, bucket, *, per_node=2, seed=1, history=None, pace_s=0.0):
-        self.cluster, self.bucket, self.per_node, self.seed, self.pace_s = cluster, bucket, per_node, seed, pace_s
-        self.history = history or History()
+    def __init__(self, cluster, bucket, *, per_node=2, seed=1):
+        self.cluster, self.bucket, self.per_node, self.seed = cluster, bucket, per_node, seed
+        self.history = History()
         self.stopping = threading.Event()
         self.threads = []
 
@@ -127,8 +127,6 @@ class Client:
         while not self.load.stopping.is_set():
             self.key = f"g{self.load.generation()}/k{self.random.randrange(KEYS)}"
             getattr(self, self.random.choices(names, weights)[0])()
-            if self.load.pace_s:
-                time.sleep(self.load.pace_s)
 
     # ------------------------------------------------------------------------------------------------ operations
 
@@ -246,6 +244,8 @@ class Client:
             line["outcome"] = "failed"
         elif status == 404 and code == "NoSuchUpload":
             line["outcome"] = "failed"
+        elif status == 500 and line["op"] == "get" and not self.load.cluster.peers:
+            return "elsewhere", None
         elif status != 503:
             return status, f"{line['op']} {line.get('key', '')}: {status} {code}: {error}"
         elif "retry-after" not in error.response["ResponseMetadata"]["HTTPHeaders"]:

@@ -158,6 +158,9 @@ log = "info"
 class Cluster:
     """Hosts, PostgreSQL, control planes, nodes; `with Cluster(...) as cluster` starts them and takes everything down."""
 
+    # Whether nodes read each other's fragments. Where they do not, a GET of what another node holds is no offence.
+    peers = False
+
     def __init__(self, bin_dir, home, *, nodes=3, controls=2, standby=None, lease_ms=LEASE_MS):
         self.bin, self.home = pathlib.Path(bin_dir), pathlib.Path(home)
         self.node_count, self.control_count, self.standby_kind, self.lease_ms = nodes, controls, standby, lease_ms

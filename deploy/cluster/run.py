@@ -36,11 +36,13 @@ def main():
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--only", default="", help="only checks whose name contains this word")
     parser.add_argument("--keep", type=pathlib.Path, help="work in this directory and leave it")
+    parser.add_argument("--peers", action="store_true", help="nodes read each other's fragments: every GET has to succeed")
     parser.add_argument("--if-possible", action="store_true", help="pass where network namespaces are not to be had")
     arguments = parser.parse_args()
     arguments.work = arguments.keep or pathlib.Path(tempfile.mkdtemp(prefix="holdfast-cluster-"))
     arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.work.chmod(0o755)
+    scenarios.Cluster.peers = arguments.peers
     results = {True: 0, False: 0}
 
     def run(name, body):
