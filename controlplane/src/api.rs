@@ -53,6 +53,7 @@ impl Api {
             .route("/v1/keys/{access_key_id}", delete(keys::revoke))
             .route("/v1/buckets", get(tenants::buckets))
             .route("/v1/status", get(ops::status))
+            .route("/v1/recover", post(ops::recover))
             .route("/v1/drives", get(drives::list))
             .route("/v1/drives/{drive}", get(drives::status))
             .route("/v1/drives/{drive}/drain", post(drives::drain))

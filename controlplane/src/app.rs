@@ -6,6 +6,7 @@
 pub mod commit;
 mod config;
 pub mod drives;
+pub(crate) mod history;
 mod keys;
 pub(crate) mod query;
 pub mod redundancy;
@@ -19,8 +20,8 @@ pub mod vault;
 pub mod work;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use holdfast_common::secret::Secret;
 use parking_lot::Mutex;
@@ -30,7 +31,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError, authority};
+use crate::store::{Client, Store, StoreError, authority, candidate};
 use commit::Committer;
 use sessions::Sessions;
 use vault::Vault;
@@ -59,6 +60,12 @@ pub(crate) struct Inner {
     pub(crate) step_down: Notify,
     /// A node remembers commits that this database lacks: nothing is reaped.
     pub(crate) history_lost: AtomicBool,
+    /// The highest commit of this process that the database has confirmed.
+    pub(crate) confirmed: AtomicU64,
+    /// The highest epoch that anybody remembers; the next one of this process lies above it.
+    pub(crate) epoch_remembered: AtomicU64,
+    /// Where administrators find this process; empty: not said.
+    pub(crate) admin_url: OnceLock<String>,
     pub(crate) stamped_ms: AtomicU64,
     /// Placements that not every node knows yet.
     pub(crate) placing: Mutex<HashMap<u32, watch::Receiver<bool>>>,
@@ -293,6 +300,38 @@ impl Authority {
         }
         let client = self.inner.store.client().await?;
         let (_, holder) = authority::holder(&client).await?;
-        Err(AdminError::NotLeader { leader: self.inner.elsewhere(holder) })
+        let Some(leader) = self.inner.elsewhere(holder) else {
+            return Err(AdminError::NotLeader { leader: None });
+        };
+        let leader = candidate::admin_url(&client, &leader).await?.unwrap_or(leader);
+        Err(AdminError::NotLeader { leader: Some(leader) })
+    }
+
+    /// Refuses when another has taken over since [`Self::must_lead`]: its nodes may not have been told of what was written.
+    pub(crate) async fn must_lead_still(&self, client: &Client) -> Result<(), AdminError> {
+        if authority::stands(client, self.inner.sessions.epoch()).await? {
+            return Ok(());
+        }
+        Err(AdminError::Unavailable(
+            "another control plane took over meanwhile; the change may be half done, try again".into(),
+        ))
+    }
+
+    /// Says where administrators find this process, so that others can send them here.
+    pub async fn announce(&self, admin_url: String) {
+        let _ = self.inner.admin_url.set(admin_url);
+        self.say_here().await;
+    }
+
+    /// Puts this process among those that may lead.
+    pub(crate) async fn say_here(&self) {
+        let url = self.inner.admin_url.get().map_or("", String::as_str);
+        let said = match self.inner.store.client().await {
+            Ok(client) => candidate::seen(&client, &self.inner.holder, url).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = said {
+            tracing::debug!(%error, "the database was not told that this control plane is here");
+        }
     }
 }

@@ -98,6 +98,17 @@ pub const TERM: Duration = Duration::from_secs(10);
 pub const TERM_RENEW: Duration = Duration::from_secs(2);
 /// How often a follower looks whether the term has run out.
 pub const TERM_POLL: Duration = Duration::from_millis(500);
+/// A leader that has heard no node for this long, while another control plane is asked for the leader by one, gives up: it
+/// is cut off from the nodes, though not from the database. Longer than a lease, so nothing is held up that was not before.
+pub const DESERTED: Duration = Duration::from_secs(6);
+/// How recently the other must have been asked. Nodes come back every second or so.
+pub const DESERTED_HEARD: Duration = Duration::from_secs(4);
+/// How long it then leaves the row to the other, which looks every `TERM_POLL`.
+pub const DESERTED_PAUSE: Duration = Duration::from_secs(4);
+/// How often a control plane says that it is there.
+pub const CANDIDATE_TICK: Duration = Duration::from_secs(5);
+/// How often a follower looks whether it leads, so as to install its root key.
+pub const ROOT_KEY_TICK: Duration = Duration::from_millis(500);
 /// Kept back from the term and added to every lease, for clocks that run at different speeds.
 pub const CLOCK_MARGIN: Duration = Duration::from_millis(250);
 
@@ -114,6 +125,8 @@ pub const REPLAY_KEYS_MAX: i64 = 20_000;
 pub const REPLAY_BYTES_MAX: usize = 8 << 20;
 /// A node that connects has this long to say hello.
 pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// And gets its welcome, or hears that it will get none, within this: it tries the next control plane then.
+pub const WELCOME_DEADLINE: Duration = Duration::from_secs(5);
 /// Drives of one node.
 pub const DRIVES_MAX: usize = 256;
 /// Backends of one placement.
@@ -176,4 +189,7 @@ pub const DEV_STOP_S: u64 = 30;
 pub const POSTGRES_VERSION_MIN: u32 = 13;
 
 /// How long a connection to PostgreSQL may leave our bytes unacknowledged, or stay idle before it is probed.
-pub const DATABASE_SILENCE: std::time::Duration = std::time::Duration::from_secs(10);
+/// Under a term: a leader whose database moved finds the new one before it has to step down.
+pub const DATABASE_SILENCE: Duration = Duration::from_secs(5);
+/// Between two probes of a connection that is idle and silent.
+pub const DATABASE_PROBES: Duration = Duration::from_secs(2);

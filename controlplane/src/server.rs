@@ -4,8 +4,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use holdfast_common::secret::Secret;
@@ -134,6 +134,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         tokio::spawn(tasks::upkeep(authority.clone())),
         tokio::spawn(tasks::day_keys(authority.clone())),
         tokio::spawn(tasks::deferred(authority.clone())),
+        tokio::spawn(tasks::candidacy(authority.clone())),
     ];
     let (stop_grpc, stopped) = watch::channel(false);
     let grpc = tokio::spawn(serve_grpc(server, listener, NodeService::new(authority.clone()), stopped));
@@ -174,6 +175,9 @@ async fn authority(
         configuration: tokio::sync::Mutex::new(()),
         step_down: Notify::new(),
         history_lost: AtomicBool::new(false),
+        confirmed: AtomicU64::new(0),
+        epoch_remembered: AtomicU64::new(0),
+        admin_url: OnceLock::new(),
         stamped_ms: AtomicU64::new(0),
         placing: parking_lot::Mutex::default(),
         reports: Reports::default(),

@@ -7,11 +7,13 @@ pub mod authority;
 pub mod backend;
 pub mod blob;
 pub mod bucket;
+pub mod candidate;
 pub mod changelog;
 pub mod cluster;
 pub mod freed;
 pub mod head;
 pub mod job;
+pub mod lineage;
 pub mod manifest_page;
 pub mod migrate;
 pub mod node;
@@ -21,6 +23,7 @@ pub mod upload;
 pub mod version;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
@@ -28,6 +31,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::limits;
 use crate::server::{Database, DatabaseTls, StartError};
+use lineage::Lineage;
 
 pub type Client = deadpool_postgres::Object;
 
@@ -39,6 +43,7 @@ pub type Transaction<'a> = deadpool_postgres::Transaction<'a>;
 pub struct Store {
     pool: Pool,
     reserved: Pool,
+    lineage: Arc<Lineage>,
 }
 
 /// Why the database did not answer.
@@ -84,11 +89,12 @@ impl StoreError {
 
 /// Applied to every connection. Plans are forced to the indexes because cached generic plans may have been made while
 /// a table was empty, when a sequential scan looked cheaper. Nor is sorted what an index holds in order: a lease of 256
-/// deletions would read and sort the whole backlog.
+/// deletions would read and sort the whole backlog. A leader that is paused in a transaction holds up its successor no longer
+/// than its own term does.
 const OPTIONS: &str = "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed -c jit=off \
     -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_sort=off \
-    -c plan_cache_mode=force_generic_plan -c statement_timeout=30s -c lock_timeout=10s \
-    -c idle_in_transaction_session_timeout=15s -c client_encoding=UTF8";
+    -c plan_cache_mode=force_generic_plan -c statement_timeout=15s -c lock_timeout=6s \
+    -c idle_in_transaction_session_timeout=8s -c client_encoding=UTF8";
 
 impl Store {
     /// Connects once to prove that it works.
@@ -97,8 +103,10 @@ impl Store {
     /// A sentence with the cause: wrong address, refused, no such database, certificate not believed.
     pub async fn connect(database: &Database) -> Result<Self, StartError> {
         let all = database.connections_max.max(limits::CONNECTIONS_MIN);
-        let pool = pool(database, all - limits::CONNECTIONS_RESERVED)?;
-        let store = Self { pool, reserved: self::pool(database, limits::CONNECTIONS_RESERVED)? };
+        let lineage = Arc::new(Lineage::default());
+        let pool = pool(database, all - limits::CONNECTIONS_RESERVED, &lineage)?;
+        let reserved = self::pool(database, limits::CONNECTIONS_RESERVED, &lineage)?;
+        let store = Self { pool, reserved, lineage };
         let client = store.client().await.map_err(|error| {
             StartError::Database(format!(
                 "cannot reach PostgreSQL: {error}; check the database address and that the server is running (`pg_isready`)"
@@ -116,9 +124,20 @@ impl Store {
     pub async fn client(&self) -> Result<Client, StoreError> {
         Ok(self.pool.get().await?)
     }
+
+    #[must_use]
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// Closes the connections that nobody uses: they may be to a server that is the database no more.
+    pub fn forget_idle(&self) {
+        self.pool.retain(|_, _| false);
+        self.reserved.retain(|_, _| false);
+    }
 }
 
-fn pool(database: &Database, connections: usize) -> Result<Pool, StartError> {
+fn pool(database: &Database, connections: usize, lineage: &Arc<Lineage>) -> Result<Pool, StartError> {
     let text = database.url.expose_str().unwrap_or_default();
     let text = text.replace("sslmode=verify-full", "sslmode=require");
     let mut config = tokio_postgres::Config::from_str(&text).map_err(|error| {
@@ -133,6 +152,7 @@ fn pool(database: &Database, connections: usize) -> Result<Pool, StartError> {
     config.options(options).application_name("holdfast").keepalives(true);
     // A database that fell silent must not hold a commit for TCP's quarter of an hour.
     config.keepalives_idle(limits::DATABASE_SILENCE).tcp_user_timeout(limits::DATABASE_SILENCE);
+    config.keepalives_interval(limits::DATABASE_PROBES).keepalives_retries(2);
     config.connect_timeout(limits::CONNECTION_WAIT);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = if wants_tls(&config, database.tls) {
@@ -145,6 +165,7 @@ fn pool(database: &Database, connections: usize) -> Result<Pool, StartError> {
     Pool::builder(manager)
         .max_size(connections)
         .runtime(Runtime::Tokio1)
+        .post_create(lineage::hook(lineage.clone()))
         .wait_timeout(Some(limits::CONNECTION_WAIT))
         .create_timeout(Some(limits::CONNECTION_WAIT))
         .build()

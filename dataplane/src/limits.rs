@@ -151,14 +151,25 @@ pub const WORK_DEADLINE: Duration = Duration::from_secs(20);
 
 pub const LINK_EXPIRY_TICK: Duration = Duration::from_millis(250);
 pub const LINK_CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+/// From the first packet to the welcome and all three streams: a control plane that accepts and then says nothing (it is
+/// paused, or its database is) is left for the next one.
+pub const LINK_OPEN_DEADLINE: Duration = Duration::from_secs(5);
 pub const LINK_KEEPALIVE: Duration = Duration::from_secs(5);
-pub const LINK_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Half a follower's patience more: who takes over is found within a second.
+pub const LINK_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A control plane that could not be used is not tried again on another's hint for this long.
+pub const LINK_AVOID: Duration = Duration::from_secs(5);
 
 /// A session that lived this long forgives the failures before it.
 pub const LINK_STEADY: Duration = Duration::from_secs(10);
 
 /// How often the oldest open op id is reported to the reaper, which waits minutes and hours.
 pub const LINK_REPORT_TICK: Duration = Duration::from_secs(5);
+
+/// How long a request waits for the node's lease to come back before it is answered 503, milliseconds. A leader that stops
+/// in order is replaced within it; after a crash clients are told to come back.
+pub const LEASE_WAIT_MS: u64 = 5000;
+pub const LEASE_WAIT_TICK: Duration = Duration::from_millis(20);
 
 /// A lease shorter than this would be renewed more often than it is worth.
 pub const LEASE_MS_MIN: u64 = 300;

@@ -11,6 +11,7 @@ mod freshness;
 pub mod session;
 pub mod state;
 pub mod streams;
+mod turns;
 mod work;
 
 use std::sync::Arc;

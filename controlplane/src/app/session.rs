@@ -8,12 +8,12 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::app::commit::now_ms;
-use crate::app::sequence::EPOCH_SHIFT;
+use crate::app::history::Memory;
 use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
 use crate::app::{Authority, config};
 use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
 use crate::store::node::{self, NodeRow};
-use crate::store::{Client, StoreError, authority, changelog};
+use crate::store::{Client, StoreError, authority, candidate, changelog};
 
 /// Takes a session's stream off the books when dropped: at its end, and when its welcome could not be finished.
 pub struct Stream {
@@ -61,6 +61,7 @@ impl Authority {
         let inner = &self.inner;
         let client = inner.store.client().await?;
         if !self.is_leading() {
+            candidate::node_heard(&client, &inner.holder).await?;
             let (_, holder) = authority::holder(&client).await?;
             let Message::Goodbye(bye) =
                 goodbye("this control plane is not the leader", inner.elsewhere(holder).as_deref())
@@ -69,6 +70,25 @@ impl Authority {
             };
             return Err(Turned::Away(bye));
         }
+        let memory = self.memory_of(&client, node_id, hello.acknowledged_seq_max).await?;
+        if memory != Memory::Whole {
+            // One that was replaced and does not know it yet has no say in this.
+            if !authority::stands(&client, inner.sessions.epoch()).await? {
+                return Err(away("this control plane is not the leader", false));
+            }
+            self.history_is_lost(&client, &hello.node_name, hello.acknowledged_seq_max).await?;
+        }
+        if let Memory::Ahead { epoch } = memory {
+            // Sequences of this epoch would be taken for those that the node remembers: another begins, above all of them.
+            inner.epoch_remembered.fetch_max(epoch, Ordering::AcqRel);
+            inner.step_down.notify_one();
+            inner.sessions.end_epoch("commits were lost; the next epoch begins", None);
+            return Err(away("commits were lost; the next epoch begins", false));
+        }
+        if memory == Memory::Lost {
+            inner.sessions.dismiss("commits were lost; the caches of before count no more", node_id);
+        }
+        let history_lost = inner.history_lost.load(Ordering::Relaxed);
         let session_id = uuid::Builder::from_random_bytes(inner.vault.random()).into_uuid();
         let row = NodeRow {
             node_id,
@@ -93,7 +113,6 @@ impl Authority {
             )
             .ok_or_else(|| away("this control plane is not the leader", false))?;
         let stream = Stream { authority: self.clone(), session_id };
-        let history_lost = self.check_history(&client, hello, admitted.assigned).await?;
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
         // A watermark beyond what was ever given out is of a history that this database does not have.
         let foreign = hello.applied_watermark > admitted.assigned;
@@ -181,37 +200,6 @@ impl Authority {
         if let Ok(client) = self.inner.store.client().await {
             let _ = node::leave(&client, session_id).await;
         }
-    }
-
-    /// Does this database have the highest commit that a client of the node was told of? If not, rows were lost:
-    /// a dump was restored, or a standby that lagged was promoted.
-    async fn check_history(
-        &self,
-        client: &Client,
-        hello: &wire::Hello,
-        assigned: u64,
-    ) -> Result<bool, StoreError> {
-        let seen = hello.acknowledged_seq_max;
-        let epoch = seen >> EPOCH_SHIFT;
-        let lost = if seen == 0 {
-            false
-        } else if epoch == assigned >> EPOCH_SHIFT || seen > assigned {
-            seen > assigned
-        } else {
-            authority::last_seq(client, epoch).await?.is_none_or(|last| last < seen)
-        };
-        if lost {
-            self.inner.history_lost.store(true, Ordering::Relaxed);
-            self.inner.metrics.history_lost.set(1);
-            tracing::error!(
-                node = %hello.node_name,
-                seen,
-                assigned,
-                "HISTORY LOST: a node remembers commits that this database does not have; nothing is reaped. Was a dump \
-                 restored, or an asynchronous standby promoted? See `holdfast admin recover`"
-            );
-        }
-        Ok(lost)
     }
 }
 

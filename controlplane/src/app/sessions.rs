@@ -78,6 +78,8 @@ impl Sessions {
         hub.term_until = Some(term_until);
         hub.leases_until = None;
         hub.sequence = Sequence::of_epoch(epoch);
+        hub.admitted.clear();
+        hub.heard_at = Some(Instant::now());
     }
 
     pub fn prolong_term(&self, epoch: u64, term_until: Instant) {
@@ -149,6 +151,8 @@ impl Sessions {
             }
             session.node_id != node_id
         });
+        hub.admitted.insert(node_id);
+        hub.heard_at = Some(Instant::now());
         let (sender, queue) = mpsc::unbounded_channel();
         let assigned = hub.sequence.assigned();
         let session = Session {
@@ -165,6 +169,27 @@ impl Sessions {
         };
         hub.sessions.insert(id, session);
         Some(Admitted { epoch: hub.epoch, watermark: hub.sequence.watermark(), assigned, queue })
+    }
+
+    /// Whether this node was admitted in this epoch.
+    #[must_use]
+    pub fn was_admitted(&self, node_id: Uuid) -> bool {
+        self.hub.lock().admitted.contains(&node_id)
+    }
+
+    /// For how long no node has been heard; `None`: this process does not lead.
+    #[must_use]
+    pub fn silence(&self) -> Option<Duration> {
+        let hub = self.hub.lock();
+        hub.heard_at.filter(|_| hub.term_until.is_some()).map(|at| at.elapsed())
+    }
+
+    /// Ends the streams of all but one node. Their leases run on until they say hello again, or run out.
+    pub fn dismiss(&self, reason: &str, all_but: Uuid) {
+        for session in self.hub.lock().sessions.values_mut().filter(|session| session.node_id != all_but) {
+            session.say(0, goodbye(reason, None));
+            session.queue = None;
+        }
     }
 
     /// The cache of this session starts empty: what it has heard since it was admitted is what counts.
@@ -223,6 +248,7 @@ impl Sessions {
         let mut hub = self.hub.lock();
         let now = Instant::now();
         let Some(term_until) = hub.term_until else { return false };
+        hub.heard_at = Some(now);
         let watermark = hub.sequence.watermark();
         let room = term_until.saturating_duration_since(now).saturating_sub(CLOCK_MARGIN);
         let lease_ms = self.lease_ms.min(u64::try_from(room.as_millis()).unwrap_or(u64::MAX));

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use holdfast_common::telemetry;
 use holdfast_controlplane::api::{Api, Listener};
-use holdfast_controlplane::config::{Config, init_secrets};
-use holdfast_controlplane::limits::CORES_PER_WORKER;
+use holdfast_controlplane::app::{AdminError, Authority};
+use holdfast_controlplane::config::{Config, RootCredentials, init_secrets};
+use holdfast_controlplane::limits::{CORES_PER_WORKER, ROOT_KEY_TICK};
 use holdfast_controlplane::server;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -77,6 +78,30 @@ fn serve(path: &Path) -> Outcome<()> {
     runtime.block_on(run(config))
 }
 
+/// The root key is there before the first request of the leader is answered; a follower sees to it when it leads.
+async fn install(authority: &Authority, root: RootCredentials) -> Outcome<()> {
+    match authority.ensure_root_key(&root.access_key_id, &root.secret_access_key).await {
+        Ok(()) => return Ok(()),
+        Err(AdminError::NotLeader { .. } | AdminError::Unavailable(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let authority = authority.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(ROOT_KEY_TICK).await;
+            match authority.ensure_root_key(&root.access_key_id, &root.secret_access_key).await {
+                Ok(()) => return,
+                Err(AdminError::NotLeader { .. } | AdminError::Unavailable(_)) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the root key cannot be installed; see `root_credentials_file`");
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
 async fn run(config: Config) -> Outcome<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -87,8 +112,10 @@ async fn run(config: Config) -> Outcome<()> {
     let (stop, stopped) = watch::channel(false);
     let api = Api::new(running.authority.clone(), token_hash, config.dataplane_ops_addr);
     let serving = tokio::spawn(listener.serve(api.router(), stopped));
+    let scheme = if config.admin_tls_cert_file.is_some() { "https" } else { "http" };
+    running.authority.announce(format!("{scheme}://{}", config.admin_addr)).await;
     if let Some(root) = root {
-        running.authority.ensure_root_key(&root.access_key_id, &root.secret_access_key).await?;
+        install(&running.authority, root).await?;
     }
     tracing::info!(admin = %config.admin_addr, grpc = %running.grpc_addr, "serving");
     tokio::select! {

@@ -61,6 +61,9 @@ enum AdminCommand {
     ListBuckets,
     /// Show leadership, nodes and drives.
     Status,
+    /// After `ROWS WERE LOST`, when nothing more can be brought back: accept what the database has, and delete again what
+    /// nothing names.
+    Recover,
     /// What drives hold, how far scrubs and drains are; drain one, or declare one gone.
     #[command(subcommand)]
     Drive(DriveCommand),
@@ -118,6 +121,7 @@ fn wire(command: &AdminCommand) -> (&'static str, String, Option<Value>) {
         }
         AdminCommand::ListBuckets => ("GET", path("/v1/buckets"), None),
         AdminCommand::Status => ("GET", path("/v1/status"), None),
+        AdminCommand::Recover => ("POST", path("/v1/recover"), None),
         AdminCommand::Drive(command) => command.wire(),
         AdminCommand::ObjectRedundancy { bucket, key } => {
             ("GET", format!("/v1/objects/redundancy?bucket={}&key={}", escaped(bucket), escaped(key)), None)
@@ -192,7 +196,7 @@ fn human(command: &AdminCommand, answer: &Value) -> String {
         AdminCommand::ListBuckets => {
             list(answer, &["bucket_id", "name", "tenant_id", "region", "created_ms"])
         }
-        AdminCommand::Status => status(answer),
+        AdminCommand::Status | AdminCommand::Recover => status(answer),
         AdminCommand::Drive(command) => command.human(answer),
         AdminCommand::ObjectRedundancy { .. } => redundancy(answer),
     }
@@ -210,7 +214,8 @@ fn status(answer: &Value) -> String {
         out += "\nBYTES ARE LOST: some blobs have fewer fragments than their code needs; bring back the drives that held them\n";
     }
     if answer["history_lost"] == true {
-        out += "\nROWS WERE LOST: the database lacks commits that nodes had acknowledged; restore it to a later state\n";
+        out += "\nROWS WERE LOST: the database lacks commits that nodes had acknowledged; restore it to a later state,\n\
+                or accept what it has with `holdfast admin recover`; nothing is deleted until then\n";
     }
     out += "\n";
     out += &list(&answer["nodes"], &["node_id", "name", "region", "connected", "lease_live", "build"]);

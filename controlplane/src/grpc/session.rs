@@ -7,7 +7,7 @@ use tonic::{Status, Streaming};
 
 use crate::app::Authority;
 use crate::app::session::{Turned, Welcomed};
-use crate::limits::HELLO_DEADLINE;
+use crate::limits::{HELLO_DEADLINE, WELCOME_DEADLINE};
 
 /// Messages between the session's queue and the socket.
 const DOWN_QUEUE: usize = 64;
@@ -23,7 +23,8 @@ pub(super) async fn serve(
         return Err(Status::invalid_argument("the first message is a hello"));
     };
     let (down, stream) = mpsc::channel(DOWN_QUEUE);
-    match authority.welcome(&hello).await {
+    let welcome = tokio::time::timeout(WELCOME_DEADLINE, authority.welcome(&hello)).await;
+    match welcome.map_err(|_| Status::deadline_exceeded("the database did not answer in time"))? {
         Ok(welcomed) => {
             tokio::spawn(hold(authority, hello.node_name, welcomed, up, down));
         }

@@ -15,3 +15,22 @@ pub async fn ensure(client: &Client, fresh: Uuid, root_canonical_id: &str) -> Re
         .await?;
     Ok(client.query_one("SELECT cluster_id FROM cluster", &[]).await?.get(0))
 }
+
+/// Whether commits are known to be missing from this database.
+pub async fn history_lost(client: &Client) -> Result<bool, StoreError> {
+    Ok(client.query_one("SELECT history_lost_at IS NOT NULL FROM cluster", &[]).await?.get(0))
+}
+
+/// Remembers that, until [`history_accepted`].
+pub async fn lose_history(client: &Client) -> Result<(), StoreError> {
+    client
+        .execute("UPDATE cluster SET history_lost_at = coalesce(history_lost_at, clock_timestamp())", &[])
+        .await?;
+    Ok(())
+}
+
+/// An administrator knows of it; what is left is the truth.
+pub async fn history_accepted(client: &Client) -> Result<(), StoreError> {
+    client.execute("UPDATE cluster SET history_lost_at = NULL", &[]).await?;
+    Ok(())
+}

@@ -17,6 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::LinkConfig;
 use super::state::NodeState;
 use super::streams::{CommitQueue, QueryQueue};
+use super::turns::Turns;
 use super::work::WorkQueue;
 use crate::cache::Recovered;
 use crate::limits;
@@ -54,9 +55,9 @@ impl From<tonic::Status> for Ended {
 pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Queues) {
     let mut interest: BTreeSet<u64> = state.cache.recovered().interest.iter().copied().collect();
     let mut failures = 0u32;
-    let mut leader_hint: Option<String> = None;
-    for turn in 0usize.. {
-        let url = leader_hint.take().unwrap_or_else(|| config.control[turn % config.control.len()].clone());
+    let mut turns = Turns::new(config.control.clone());
+    loop {
+        let url = turns.next(tokio::time::Instant::now());
         let began = tokio::time::Instant::now();
         let ended = one_session(&url, &config, &state, &mut queues, &mut interest).await;
         state.change(|view| view.ready = false);
@@ -64,11 +65,13 @@ pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Q
             failures = 0;
         }
         if let Ended::Goodbye(_, permanent, leader) = &ended {
-            leader_hint = Some(leader.clone()).filter(|leader| !leader.is_empty());
+            turns.turned_away(leader);
             if *permanent {
                 tracing::error!(%url, reason = %ended, "this node may not come back; it serves no more writes");
                 failures = failures.max(6);
             }
+        } else {
+            turns.failed(&url, tokio::time::Instant::now());
         }
         let pause = pause(failures);
         failures = (failures + 1).min(8);
@@ -90,7 +93,7 @@ async fn absorb(queues: &mut Queues) -> std::convert::Infallible {
     }
 }
 
-/// 50 ms doubled per failure up to 2 s, and half of it random so that nodes do not come back in step.
+/// 50 ms doubled per failure up to `LINK_PAUSE_MAX`, and half of it random so that nodes do not come back in step.
 fn pause(failures: u32) -> Duration {
     let whole = Duration::from_millis(50 << failures.min(5)).min(limits::LINK_PAUSE_MAX);
     let mut random = [0u8; 1];
@@ -127,9 +130,8 @@ async fn one_session(
         let clients = tokio::try_join!(connect(url), connect(url))?;
         Ok::<_, Ended>((opened, clients))
     };
-    // A control plane that accepts and then says nothing is no reason to keep clients waiting past their deadlines.
     let opened = tokio::select! {
-        opened = tokio::time::timeout(limits::COMMIT_DEADLINE, opening) => opened,
+        opened = tokio::time::timeout(limits::LINK_OPEN_DEADLINE, opening) => opened,
         never = absorb(queues) => match never {},
     };
     let ((mut session, session_id), (commit_client, query_client)) = match opened {
@@ -271,13 +273,21 @@ impl Session {
     ) -> Ended {
         let mut renew = tokio::time::interval(Duration::from_millis(self.lease_ms / 3));
         let mut report = tokio::time::interval(limits::LINK_REPORT_TICK);
+        // Renewals are answered at once. One that leads without being heard, or is paused, is left when the lease has run out.
+        let patience = Duration::from_millis(self.lease_ms + self.lease_ms / 3);
+        let silence = tokio::time::sleep(patience);
+        tokio::pin!(silence);
         loop {
             let step = tokio::select! {
+                () = &mut silence => Err(Ended::Protocol("renewals are not answered")),
                 _ = renew.tick() => self.renew().await,
                 _ = report.tick() => self.report(drives()).await,
                 Some(bucket) = wanted.recv() => self.ask_interest(bucket, interest).await,
                 down = self.down.message() => match down {
-                    Ok(Some(down)) => self.handle(down, interest).await,
+                    Ok(Some(down)) => {
+                        silence.as_mut().reset(tokio::time::Instant::now() + patience);
+                        self.handle(down, interest).await
+                    }
                     Ok(None) => Err(Ended::Protocol("the session stream ended")),
                     Err(status) => Err(Ended::from(status)),
                 },
@@ -295,9 +305,9 @@ impl Session {
 
     async fn renew(&mut self) -> Result<(), Ended> {
         self.nonce += 1;
-        // Unanswered renewals are few: a lease's worth of them, then the session is as good as gone.
+        // A late session is not renewed, however long it takes to catch up; those renewals are never answered.
         if self.renewals.len() > 64 {
-            return Err(Ended::Protocol("renewals are not answered"));
+            self.renewals.retain(|nonce, _| *nonce + 64 > self.nonce);
         }
         self.renewals.insert(self.nonce, boottime_ms());
         self.send(session_up::Message::Renew(wire::Renew { nonce: self.nonce })).await

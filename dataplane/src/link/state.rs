@@ -273,12 +273,6 @@ impl View {
         }
     }
 
-    /// Before the first session nothing is known, and nothing can be told from a wrong key.
-    #[must_use]
-    pub fn keys_unknown(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     /// Replaces everything: a new session starts from the authority's word alone.
     pub fn reset(&mut self, snapshot: wire::ConfigSnapshot) {
         self.keys = Arc::default();
