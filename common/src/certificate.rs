@@ -43,7 +43,8 @@ impl Subject {
     /// [`NamelessCertificate`].
     pub fn of(der: &[u8]) -> Result<Self, NamelessCertificate> {
         let unreadable = |error: String| NamelessCertificate::Unreadable(error);
-        let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
+        let (_, certificate) =
+            X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
         let names = certificate.subject_alternative_name().map_err(|error| unreadable(error.to_string()))?;
         let names = names.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
         let mut ours = names.iter().filter_map(|name| match name {

@@ -8,6 +8,7 @@ mod config;
 pub mod drives;
 pub(crate) mod history;
 mod keys;
+mod peers;
 pub(crate) mod query;
 pub mod redundancy;
 pub(crate) mod references;
@@ -69,6 +70,10 @@ pub(crate) struct Inner {
     pub(crate) stamped_ms: AtomicU64,
     /// Placements that not every node knows yet.
     pub(crate) placing: Mutex<HashMap<u32, watch::Receiver<bool>>>,
+    /// Placements that commits may name.
+    pub(crate) placements: commit::placements::Known,
+    /// How many tickets each node was given lately.
+    pub(crate) tickets: query::ticket::Rates,
     /// What nodes said last of their drives.
     pub(crate) reports: drives::Reports,
 }

@@ -129,6 +129,14 @@ pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 pub const WELCOME_DEADLINE: Duration = Duration::from_secs(5);
 /// Drives of one node.
 pub const DRIVES_MAX: usize = 256;
+/// Where a node's fragments are reached: a host's name has at most 253 bytes, a port 5.
+pub const PEER_ADDR_BYTES_MAX: usize = 259;
+/// How long a ticket is good: a node asks once a minute for what it reads all the time, and a revoked one's run out.
+pub const TICKET_MS: u64 = 60_000;
+/// Blobs that one node gets tickets for in a second, on average and at once: twice what a core serves of small objects
+/// from five peers. Who has stolen a node cannot copy the cluster faster than its users read it.
+pub const TICKET_BLOBS_PER_SECOND: u64 = 10_000;
+pub const TICKET_BLOBS_BURST: u64 = 2 * TICKET_BLOBS_PER_SECOND;
 /// Backends of one placement.
 pub const PLACEMENT_BACKENDS_MAX: usize = 64;
 /// Buckets a session may declare interest in.

@@ -18,6 +18,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::app::commit::{self, Committer};
 use crate::app::drives::Reports;
+use crate::app::query::ticket::Rates;
 use crate::app::sessions::Sessions;
 use crate::app::vault::Vault;
 use crate::app::{Authority, Inner};
@@ -180,6 +181,8 @@ async fn authority(
         admin_url: OnceLock::new(),
         stamped_ms: AtomicU64::new(0),
         placing: parking_lot::Mutex::default(),
+        placements: commit::placements::Known::default(),
+        tickets: Rates::default(),
         reports: Reports::default(),
     };
     let (committer, work) = Committer::channel();

@@ -8,6 +8,7 @@
 
 pub mod batch;
 pub mod locks;
+pub(crate) mod placements;
 pub mod transaction;
 
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! What nodes are told of keys, buckets, backends and placements: rows turned into wire messages.
+//! What nodes are told of keys, buckets, backends, placements and each other: rows turned into wire messages.
 
 use bytes::Bytes;
 use holdfast_common::wire;
@@ -9,8 +9,9 @@ use crate::plan::signing_days::signing_days;
 use crate::store::access_key::AccessKeyRow;
 use crate::store::backend::BackendRow;
 use crate::store::bucket::BucketRow;
+use crate::store::node::PeerRow;
 use crate::store::tenant::TenantRow;
-use crate::store::{Client, StoreError, access_key, backend, bucket, tenant};
+use crate::store::{Client, StoreError, access_key, backend, bucket, node, tenant};
 
 /// Permissions as stored; numbers of the wire's enum.
 pub(crate) const ALL_PERMISSIONS: [i32; 3] =
@@ -33,7 +34,7 @@ pub(crate) async fn snapshot(
             .map(|(placement_id, backends)| wire::Placement { placement_id, backends })
             .collect(),
         tenants: tenant::all(client).await?.iter().map(of_tenant).collect(),
-        peers: Vec::new(),
+        peers: node::peers(client).await?.iter().map(of_peer).collect(),
     })
 }
 
@@ -88,6 +89,16 @@ pub(crate) fn of_backend(row: &BackendRow) -> wire::Backend {
         country: row.country.clone(),
         provider: row.provider.clone(),
         revision: row.revision,
+    }
+}
+
+pub(crate) fn of_peer(row: &PeerRow) -> wire::Peer {
+    wire::Peer {
+        node_id: row.node_id.to_string(),
+        node_name: row.name.clone(),
+        addr: row.addr.clone(),
+        node_number: row.number.into(),
+        state: row.state.clone(),
     }
 }
 

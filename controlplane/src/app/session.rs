@@ -11,7 +11,7 @@ use crate::app::commit::now_ms;
 use crate::app::history::Memory;
 use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
 use crate::app::{Authority, config};
-use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
+use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, PEER_ADDR_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
 use crate::store::node::{self, NodeRow};
 use crate::store::{Client, StoreError, authority, candidate, changelog};
 
@@ -59,7 +59,7 @@ impl Authority {
     pub async fn welcome(&self, hello: &wire::Hello) -> Result<Welcomed, Turned> {
         let node_id = self.check_hello(hello)?;
         let inner = &self.inner;
-        let client = inner.store.client().await?;
+        let mut client = inner.store.client().await?;
         if !self.is_leading() {
             candidate::node_heard(&client, &inner.holder).await?;
             let (_, holder) = authority::holder(&client).await?;
@@ -97,7 +97,7 @@ impl Authority {
             build: hello.build.clone(),
             last_seen_ms: 0,
         };
-        let Some(entered) = node::enter(&client, &row, session_id, inner.sessions.epoch()).await? else {
+        let Some(entered) = self.enter(&mut client, &row, &hello.peer_addr, session_id).await? else {
             return Err(away("this node is revoked", true));
         };
         self.drives_said(&client, node_id, &hello.region, &hello.drives).await?;
@@ -138,9 +138,9 @@ impl Authority {
                 .settled_to
                 .map(|to| Bytes::copy_from_slice(to.as_bytes()))
                 .unwrap_or_default(),
-            node_number: 0,
+            node_number: entered.peer.number.into(),
             now_ms: now_ms(),
-            ticket_key: Bytes::new(),
+            ticket_key: Bytes::copy_from_slice(inner.vault.ticket_key(node_id).expose()),
         };
         inner.metrics.session_starts.inc();
         tracing::info!(node = %hello.node_name, %node_id, cache_reset = welcome.cache_reset, "a node has joined");
@@ -180,6 +180,8 @@ impl Authority {
         if hello.node_name.len() > NAME_BYTES_MAX
             || hello.region.len() > NAME_BYTES_MAX
             || hello.drives.len() > DRIVES_MAX
+            || hello.peer_addr.len() > PEER_ADDR_BYTES_MAX
+            || hello.peer_addr.contains('\0')
         {
             return Err(away("the hello is out of bounds", true));
         }
@@ -188,12 +190,12 @@ impl Authority {
 
     pub(crate) async fn open_ops_reported(
         &self,
-        node_id: Uuid,
+        session_id: Uuid,
         open: &wire::OpenOps,
     ) -> Result<(), StoreError> {
         let client = self.inner.store.client().await?;
-        node::open_ops(&client, node_id, Uuid::from_slice(&open.oldest).ok(), open.count.min(i64::MAX as u64))
-            .await
+        let (oldest, count) = (Uuid::from_slice(&open.oldest).ok(), open.count.min(i64::MAX as u64));
+        node::open_ops(&client, session_id, oldest, count).await
     }
 
     pub(crate) async fn left(&self, session_id: Uuid) {

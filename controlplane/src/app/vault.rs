@@ -7,6 +7,7 @@ use holdfast_common::wire;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use uuid::Uuid;
 
 use crate::store::access_key::SealedSecret;
 
@@ -20,6 +21,8 @@ const SECRET_LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 
 pub struct Vault {
     key: LessSafeKey,
+    /// Ticket keys of nodes come from it.
+    tickets: hmac::Key,
     random: SystemRandom,
 }
 
@@ -33,7 +36,21 @@ impl Vault {
     #[must_use]
     pub fn new(master_key: &Secret) -> Option<Self> {
         let key = UnboundKey::new(&AES_256_GCM, master_key.expose()).ok()?;
-        Some(Self { key: LessSafeKey::new(key), random: SystemRandom::new() })
+        let tickets = step(master_key.expose(), b"holdfast ticket keys");
+        Some(Self {
+            key: LessSafeKey::new(key),
+            tickets: hmac::Key::new(hmac::HMAC_SHA256, tickets.expose()),
+            random: SystemRandom::new(),
+        })
+    }
+
+    /// What tickets for the fragments of this node are made with: 32 bytes, known to the node and to nobody else, the same
+    /// from every control plane of the cluster.
+    #[must_use]
+    pub fn ticket_key(&self, node_id: Uuid) -> Secret {
+        let mut name = b"ticket".to_vec();
+        name.extend_from_slice(node_id.as_bytes());
+        Secret::new(hmac::sign(&self.tickets, &name).as_ref().to_vec())
     }
 
     /// Random bytes.
@@ -124,6 +141,14 @@ mod tests {
         assert!(!sealed.ciphertext.windows(8).any(|window| secret.expose().starts_with(window)));
         assert!(Vault::new(&Secret::new(vec![7; 31])).is_none());
         assert_eq!(vault.fresh_access_key_id().len(), 20);
+    }
+
+    #[test]
+    fn every_node_has_its_own_ticket_key_and_every_control_plane_the_same() {
+        let vault = |byte| Vault::new(&Secret::new(vec![byte; 32])).expect("32 bytes");
+        let key = |byte, node| vault(byte).ticket_key(uuid::Uuid::from_u128(node)).expose().to_vec();
+        assert_eq!((key(7, 1), key(7, 1).len()), (key(7, 1), 32));
+        assert!(key(7, 1) != key(7, 2) && key(7, 1) != key(8, 1));
     }
 
     /// AWS's published example: docs.aws.amazon.com, "Examples of how to derive a signing key" (region us-east-1, iam)

@@ -49,10 +49,10 @@ async fn receive(
 ) {
     let room = Arc::new(Semaphore::new(QUERIES_IN_FLIGHT_MAX));
     while let Ok(Some(message)) = up.message().await {
-        if connected(&authority, &message.session_id).is_none() {
+        let Some(session) = connected(&authority, &message.session_id) else {
             let _ = down.send(Err(Status::unavailable("the session has ended"))).await;
             return;
-        }
+        };
         if !authority.inner.sessions.may_query(&message.session_id) {
             let refused =
                 refuse_for_now(Refusal::Unavailable, "the session has not heard of a key's revocation");
@@ -68,7 +68,7 @@ async fn receive(
         let Ok(permit) = room.clone().acquire_owned().await else { return };
         let (authority, down) = (authority.clone(), down.clone());
         tokio::spawn(async move {
-            let answers = query::answer_all(&authority, message.items).await;
+            let answers = query::answer_all(&authority, session, message.items).await;
             let (now, later): (Vec<_>, Vec<_>) =
                 answers.into_iter().partition(|(_, pending)| pending.is_empty());
             let items: Vec<_> = now.into_iter().map(|(answer, _)| answer).collect();

@@ -101,7 +101,7 @@ async fn receive(
             // Reports go to the database beside the stream: acknowledgements must not wait for it.
             Some(session_up::Message::OpenOps(open)) => {
                 let authority = authority.clone();
-                tokio::spawn(async move { authority.open_ops_reported(node_id, &open).await });
+                tokio::spawn(async move { authority.open_ops_reported(session_id, &open).await });
             }
             Some(session_up::Message::Drives(report)) => {
                 let (authority, region) = (authority.clone(), region.to_owned());

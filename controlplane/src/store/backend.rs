@@ -1,5 +1,7 @@
 //! `backend` and `placement`: places that hold fragments, and the dictionary of ordered lists of them.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::{Client, StoreError, signed, unsigned};
@@ -200,6 +202,13 @@ pub async fn intern_placement(client: &Client, backends: &[u32]) -> Result<(u32,
         )
         .await?;
     Ok((id(row.get(0)), true))
+}
+
+/// Of these placements, those that exist.
+pub async fn known_placements(client: &Client, ids: &BTreeSet<u32>) -> Result<Vec<u32>, StoreError> {
+    let numbers: Vec<i32> = ids.iter().filter_map(|id| i32::try_from(*id).ok()).collect();
+    let statement = client.prepare_cached("SELECT id FROM placement WHERE id = ANY($1)").await?;
+    Ok(client.query(&statement, &[&numbers]).await?.iter().map(|row| id(row.get(0))).collect())
 }
 
 /// How many of these ids exist.

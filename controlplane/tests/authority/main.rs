@@ -10,6 +10,7 @@ mod listings;
 mod migrations;
 mod multipart;
 mod node;
+mod peers;
 mod race;
 mod rig;
 mod sessions;

@@ -273,6 +273,17 @@ impl Node {
         self.up.send(wire::SessionUp { message: Some(report) }).expect("queued");
     }
 
+    /// Says what it may still commit: nothing below `oldest`.
+    pub(crate) fn say_open(&self, oldest: OpId) {
+        let open = session_up::Message::OpenOps(wire::OpenOps { oldest: oldest.to_wire(), count: 0 });
+        self.up.send(wire::SessionUp { message: Some(open) }).expect("queued");
+    }
+
+    /// An op id as this node makes it.
+    pub(crate) fn op_at(&self, ms: u64) -> OpId {
+        OpId::of_node(ms, random(), self.welcome.node_number.try_into().expect("a number"))
+    }
+
     /// Asks for or about background work.
     pub(crate) async fn work(&self, what: work_request::What) -> work_answer::What {
         let session_id = self.welcome.session_id.clone();

@@ -13,8 +13,8 @@ use tokio_postgres::error::SqlState;
 
 use crate::app::Inner;
 use crate::app::commit::batch::Settled;
-use crate::app::commit::{Item, now_ms};
-use crate::plan::decide::{Decision, Stamp, decide};
+use crate::app::commit::{Item, now_ms, placements};
+use crate::plan::decide::{Decision, Stamp, decide, refused_result};
 use crate::plan::writes::Writes;
 use crate::store::StoreError;
 
@@ -69,11 +69,17 @@ pub(crate) async fn run(
     again: bool,
 ) -> Result<Vec<Settled>, Failure> {
     let client = inner.store.reserved().await?;
+    let missing = inner.placements.missing(&client, items).await?;
     let facts = gather::facts(&client, items, again).await?;
     let now_ms = inner.stamp_ms(now_ms());
     let mut writes = Writes::default();
     let mut settled = Vec::with_capacity(items.len());
     for (item, seq) in items {
+        if let Some(refused) = placements::refusal(&item.mutation, &missing) {
+            let result = refused_result(item.op_id, refused);
+            settled.push(Settled { result, effect: None, fresh: false });
+            continue;
+        }
         match decide(item.op_id, &item.mutation, &facts, Stamp { seq: *seq, now_ms }) {
             Decision::Answer(result) => settled.push(Settled { result, effect: None, fresh: false }),
             Decision::Committed { result, effect } => settled.push(Settled { result, effect, fresh: true }),
