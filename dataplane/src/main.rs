@@ -21,7 +21,6 @@ use holdfast_dataplane::rt::glommio::GlommioRt;
 use holdfast_dataplane::rt::monoio::UringRt;
 use holdfast_dataplane::rt::thread::cpus_allowed;
 use holdfast_dataplane::rt::{Rt, Uring, probe, probe_glommio};
-use holdfast_dataplane::server::Proxies;
 use holdfast_dataplane::server::cores::{self, Cores, CoresConfig};
 use holdfast_dataplane::server::tls::{self, Certificates};
 use holdfast_dataplane::{drives, ops_listener};

@@ -213,6 +213,15 @@ fn ip6(text: &str) -> [u8; 16] {
 }
 
 #[test]
+fn a_header_of_haproxy() {
+    // 2.6.12, `send-proxy-v2-ssl`, as it came.
+    let records = b"\x20\x00\x0f\x01\x00\x00\x00\x00\x21\x00\x07TLSv1.3";
+    let addresses = b"\x7f\x00\x00\x09\x7f\x00\x00\x01\xba\x5d\x9a\xcd";
+    let bytes = [SIGNATURE, b"\x21\x11\x00\x1e", addresses, records].concat();
+    check_header(&bytes, Some("127.0.0.9"), Some(true));
+}
+
+#[test]
 fn a_record_tells_of_tls_and_others_are_passed_over() {
     let alpn = [&[1, 0, 2][..], b"h2"].concat();
     let noop = [4, 0, 0];
