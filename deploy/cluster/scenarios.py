@@ -92,7 +92,7 @@ def random_faults(arguments, run):
         with Cluster(arguments.bin_dir, arguments.work / "faults", nodes=arguments.nodes) as cluster:
             make_bucket(cluster)
             with Load(cluster, BUCKET, per_node=2, seed=arguments.seed) as load:
-                while time.monotonic() < deadline:
+                while time.monotonic() < deadline and not load.history.oddities:
                     fault = faults.any_fault(cluster, rng)
                     silence, worst = suffer(cluster, load, fault, before_s=1, after_s=1)
                     print(f"      {fault.name}: {silence:.1f} s, worst node {worst:.1f} s; "
