@@ -199,5 +199,7 @@ pub const POSTGRES_VERSION_MIN: u32 = 13;
 /// How long a connection to PostgreSQL may leave our bytes unacknowledged, or stay idle before it is probed.
 /// Under a term: a leader whose database moved finds the new one before it has to step down.
 pub const DATABASE_SILENCE: Duration = Duration::from_secs(5);
+/// For one host of the database's address to answer; there may be two, and `CONNECTION_WAIT` is for all.
+pub const DATABASE_CONNECT: Duration = Duration::from_secs(2);
 /// Between two probes of a connection that is idle and silent.
 pub const DATABASE_PROBES: Duration = Duration::from_secs(2);

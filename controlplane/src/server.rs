@@ -120,8 +120,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let server = tonic_server(settings.grpc_tls.as_ref())?;
     let dev = settings.dev;
     let (authority, work) = authority(settings, grpc_addr).await?;
+    // A leader that is paused in a transaction may hold the row: one that is to follow starts all the same, and tries again.
     if let Err(error) = leader::take(&authority, dev).await {
-        return Err(StartError::Database(format!("the leadership row cannot be read: {error}")));
+        tracing::warn!(%error, "the leadership row cannot be read; trying again");
     }
     // Before the first commit: today's partition of the changelog.
     if authority.is_leading()

@@ -153,7 +153,8 @@ fn pool(database: &Database, connections: usize, lineage: &Arc<Lineage>) -> Resu
     // A database that fell silent must not hold a commit for TCP's quarter of an hour.
     config.keepalives_idle(limits::DATABASE_SILENCE).tcp_user_timeout(limits::DATABASE_SILENCE);
     config.keepalives_interval(limits::DATABASE_PROBES).keepalives_retries(2);
-    config.connect_timeout(limits::CONNECTION_WAIT);
+    // Of several hosts the first may be silent.
+    config.connect_timeout(limits::DATABASE_CONNECT);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = if wants_tls(&config, database.tls) {
         config.ssl_mode(SslMode::Require);

@@ -49,7 +49,7 @@ def node_faults(cluster, node):
                          lambda: [net.cut(control.host, node.host, both_ways=False) for control in controls],
                          lambda: [net.heal(control.host, node.host) for control in controls], 9),
         "slow": Fault(f"{node.host} 80 ms away, 2 in 100 packets lost",
-                      lambda: net.delay(node.host, "delay 80ms 30ms loss 2%"), lambda: net.delay(node.host, None), 8),
+                      lambda: net.worsen(node.host, delay_ms=80, loss=0.02), lambda: net.mend(node.host), 8),
     }
 
 
@@ -58,8 +58,8 @@ def others(cluster):
     hosts = [*cluster.nodes, *cluster.controls]
     return {
         "all slow": Fault("everything 25 ms apart, 1 in 100 packets lost",
-                          lambda: [net.delay(one.host, "delay 25ms 10ms loss 1%") for one in hosts],
-                          lambda: [net.delay(one.host, None) for one in hosts], 8),
+                          lambda: [net.worsen(one.host, delay_ms=25, loss=0.01) for one in hosts],
+                          lambda: [net.mend(one.host) for one in hosts], 8),
         "database crash": Fault("kill -9 of PostgreSQL", cluster.postgres.kill, cluster.postgres.start, 3),
     }
 

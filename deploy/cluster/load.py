@@ -190,8 +190,8 @@ class Client:
             upload = self.s3.create_multipart_upload(**name)["UploadId"]
             part = self.s3.upload_part(**name, UploadId=upload, PartNumber=1, Body=body)["ETag"]
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
-            status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 503)
-            if status != 503:
+            answered = isinstance(error, botocore.exceptions.ClientError)
+            if answered and error.response["ResponseMetadata"]["HTTPStatusCode"] != 503:
                 self.history.oddities.append(f"multipart: {error}")
             return
         etag = hashlib.md5(hashlib.md5(body).digest()).hexdigest() + "-1"

@@ -94,13 +94,24 @@ class Net:
         """Pulls the host's cable, at the switch's end, or puts it back."""
         command("ip", "-n", PREFIX + "switch", "link", "set", f"p-{name}", "up" if up else "down")
 
-    def delay(self, name, what):
-        """netem on the host's wire, such as `delay 20ms 10ms loss 1%`; `None`: as fast as before."""
-        where = ["ip", "netns", "exec", PREFIX + name, "tc", "qdisc"]
-        if what is None:
-            command(*where, "del", "dev", "eth0", "root", check=False)
-        else:
-            command(*where, "replace", "dev", "eth0", "root", "netem", *what.split())
+    def worsen(self, name, *, delay_ms, loss):
+        """The host's wire becomes slow and loses packets: by netem, or, where the kernel has none, as narrow as a queue of
+        that length makes it (tbf), with the loss at its own doors (iptables)."""
+        inside = ["ip", "netns", "exec", PREFIX + name]
+        netem = ["netem", "delay", f"{delay_ms}ms", f"{delay_ms / 3}ms", "loss", f"{loss * 100}%"]
+        try:
+            command(*inside, "tc", "qdisc", "replace", "dev", "eth0", "root", *netem)
+        except Refused:
+            command(*inside, "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", f"{40_000 // delay_ms}kbit",
+                    "burst", "3kb", "latency", f"{4 * delay_ms}ms")
+            for chain in ("INPUT", "OUTPUT"):
+                command(*inside, "iptables", "-A", chain, "-m", "statistic", "--mode", "random", "--probability", loss / 2,
+                        "-j", "DROP")
+
+    def mend(self, name):
+        inside = ["ip", "netns", "exec", PREFIX + name]
+        command(*inside, "tc", "qdisc", "del", "dev", "eth0", "root", check=False)
+        command(*inside, "iptables", "-F", check=False)
 
     def cut(self, one, other, *, both_ways=True):
         """Silence between two hosts: packets go to nobody's MAC address, and nobody is told."""
@@ -117,7 +128,7 @@ class Net:
     def heal_all(self):
         for name in self.hosts:
             self.link(name, True)
-            self.delay(name, None)
+            self.mend(name)
             for other in self.hosts:
                 if other > name:
                     self.heal(name, other)

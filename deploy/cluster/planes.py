@@ -7,6 +7,7 @@ import pathlib
 import secrets
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -165,6 +166,8 @@ class Cluster:
         self.bin, self.home = pathlib.Path(bin_dir), pathlib.Path(home)
         self.node_count, self.control_count, self.standby_kind, self.lease_ms = nodes, controls, standby, lease_ms
         self.net = Net()
+        self.making = threading.Lock()
+        self.session = boto3.session.Session()  # costs a tenth of a second to make
         self.postgres = self.standby = None
         self.controls, self.nodes = [], []
 
@@ -254,9 +257,10 @@ class Cluster:
         config = botocore.config.Config(
             retries={"total_max_attempts": attempts}, connect_timeout=3, read_timeout=read_timeout,
             s3={"addressing_style": "path"}, max_pool_connections=4)
-        return boto3.session.Session().client(
-            "s3", endpoint_url=node.endpoint, region_name="us-east-1", aws_access_key_id=access_key,
-            aws_secret_access_key=secret, config=config)
+        with self.making:  # the session is for one thread at a time
+            return self.session.client(
+                "s3", endpoint_url=node.endpoint, region_name="us-east-1", aws_access_key_id=access_key,
+                aws_secret_access_key=secret, config=config)
 
 
 def until(what, check, seconds=60):

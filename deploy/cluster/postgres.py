@@ -89,8 +89,11 @@ class Postgres:
 def children(pid):
     """All descendants of a process."""
     found = []
-    for entry in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{entry}/children") as text:
-            for child in map(int, text.read().split()):
-                found += [child, *children(child)]
+    try:
+        for entry in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{entry}/children") as text:
+                for child in map(int, text.read().split()):
+                    found += [child, *children(child)]
+    except FileNotFoundError:
+        pass  # it has ended meanwhile
     return found

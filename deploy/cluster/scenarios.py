@@ -43,8 +43,10 @@ def suffer(cluster, load, fault, *, before_s=2.0, after_s=3.0):
     return load.history.longest_silence_s(since, end), worst
 
 
-def make_bucket(cluster):
-    cluster.s3(cluster.nodes[0], attempts=5).create_bucket(Bucket=BUCKET)
+def make_bucket(cluster, name=BUCKET):
+    """A history begins with an empty bucket, so each has its own."""
+    cluster.s3(cluster.nodes[0], attempts=5).create_bucket(Bucket=name)
+    return name
 
 
 def smoke(arguments, run):
@@ -68,10 +70,10 @@ def smoke(arguments, run):
 
 def failover(arguments, run):
     with Cluster(arguments.bin_dir, arguments.work / "failover", nodes=arguments.nodes) as cluster:
-        make_bucket(cluster)
         for name in faults.leader_faults(cluster, cluster.leader()):
             def body(name=name):
-                with Load(cluster, BUCKET, per_node=2, seed=arguments.seed) as load:
+                bucket = make_bucket(cluster, f"failover-{name}".replace(" ", "-"))
+                with Load(cluster, bucket, per_node=2, seed=arguments.seed) as load:
                     leader = cluster.leader()
                     silence, worst = suffer(cluster, load, faults.leader_faults(cluster, leader)[name])
                     changed = cluster.leader() is not leader
@@ -90,7 +92,7 @@ def random_faults(arguments, run):
         with Cluster(arguments.bin_dir, arguments.work / "faults", nodes=arguments.nodes) as cluster:
             make_bucket(cluster)
             with Load(cluster, BUCKET, per_node=2, seed=arguments.seed) as load:
-                while time.monotonic() < deadline:
+                while time.monotonic() < deadline and not load.history.oddities:
                     fault = faults.any_fault(cluster, rng)
                     silence, worst = suffer(cluster, load, fault, before_s=1, after_s=1)
                     print(f"      {fault.name}: {silence:.1f} s, worst node {worst:.1f} s; "

@@ -4,6 +4,7 @@ mod buckets;
 mod commits;
 mod configuration;
 mod drives;
+mod history;
 mod keys;
 mod leadership;
 mod listings;

@@ -122,6 +122,18 @@ impl Node {
         Ok(node)
     }
 
+    /// Says hello until there is a welcome: the leader begins another epoch first, or there is none yet.
+    pub(crate) async fn join_at_last(addr: std::net::SocketAddr, hello: wire::Hello) -> Self {
+        for _ in 0..300 {
+            match Self::join_as(addr, hello.clone()).await {
+                Ok(node) => return node,
+                Err(bye) => assert!(!bye.permanent, "{bye:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no welcome");
+    }
+
     fn listen(&self, mut down: tonic::Streaming<wire::SessionDown>) {
         let (heard, up, acknowledging) = (self.heard.clone(), self.up.clone(), self.acknowledging.clone());
         tokio::spawn(async move {

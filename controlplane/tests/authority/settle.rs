@@ -164,7 +164,7 @@ async fn nothing_is_abandoned_while_history_is_lost() {
     let db = Db::fresh().await;
     let running = db.start().await;
     let mine = Hello { acknowledged_seq_max: 1 << 50, ..hello() };
-    let node = Node::join_as(running.grpc_addr, mine.clone()).await.expect("a welcome");
+    let node = Node::join_at_last(running.grpc_addr, mine.clone()).await;
     assert!(node.welcome.history_lost);
     let op_id = op_at(now_ms()).to_wire();
     assert_eq!(settle_to(&node, vec![op_id.clone()], op_id).await, [Verdict::Keep]);
