@@ -7,4 +7,5 @@ pub mod crc;
 pub mod id;
 pub mod secret;
 pub mod telemetry;
+pub mod ticket;
 pub mod wire;
