@@ -1,5 +1,5 @@
 //! The pure core of the data plane: HTTP heads and bodies, S3 routing, POST forms, SigV4, digests, erasure layout, placement,
-//! on-disk records, quorum tallies. Bytes and `now` in, decisions out.
+//! on-disk records, fragments between nodes, quorum tallies. Bytes and `now` in, decisions out.
 //!
 //! What is absent here is the invariant: no clock, no sockets, no files, no threads, no randomness, no unsafe.
 
@@ -17,6 +17,7 @@ pub mod http;
 pub mod limits;
 pub mod name;
 pub mod operation;
+pub mod peer;
 pub mod placement;
 pub mod policy;
 pub mod precondition;
