@@ -83,6 +83,7 @@ denials! {
     /// This node has not heard from its control plane yet.
     NotReady = 18, "the node has no session with the control plane";
     CertificateExpired = 19, "the certificate has expired";
+    OtherNode = 20, "the certificate is of another node";
 }
 
 impl Denial {
