@@ -58,6 +58,13 @@ impl Subject {
         Self::parse(name).ok_or(NamelessCertificate::NoName)
     }
 
+    /// When a certificate (DER) ends, milliseconds since 1970; `None` when it cannot be read.
+    #[must_use]
+    pub fn ends_ms(der: &[u8]) -> Option<u64> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        u64::try_from(certificate.validity().not_after.timestamp()).ok()?.checked_mul(1000)
+    }
+
     fn parse(uri: &str) -> Option<Self> {
         let (cluster, role) = uri.strip_prefix(SCHEME)?.split_once('/')?;
         let role = match role.split_once('/') {

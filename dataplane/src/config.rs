@@ -101,6 +101,17 @@ settings! {
     trusted_proxies: Vec<String> = Vec::new();
     /// `required`: every connection comes from a trusted proxy and begins with a PROXY header, version 2; others are closed.
     proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
+    /// Where other nodes reach this one's fragments: address and port, inside the cluster's network; absent: nowhere.
+    peer_addr: Option<SocketAddr> = None;
+    /// The same as others know it, `host:port`; absent: `peer_addr`.
+    peer_advertise: Option<String> = None;
+    /// This node's certificate, PEM, which names it by `holdfast://CLUSTER/node/NODE`; absent: `identity/node.pem` of `data_dir`
+    /// if it is there. Read again when it, its key or the CA changes.
+    node_cert_file: Option<PathBuf> = None;
+    /// Its private key, PEM; absent: `identity/node.key` of `data_dir`.
+    node_key_file: Option<PathBuf> = None;
+    /// Certificate of the cluster's CA, PEM; absent: `identity/ca.pem` of `data_dir`.
+    cluster_ca_file: Option<PathBuf> = None;
     /// What is logged: `info`, `debug`, `access=debug,warn`. `HOLDFAST_LOG` wins.
     log: String = "info".to_owned();
     /// Shape of a log line: `pretty` or `json`.

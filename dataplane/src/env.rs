@@ -131,7 +131,7 @@ impl<E: Env> Core<E> {
     pub fn op_begin(&self) -> OpenOp {
         let mut random = [0u8; 10];
         E::Rt::random(&mut random);
-        OpenOp::begin(&self.state.ops, E::Rt::unix_ms(), random)
+        OpenOp::begin(&self.state.ops, E::Rt::unix_ms(), random, self.view().node_number)
     }
 
     /// The owner that answers name for a tenant: its canonical id and display name.

@@ -18,6 +18,7 @@ pub mod mutant;
 pub mod node;
 pub mod ops;
 pub mod ops_listener;
+pub mod peer;
 mod rocks;
 pub mod rt;
 pub mod server;

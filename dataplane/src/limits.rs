@@ -418,6 +418,75 @@ pub const BODY_BUDGET_SMALL_BYTES_PER_CORE: u64 = 16 << 20;
 /// stand in nobody's way but that of other forms.
 pub const BODY_BUDGET_FORM_BYTES_PER_CORE: u64 = 16 << 20;
 
+// ---- fragments on other nodes (peer) ------------------------------------------------------------------------------------
+
+/// Connections from other nodes to one core: each core of each node has two.
+pub const PEER_CONNECTIONS_MAX_PER_CORE: usize = 1024;
+
+/// From a connection to its greeting and the answer to it, on both sides. A dead node costs its askers this once.
+pub const PEER_CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a frame may stand still in the middle.
+pub const PEER_STALL: Duration = Duration::from_secs(10);
+
+/// How often a connection is looked at.
+pub const PEER_TICK: Duration = Duration::from_secs(1);
+
+/// A node that owes answers and has said nothing for so long, not even to a question that costs it nothing, is gone. Its core
+/// does not block for a tenth of that.
+pub const PEER_SILENCE: Duration = Duration::from_secs(5);
+
+/// The longest wait for a read, a search or a ticket's use: reads are late for their blob after [`BLOB_READ_PATIENCE`].
+pub const PEER_READ_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest wait for an append, a flush or a deletion: a drive that hangs is found out after 30 s by its own node.
+pub const PEER_WRITE_DEADLINE: Duration = Duration::from_secs(40);
+
+/// Requests of one connection without an answer, on both sides. Two rows of 100 uploads and some.
+pub const PEER_REQUESTS_MAX: usize = 256;
+
+/// Payload of one connection's requests under way on the asked side: 64 full pieces. Beyond it nothing more is received.
+pub const PEER_BYTES_MAX: usize = 16 << 20;
+
+/// The same of all connections to one core.
+pub const PEER_BYTES_MAX_PER_CORE: usize = 64 << 20;
+
+/// A node that could not be reached is not tried again for so long, doubled up to the second, and half of it random.
+pub const PEER_PAUSE_MIN: Duration = Duration::from_millis(500);
+pub const PEER_PAUSE_MAX: Duration = Duration::from_secs(8);
+
+/// How long a stopping core waits for what other nodes have asked of it.
+pub const PEER_STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// Tickets one core remembers: 4096 x about 200 B.
+pub const PEER_TICKETS_MAX: usize = 4096;
+
+/// A ticket is not shown any more so long before it ends: the request must still arrive.
+pub const PEER_TICKET_MARGIN_MS: u64 = 5_000;
+
+/// How often a core asks the other nodes which of their drives take new fragments.
+pub const PEER_STATUS_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a read keeps its blob from being deleted on the node that it asked, and how often readers renew that.
+pub const PEER_PIN: Duration = Duration::from_secs(30);
+pub const PEER_PIN_RENEW: Duration = Duration::from_secs(10);
+
+/// Such pins of one core, on both sides: 16,384 x about 100 B. Beyond it blobs rely on the delay of deletions alone.
+pub const PEER_PINS_MAX: usize = 1 << 14;
+
+/// Fragments that no node has are not searched for again for so long, and so many are remembered.
+pub const PEER_MISS: Duration = Duration::from_secs(10);
+pub const PEER_MISSES_MAX: usize = 4096;
+
+/// A refusal is logged once per node and reason in this time, of so many of them.
+pub const PEER_WARN_EVERY_MS: u64 = 60_000;
+pub const PEER_WARNINGS_MAX: usize = 1024;
+
+const _: () = assert!(PEER_PIN_RENEW.as_millis() * 2 < PEER_PIN.as_millis());
+const _: () = assert!(PEER_TICK.as_millis() < PEER_SILENCE.as_millis());
+const _: () = assert!(PEER_BYTES_MAX >= 2 * holdfast_protocol::limits::RECORD_PAYLOAD_BYTES_MAX);
+const _: () = assert!(PEER_BYTES_MAX <= PEER_BYTES_MAX_PER_CORE);
+
 // ---- background work (agent) ------------------------------------------------------------------------------------------
 
 /// Reads' notes that wait for the agent; 1000 x ~200 B. What does not fit is found again.

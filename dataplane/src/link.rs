@@ -162,6 +162,8 @@ pub struct LinkConfig {
     pub node_id: String,
     pub node_name: String,
     pub region: String,
+    /// host:port at which peers reach this node's fragments; empty: it keeps them to itself.
+    pub peer_addr: String,
     /// Drives as they are now; asked at each hello and report.
     pub drives: Box<dyn Fn() -> Vec<wire::Drive> + Send>,
 }

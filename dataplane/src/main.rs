@@ -94,6 +94,9 @@ fn serve(config: &Config, tls: Option<Tls>) -> Result<(), String> {
     let runtime = choose_runtime(config)?;
     let (tls, certificates) = tls.unzip();
     cores::port_is_free(config.s3_addr).map_err(|error| taken("s3_addr", config.s3_addr, &error))?;
+    if let Some(addr) = config.peer_addr {
+        cores::port_is_free(addr).map_err(|error| taken("peer_addr", addr, &error))?;
+    }
     raise_descriptor_limit();
     let node = Node::open(config)?;
     let asked = Arc::clone(&node);
@@ -105,7 +108,7 @@ fn serve(config: &Config, tls: Option<Tls>) -> Result<(), String> {
         Runtime::Epoll => start::<EpollRt>(config, &node, tls),
     }?;
     tracing::info!(s3 = %cores.addr(), ops = %ops.addr(), runtime = runtime.name(), "serving");
-    let outcome = wait(&cores, certificates.as_deref());
+    let outcome = wait(&cores, certificates.as_deref(), &node);
     cores.stop();
     let ended = cores.join().map_err(|error| format!("a core ended badly: {error}"));
     node.stop();
@@ -196,7 +199,7 @@ fn raise_descriptor_limit() {
 
 /// Waits for a signal, or for a core that ends by itself. Meanwhile certificates are loaded again when they are changed,
 /// or on SIGHUP.
-fn wait(cores: &Cores, certificates: Option<&Certificates>) -> Result<(), String> {
+fn wait(cores: &Cores, certificates: Option<&Certificates>, node: &Node) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -216,6 +219,7 @@ fn wait(cores: &Cores, certificates: Option<&Certificates>) -> Result<(), String
                         return Err("a core ended; the log says why".to_owned());
                     }
                     say(certificates.and_then(Certificates::reload_if_changed));
+                    say(node.reload_identity_if_changed());
                 }
             }
         }
@@ -227,7 +231,7 @@ fn wait(cores: &Cores, certificates: Option<&Certificates>) -> Result<(), String
 }
 
 /// What came of loading certificates again, if that was tried.
-fn say(loaded: Option<Result<(), tls::TlsError>>) {
+fn say<E: std::fmt::Display>(loaded: Option<Result<(), E>>) {
     match loaded {
         None => {}
         Some(Ok(())) => tracing::info!("the certificate was loaded again; new connections get it"),

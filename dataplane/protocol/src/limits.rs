@@ -100,6 +100,25 @@ pub const RECORD_PAYLOAD_BYTES_MAX: usize = PIECE_BYTES_MAX as usize;
 /// sealed recovery manifest (MinIO's whole `xl.meta` for one version is about 1 KiB).
 pub const RECORD_HEADER_BYTES_MAX: usize = 8 * 1024;
 
+// ---- Fragments between nodes ----------------------------------------------------------------------------------------
+
+/// What of a frame is not payload. The longest is the list of what a node holds of a blob.
+pub const PEER_META_BYTES_MAX: usize = 64 * 1024;
+/// Fragments of one blob that one node may hold: 32 of each of a few attempts, on more drives than one after a repair.
+pub const PEER_HELD_MAX: usize = 1024;
+/// Drives of one node that an answer may name; a node has at most [`LOCAL_FRAGMENTS_MAX`], and some may be gone.
+pub const PEER_BACKENDS_MAX: usize = 256;
+/// Drives that one answer says could not delete; further ones are left out.
+pub const PEER_DELETED_FAILED_MAX: usize = LOCAL_FRAGMENTS_MAX;
+/// A sentence of an error on the wire, bytes; longer ones are cut.
+pub const PEER_TEXT_BYTES_MAX: usize = 512;
+
+const _: () = assert!(PEER_HELD_MAX * 38 + 2 <= PEER_META_BYTES_MAX);
+const _: () = assert!(PEER_BACKENDS_MAX <= PEER_HELD_MAX);
+// Of each drive its number and a fault of two sentences.
+const _: () = assert!(PEER_DELETED_FAILED_MAX * (5 + 2 * (PEER_TEXT_BYTES_MAX + 2)) <= PEER_META_BYTES_MAX);
+const _: () = assert!(holdfast_common::ticket::TICKET_BYTES_MAX + 128 <= PEER_META_BYTES_MAX);
+
 // ---- S3 operations and XML -------------------------------------------------------------------------------------
 
 /// Largest object of one PUT, bytes: 5 TiB. AWS stops at 5 GiB here and wants multipart above; MinIO's and Ceph's users

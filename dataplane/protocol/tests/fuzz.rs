@@ -28,6 +28,8 @@ mod form_policy;
 mod harness;
 #[path = "fuzz/head.rs"]
 mod head;
+#[path = "fuzz/peer.rs"]
+mod peer;
 #[path = "fuzz/policy.rs"]
 mod policy;
 #[path = "fuzz/proxy.rs"]
@@ -94,4 +96,5 @@ harnesses! {
     version_id: text::grow(value::VERSION_WORDS), value::check_version;
     tag_header: text::grow(value::TAG_WORDS), value::check_tag_header;
     list_token: text::grow(value::TOKEN_WORDS), value::check_token;
+    peer_frame: peer::grow, peer::check;
 }

@@ -34,7 +34,8 @@ impl Config {
         self.check_cores()?;
         self.check_names()?;
         self.check_proxies()?;
-        self.check_tls()
+        self.check_tls()?;
+        self.check_peers()
     }
 
     fn check_addresses(&self) -> Result<(), ConfigError> {
@@ -160,6 +161,26 @@ impl Config {
             key,
             why: format!("is missing beside `{other}`"),
             next: "give both for TLS, or none".to_owned(),
+        })
+    }
+}
+
+impl Config {
+    fn check_peers(&self) -> Result<(), ConfigError> {
+        let unknown = self.peer_addr.is_some_and(|addr| addr.port() == 0 || addr.ip().is_unspecified());
+        refuse(unknown && self.peer_advertise.is_none(), "peer_advertise", || {
+            let why = "is missing: other nodes cannot connect to `peer_addr` as it stands".to_owned();
+            (why, "say what they shall use: `peer_advertise = \"10.0.0.7:9003\"`".to_owned())
+        })?;
+        refuse(self.peer_advertise.is_some() && self.peer_addr.is_none(), "peer_addr", || {
+            ("is missing beside `peer_advertise`".to_owned(), "give both, or none".to_owned())
+        })?;
+        let bad = self.peer_advertise.as_deref().filter(|text| {
+            let port = text.rsplit_once(':').map(|(host, port)| (host.is_empty(), port.parse::<u16>()));
+            !matches!(port, Some((false, Ok(1..))))
+        });
+        refuse(bad.is_some(), "peer_advertise", || {
+            (format!("is {:?}", bad.unwrap_or_default()), "write it as `host:port`".to_owned())
         })
     }
 }

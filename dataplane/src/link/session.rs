@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_common::id::OpId;
+use holdfast_common::ticket::TicketKey;
 use holdfast_common::wire::{self, node_client::NodeClient, session_down, session_up};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -192,7 +193,7 @@ async fn open_session(
         region: config.region.clone(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
         interest: interest.iter().copied().collect(),
-        peer_addr: String::new(),
+        peer_addr: config.peer_addr.clone(),
     };
     let hello = wire::SessionUp { message: Some(session_up::Message::Hello(hello)) };
     up.try_send(hello).map_err(|_| Ended::Protocol("the session stream is closed"))?;
@@ -244,12 +245,18 @@ fn welcomed(
     if let Some(settled) = OpId::from_wire(&welcome.settled_to) {
         state.ops.settled(settled);
     }
+    let node_number =
+        u16::try_from(welcome.node_number).map_err(|_| Ended::Protocol("a node's number of 16 bits"))?;
+    let ticket_key = TicketKey::new(&welcome.ticket_key);
     let config = welcome.config.unwrap_or_default();
     state.change(|view| {
         view.reset(config);
         view.cluster_id = cluster_id;
         view.epoch = welcome.epoch;
         view.history_lost = welcome.history_lost;
+        view.node_number = node_number;
+        view.ticket_key = ticket_key;
+        view.clock = (welcome.now_ms, boottime_ms());
         view.interest = Arc::new(interest.iter().map(|bucket| (*bucket, 0)).collect());
         view.ready = true;
     });
