@@ -160,6 +160,15 @@ pub const LINK_STEADY: Duration = Duration::from_secs(10);
 /// How often the oldest open op id is reported to the reaper, which waits minutes and hours.
 pub const LINK_REPORT_TICK: Duration = Duration::from_secs(5);
 
+/// A control plane has this long for making a certificate.
+pub const ENROL_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the files of the node's identity are looked at, and whether it is time to renew: three `stat` calls.
+pub const IDENTITY_TICK: Duration = Duration::from_secs(2);
+/// Tries that fit into what is left of a certificate, and the pauses between them at least and at most.
+pub const RENEW_TRIES: u64 = 50;
+pub const RENEW_PAUSE_MIN: Duration = Duration::from_secs(5);
+pub const RENEW_PAUSE_MAX: Duration = Duration::from_secs(600);
+
 /// A lease shorter than this would be renewed more often than it is worth.
 pub const LEASE_MS_MIN: u64 = 300;
 

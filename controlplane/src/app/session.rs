@@ -13,7 +13,7 @@ use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
 use crate::app::{Authority, config};
 use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
 use crate::store::node::{self, NodeRow};
-use crate::store::{Client, StoreError, authority, changelog};
+use crate::store::{Client, StoreError, authority, changelog, enrolled_node};
 
 /// Takes a session's stream off the books when dropped: at its end, and when its welcome could not be finished.
 pub struct Stream {
@@ -69,6 +69,9 @@ impl Authority {
             };
             return Err(Turned::Away(bye));
         }
+        if enrolled_node::is_revoked(&client, node_id).await? {
+            return Err(away("this node is revoked", true));
+        }
         let session_id = uuid::Builder::from_random_bytes(inner.vault.random()).into_uuid();
         let row = NodeRow {
             node_id,
@@ -93,6 +96,11 @@ impl Authority {
             )
             .ok_or_else(|| away("this control plane is not the leader", false))?;
         let stream = Stream { authority: self.clone(), session_id };
+        // It may have been revoked since it was looked up, when there was no session yet that could be ended.
+        if enrolled_node::is_revoked(&client, node_id).await? {
+            inner.sessions.revoke(node_id);
+            return Err(away("this node is revoked", true));
+        }
         let history_lost = self.check_history(&client, hello, admitted.assigned).await?;
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
         // A watermark beyond what was ever given out is of a history that this database does not have.
@@ -146,7 +154,8 @@ impl Authority {
             let theirs = hello.protocol_version;
             return Err(away(
                 format!(
-                    "this control plane speaks protocol {ours} and the one before, the node {theirs}; upgrade the older of the two"
+                    "this control plane speaks protocol {ours} and the one before, the node {theirs}: upgrade the {}",
+                    if theirs > ours { "control plane" } else { "node" }
                 ),
                 true,
             ));

@@ -113,3 +113,21 @@ pub async fn all(client: &Client) -> Result<Vec<NodeRow>, StoreError> {
         })
         .collect())
 }
+
+/// Revocation is monotone: the first time stands.
+pub async fn revoke(client: &Client, node_id: Uuid) -> Result<(), StoreError> {
+    client
+        .execute(
+            "UPDATE node SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE node_id = $1",
+            &[&node_id],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes what an administrator wants of a node. Callers hold the configuration lock.
+pub async fn drain(client: &Client, node_id: Uuid, draining: bool) -> Result<(), StoreError> {
+    let state = if draining { "draining" } else { "active" };
+    client.execute("UPDATE node SET state = $2 WHERE node_id = $1", &[&node_id, &state]).await?;
+    Ok(())
+}
