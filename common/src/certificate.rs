@@ -23,6 +23,27 @@ pub enum Role {
     ControlPlane,
 }
 
+/// From when until when a certificate counts, unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    pub not_before: u64,
+    pub not_after: u64,
+}
+
+impl Validity {
+    /// Reads it from a certificate, DER.
+    ///
+    /// # Errors
+    /// [`NamelessCertificate::Unreadable`].
+    pub fn of(der: &[u8]) -> Result<Self, NamelessCertificate> {
+        let (_, certificate) = X509Certificate::from_der(der)
+            .map_err(|error| NamelessCertificate::Unreadable(error.to_string()))?;
+        let unix = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+        let validity = certificate.validity();
+        Ok(Self { not_before: unix(validity.not_before), not_after: unix(validity.not_after) })
+    }
+}
+
 /// Why a certificate names nobody.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NamelessCertificate {

@@ -6,9 +6,12 @@
 pub mod commit;
 mod config;
 pub mod drives;
+pub mod enrol;
 pub(crate) mod history;
 mod keys;
+pub mod nodes;
 mod peers;
+pub mod pki;
 pub(crate) mod query;
 pub mod redundancy;
 pub(crate) mod references;
@@ -74,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) placements: commit::placements::Known,
     /// How many tickets each node was given lately.
     pub(crate) tickets: query::ticket::Rates,
+    /// How nodes become ours.
+    pub(crate) enrolment: enrol::Enrolment,
     /// What nodes said last of their drives.
     pub(crate) reports: drives::Reports,
 }
@@ -86,10 +91,19 @@ impl Inner {
 
     /// Waits until nothing is in flight, at most this long.
     pub(crate) async fn drain(&self, at_most: std::time::Duration) {
+        self.settles(self.sessions.assigned(), at_most).await;
+    }
+
+    /// Waits until every commit up to this number is decided, at most this long; false: some are not.
+    pub(crate) async fn settles(&self, seq: u64, at_most: std::time::Duration) -> bool {
         let until = tokio::time::Instant::now() + at_most;
-        while self.sessions.watermark() < self.sessions.assigned() && tokio::time::Instant::now() < until {
+        while self.sessions.watermark() < seq {
+            if tokio::time::Instant::now() >= until {
+                return false;
+            }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
+        true
     }
 
     /// Another process to be asked instead, when it said where it is.

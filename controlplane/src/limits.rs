@@ -148,6 +148,38 @@ pub const SIGNING_DAYS_AHEAD: i64 = 1;
 /// Names of tenants and keys, bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 
+// ------------------------------------------------------------------------------------------- enrolment, certificates
+
+/// Life of the cluster's authority: nobody should have to replace it during the life of a cluster.
+pub const CA_LIFE: Duration = Duration::from_secs(30 * 365 * 86_400);
+/// Certificates begin a little before they are made, for clocks that are behind.
+pub const CERTIFICATE_BACKDATE: Duration = Duration::from_secs(300);
+/// Life of a control plane's own certificate; another is made at half of it.
+pub const CONTROL_CERTIFICATE: Duration = Duration::from_secs(7 * 86_400);
+/// How often it is looked whether that half is over.
+pub const CONTROL_CERTIFICATE_TICK: Duration = Duration::from_secs(600);
+/// Hours of a node's certificate, at least and at most: a clock may be wrong by minutes, and what lives for a quarter is not short-lived.
+pub const NODE_CERT_HOURS: std::ops::RangeInclusive<u32> = 1..=90 * 24;
+/// How long after its end a node's certificate still serves to renew it: a machine may be off for some weeks. Revocation
+/// does not wait for it.
+pub const RENEW_GRACE: Duration = Duration::from_secs(30 * 86_400);
+/// A certificate signing request of a P-256 key has about 250 bytes.
+pub const CSR_BYTES_MAX: usize = 4096;
+/// Seconds that a join token is good for, unless said: a terminal is carried to a machine.
+pub const INVITE_SECONDS: u32 = 3600;
+/// Seconds that it is good for at most: a week of racking machines.
+pub const INVITE_SECONDS_MAX: u32 = 7 * 86_400;
+/// Days that an ended token is remembered, so that its refusal says why.
+pub const JOIN_TOKENS_KEPT_DAYS: u32 = 30;
+/// Names under which nodes reach a control plane.
+pub const GRPC_NAMES_MAX: usize = 16;
+/// Time for a TLS handshake on the node listener.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes at once on the node listener; more wait to be accepted.
+pub const HANDSHAKES_MAX: usize = 256;
+/// Commits under way at a revocation are waited for this long: a statement's timeout and its retry.
+pub const REVOKE_DRAIN: Duration = Duration::from_secs(40);
+
 /// Connections to the database that only commits (four) and leadership use.
 pub const CONNECTIONS_RESERVED: usize = BATCHES_IN_FLIGHT_MAX + 1;
 /// At least three of the rest read.

@@ -54,12 +54,20 @@ settings! {
     s3_addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9000));
     /// Where `/metrics`, `/livez` and `/readyz` are served. Not for clients: keep it inside.
     ops_addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9002));
-    /// The control planes, tried in turn: `["http://127.0.0.1:9100"]`. Without TLS only on loopback or as `unix:/path`.
+    /// The control planes, tried in turn: `["https://10.0.0.1:9100"]`; `https` wants a certificate (`join`). Without TLS only on
+    /// loopback or as `unix:/path`.
     control_url: Vec<String> = vec!["http://127.0.0.1:9100".to_owned()];
     /// What the node calls itself; absent: the host's name.
     node_name: Option<String> = None;
     /// File with the token the node shows the control plane; readable by this user only. Absent: none is shown.
     node_token_file: Option<PathBuf> = None;
+    /// Certificate of this node by your own PKI, PEM, with the URI `holdfast://CLUSTER/node/NODE`. Absent: that of
+    /// `holdfast-dataplane join`, in `data_dir`/identity. It and the next two are read again when they change.
+    node_cert_file: Option<PathBuf> = None;
+    /// Private key of that certificate, PEM; readable by this user only.
+    node_key_file: Option<PathBuf> = None;
+    /// Authorities of the control plane's and the other nodes' certificates, PEM.
+    cluster_ca_file: Option<PathBuf> = None;
     /// Directory for the cache and the drive index; both may be deleted while the node is stopped.
     data_dir: PathBuf = PathBuf::from("/var/lib/holdfast");
     /// Directories that hold fragments, one per drive, each the root of a file system of its own.
@@ -105,13 +113,6 @@ settings! {
     peer_addr: Option<SocketAddr> = None;
     /// The same as others know it, `host:port`; absent: `peer_addr`.
     peer_advertise: Option<String> = None;
-    /// This node's certificate, PEM, which names it by `holdfast://CLUSTER/node/NODE`; absent: `identity/node.pem` of `data_dir`
-    /// if it is there. Read again when it, its key or the CA changes.
-    node_cert_file: Option<PathBuf> = None;
-    /// Its private key, PEM; absent: `identity/node.key` of `data_dir`.
-    node_key_file: Option<PathBuf> = None;
-    /// Certificate of the cluster's CA, PEM; absent: `identity/ca.pem` of `data_dir`.
-    cluster_ca_file: Option<PathBuf> = None;
     /// What is logged: `info`, `debug`, `access=debug,warn`. `HOLDFAST_LOG` wins.
     log: String = "info".to_owned();
     /// Shape of a log line: `pretty` or `json`.

@@ -8,6 +8,7 @@ pub mod blob;
 pub mod cache;
 pub mod config;
 pub mod drives;
+pub mod enrol;
 pub mod env;
 pub mod hash;
 pub mod index;

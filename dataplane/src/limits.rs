@@ -170,6 +170,14 @@ pub const LINK_REPORT_TICK: Duration = Duration::from_secs(5);
 /// in order is replaced within it; after a crash clients are told to come back.
 pub const LEASE_WAIT_MS: u64 = 5000;
 pub const LEASE_WAIT_TICK: Duration = Duration::from_millis(20);
+/// A control plane has this long for making a certificate.
+pub const ENROL_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the files of the node's identity are looked at, and whether it is time to renew: three `stat` calls.
+pub const IDENTITY_TICK: Duration = Duration::from_secs(2);
+/// Tries that fit into what is left of a certificate, and the pauses between them at least and at most.
+pub const RENEW_TRIES: u64 = 50;
+pub const RENEW_PAUSE_MIN: Duration = Duration::from_secs(5);
+pub const RENEW_PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// A lease shorter than this would be renewed more often than it is worth.
 pub const LEASE_MS_MIN: u64 = 300;

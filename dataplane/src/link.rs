@@ -22,6 +22,7 @@ use futures_util::FutureExt as _;
 use holdfast_common::wire;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::enrol::{Current, renew};
 use crate::limits;
 use state::NodeState;
 use work::{PendingWork, WorkQueue};
@@ -164,6 +165,8 @@ pub struct LinkConfig {
     pub region: String,
     /// host:port at which peers reach this node's fragments; empty: it keeps them to itself.
     pub peer_addr: String,
+    /// What the node shows a control plane that speaks TLS, and keeps alive.
+    pub identity: Option<Arc<Current>>,
     /// Drives as they are now; asked at each hello and report.
     pub drives: Box<dyn Fn() -> Vec<wire::Drive> + Send>,
 }
@@ -190,12 +193,22 @@ pub fn start(
     };
     let thread = std::thread::Builder::new().name("control-link".to_owned()).spawn(move || {
         runtime.block_on(async move {
+            let renewal = keep_certified(config.identity.clone(), config.control.clone());
             tokio::select! {
                 () = session::run(config, state, queues) => {}
+                never = renewal => match never {},
                 _ = stop => {}
             }
         });
         runtime.shutdown_timeout(Duration::from_millis(100));
     })?;
     Ok((LinkHandle { commits, queries, interest, work, in_flight: Arc::default() }, thread))
+}
+
+/// Keeps the certificate alive, if there is one.
+async fn keep_certified(identity: Option<Arc<Current>>, control: Vec<String>) -> std::convert::Infallible {
+    match identity {
+        Some(identity) => renew::run(identity, control).await,
+        None => std::future::pending().await,
+    }
 }

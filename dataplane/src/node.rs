@@ -26,6 +26,7 @@ use crate::cache::{self, CacheReader, CacheWriter};
 use crate::config::Config;
 use crate::drives::drive::Drive;
 use crate::drives::{CoreDrives, DriveState, Engine, EngineConfig};
+use crate::enrol::Current;
 use crate::env::{Core, Env, Settings};
 use crate::hash::Pools;
 use crate::link::state::{NodeState, View};
@@ -70,7 +71,9 @@ impl Node {
     /// # Errors
     /// A sentence for the operator: what is wrong and what to do next.
     pub fn open(config: &Config) -> Result<Arc<Self>, String> {
-        let identity = Identity::open(config)?;
+        let certificate = Current::open(config)?;
+        let certified = certificate.as_ref().map(|certificate| certificate.get());
+        let identity = Identity::open(config, certified.as_deref())?;
         let peers = others::peers(config, &identity)?;
         let engine = open_engine(config, &identity)?;
         let (cache_reader, cache_writer) = cache::open(&config.data_dir.join("cache"))?;
@@ -79,7 +82,8 @@ impl Node {
         bind_drives(&state, &engine, &identity);
         let (stop, stopped) = oneshot::channel();
         let progress = Arc::new(Progress::default());
-        let link_config = link_config(config, &identity, &engine, &state, &progress);
+        let mut link_config = link_config(config, &identity, &engine, &state, &progress);
+        link_config.identity = certificate;
         let (link, _thread) = link::start(link_config, state.clone(), stopped)
             .map_err(|error| format!("the control link's thread does not start: {error}; see `ulimit -u`"))?;
         let coder = holdfast_protocol::erasure::choose(cpu_features());
@@ -288,6 +292,7 @@ fn link_config(
         node_name: identity.node_name.clone(),
         region: config.region.clone(),
         peer_addr: others::advertised(config),
+        identity: None,
         drives: Box::new(move || {
             let view = state.view();
             let drives = engine.drives().iter();

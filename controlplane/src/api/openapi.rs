@@ -4,14 +4,15 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{ErrorBody, drives, keys, ops, tenants};
+use super::{ErrorBody, drives, keys, nodes, ops, tenants};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Holdfast administration", description = "Tenants, access keys, drives, state. All but health needs the admin token."),
+    info(title = "Holdfast administration", description = "Tenants, access keys, nodes, drives, state. All but health needs the admin token."),
     paths(
         tenants::create, tenants::list, tenants::buckets, keys::create, keys::list, keys::revoke,
         drives::list, drives::status, drives::drain, drives::replace, drives::redundancy,
+        nodes::invite, nodes::list, nodes::show, nodes::drain, nodes::revoke,
         ops::status, ops::recover, ops::livez, ops::readyz, ops::metrics,
     ),
     components(schemas(ErrorBody)),
@@ -53,6 +54,11 @@ mod tests {
             ("/v1/drives/{drive}", "get"),
             ("/v1/drives/{drive}/drain", "post"),
             ("/v1/drives/{drive}/replace", "post"),
+            ("/v1/nodes", "get"),
+            ("/v1/nodes/invitations", "post"),
+            ("/v1/nodes/{node}", "get"),
+            ("/v1/nodes/{node}", "delete"),
+            ("/v1/nodes/{node}/drain", "post"),
             ("/v1/objects/redundancy", "get"),
         ] {
             assert!(paths[path][method].is_object(), "{method} {path}");

@@ -13,7 +13,7 @@ use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
 use crate::app::{Authority, config};
 use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, PEER_ADDR_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
 use crate::store::node::{self, NodeRow};
-use crate::store::{Client, StoreError, authority, candidate, changelog};
+use crate::store::{Client, StoreError, authority, candidate, changelog, enrolled_node};
 
 /// Takes a session's stream off the books when dropped: at its end, and when its welcome could not be finished.
 pub struct Stream {
@@ -70,6 +70,9 @@ impl Authority {
             };
             return Err(Turned::Away(bye));
         }
+        if enrolled_node::is_revoked(&client, node_id).await? {
+            return Err(away("this node is revoked", true));
+        }
         let memory = self.memory_of(&client, node_id, hello.acknowledged_seq_max).await?;
         if memory != Memory::Whole {
             // One that was replaced and does not know it yet has no say in this.
@@ -113,6 +116,11 @@ impl Authority {
             )
             .ok_or_else(|| away("this control plane is not the leader", false))?;
         let stream = Stream { authority: self.clone(), session_id };
+        // It may have been revoked since it was looked up, when there was no session yet that could be ended.
+        if enrolled_node::is_revoked(&client, node_id).await? {
+            inner.sessions.revoke(node_id);
+            return Err(away("this node is revoked", true));
+        }
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
         // A watermark beyond what was ever given out is of a history that this database does not have.
         let foreign = hello.applied_watermark > admitted.assigned;
@@ -165,7 +173,8 @@ impl Authority {
             let theirs = hello.protocol_version;
             return Err(away(
                 format!(
-                    "this control plane speaks protocol {ours} and the one before, the node {theirs}; upgrade the older of the two"
+                    "this control plane speaks protocol {ours} and the one before, the node {theirs}: upgrade the {}",
+                    if theirs > ours { "control plane" } else { "node" }
                 ),
                 true,
             ));

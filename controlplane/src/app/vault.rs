@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::store::access_key::SealedSecret;
 
-/// Version that new secrets are sealed under; a rotation will add another.
+/// Version of how secrets are sealed. A rotation of the master key seals all of them anew at once and needs no other.
 const KEY_VERSION: i32 = 1;
 
 /// Letters of access key ids, AWS's: base 32.
@@ -28,7 +28,7 @@ pub struct Vault {
 
 /// The master key does not fit, or what was sealed was changed.
 #[derive(Debug, thiserror::Error)]
-#[error("the secret of the access key {0} does not open: the master key is not the one it was sealed with")]
+#[error("the secret of {0} does not open: the master key is not the one it was sealed with")]
 pub struct DoesNotOpen(String);
 
 impl Vault {
@@ -74,27 +74,24 @@ impl Vault {
         Secret::new(self.random::<40>().map(|byte| SECRET_LETTERS[usize::from(byte & 63)]).to_vec())
     }
 
-    /// Sealed for this access key id and no other.
+    /// Sealed for this name and no other: an access key id, or what no access key id can be.
     #[must_use]
-    pub fn seal(&self, access_key_id: &str, secret: &Secret) -> SealedSecret {
+    pub fn seal(&self, name: &str, secret: &Secret) -> SealedSecret {
         let nonce = self.random::<NONCE_LEN>();
         let mut text = secret.expose().to_vec();
         self.key
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(access_key_id),
-                &mut text,
-            )
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name), &mut text)
             .expect("a secret is far shorter than AES-GCM's limit");
         SealedSecret { ciphertext: text, nonce: nonce.to_vec(), version: KEY_VERSION }
     }
 
-    pub fn open(&self, access_key_id: &str, sealed: &SealedSecret) -> Result<Secret, DoesNotOpen> {
-        let fails = || DoesNotOpen(access_key_id.to_owned());
+    /// # Errors
+    /// When it was sealed with another master key or for another name, or was changed since.
+    pub fn open(&self, name: &str, sealed: &SealedSecret) -> Result<Secret, DoesNotOpen> {
+        let fails = || DoesNotOpen(name.to_owned());
         let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce).map_err(|_| fails())?;
         let mut text = sealed.ciphertext.clone();
-        let length =
-            self.key.open_in_place(nonce, Aad::from(access_key_id), &mut text).map_err(|_| fails())?.len();
+        let length = self.key.open_in_place(nonce, Aad::from(name), &mut text).map_err(|_| fails())?.len();
         text.truncate(length);
         Ok(Secret::new(text))
     }

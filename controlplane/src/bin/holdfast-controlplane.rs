@@ -7,9 +7,9 @@ use clap::{Parser, Subcommand};
 use holdfast_common::telemetry;
 use holdfast_controlplane::api::{Api, Listener};
 use holdfast_controlplane::app::{AdminError, Authority};
-use holdfast_controlplane::config::{Config, RootCredentials, init_secrets};
+use holdfast_controlplane::config::{Config, RootCredentials, init_secrets, read_master_key};
 use holdfast_controlplane::limits::{CORES_PER_WORKER, ROOT_KEY_TICK};
-use holdfast_controlplane::server;
+use holdfast_controlplane::{rotate, server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -34,6 +34,18 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Seal everything in the database with a new master key instead of the old one. All control planes must be stopped.
+    RotateMasterKey {
+        /// Names the database.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The master key that everything is sealed with.
+        #[arg(long, value_name = "FILE")]
+        old: PathBuf,
+        /// The next one, made before: 64 hex digits, readable by this user only.
+        #[arg(long, value_name = "FILE")]
+        new: PathBuf,
+    },
 }
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -42,6 +54,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match (args.command, args.config) {
         (Some(Command::Init { config }), _) => init(&config),
+        (Some(Command::RotateMasterKey { config, old, new }), _) => rotate_master_key(&config, &old, &new),
         (None, Some(config)) => serve(&config),
         (None, None) => Err("name a configuration with --config FILE".into()),
     };
@@ -64,6 +77,22 @@ fn init(path: &Path) -> Outcome<()> {
         config.master_key_file.display()
     );
     std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?;
+    Ok(())
+}
+
+fn rotate_master_key(path: &Path, old: &Path, new: &Path) -> Outcome<()> {
+    let config = Config::load(path)?;
+    let (from, to) = (read_master_key(old)?, read_master_key(new)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let rotated = runtime.block_on(rotate::rotate(&config.database()?, &from, &to))?;
+    eprintln!(
+        "Sealed anew: {} access keys{}. Now put {} in the place of {} on every control plane, start them, and destroy {}.",
+        rotated.access_keys,
+        if rotated.authority { " and the cluster's authority" } else { "" },
+        new.display(),
+        config.resolve(&config.master_key_file).display(),
+        old.display()
+    );
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use holdfast_common::secret::Secret;
 use serde_json::{Value, json};
 
 use super::drive::{DriveCommand, redundancy};
+use super::node::NodeCommand;
 use super::table::{bytes, render, time};
 use super::{CliError, print};
 use crate::api::ErrorBody;
@@ -67,6 +68,9 @@ enum AdminCommand {
     /// What drives hold, how far scrubs and drains are; drain one, or declare one gone.
     #[command(subcommand)]
     Drive(DriveCommand),
+    /// Invite machines to become nodes; list nodes, empty one, throw one out.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Show how many fragments an object has, and how many it should have.
     ObjectRedundancy {
         #[arg(long)]
@@ -97,6 +101,11 @@ pub(super) async fn run(args: AdminArgs) -> Result<(), CliError> {
         print(&format!("{answer:#}\n"));
     } else {
         print(&human(&args.command, &answer));
+        if let AdminCommand::Node(command) = &args.command
+            && let Some(note) = command.note(&answer)
+        {
+            eprintln!("{note}");
+        }
     }
     Ok(())
 }
@@ -123,6 +132,7 @@ fn wire(command: &AdminCommand) -> (&'static str, String, Option<Value>) {
         AdminCommand::Status => ("GET", path("/v1/status"), None),
         AdminCommand::Recover => ("POST", path("/v1/recover"), None),
         AdminCommand::Drive(command) => command.wire(),
+        AdminCommand::Node(command) => command.wire(),
         AdminCommand::ObjectRedundancy { bucket, key } => {
             ("GET", format!("/v1/objects/redundancy?bucket={}&key={}", escaped(bucket), escaped(key)), None)
         }
@@ -198,6 +208,7 @@ fn human(command: &AdminCommand, answer: &Value) -> String {
         }
         AdminCommand::Status | AdminCommand::Recover => status(answer),
         AdminCommand::Drive(command) => command.human(answer),
+        AdminCommand::Node(command) => command.human(answer),
         AdminCommand::ObjectRedundancy { .. } => redundancy(answer),
     }
 }

@@ -10,15 +10,17 @@ use tonic::{Status, Streaming};
 
 use crate::app::{Authority, query};
 use crate::grpc::connected;
+use crate::grpc::gate::Caller;
 use crate::limits::QUERIES_IN_FLIGHT_MAX;
 use crate::plan::refuse_for_now;
 
 pub(super) fn serve(
     authority: Authority,
+    caller: Caller,
     up: Streaming<QueryUp>,
 ) -> ReceiverStream<Result<QueryDown, Status>> {
     let (down, stream) = mpsc::channel(QUERIES_IN_FLIGHT_MAX);
-    tokio::spawn(receive(authority, up, down));
+    tokio::spawn(receive(authority, caller, up, down));
     ReceiverStream::new(stream)
 }
 
@@ -44,12 +46,13 @@ fn messages(answers: Vec<Answer>) -> Vec<Vec<Answer>> {
 
 async fn receive(
     authority: Authority,
+    caller: Caller,
     mut up: Streaming<QueryUp>,
     down: mpsc::Sender<Result<QueryDown, Status>>,
 ) {
     let room = Arc::new(Semaphore::new(QUERIES_IN_FLIGHT_MAX));
     while let Ok(Some(message)) = up.message().await {
-        let Some(session) = connected(&authority, &message.session_id) else {
+        let Some(session) = connected(&authority, caller, &message.session_id) else {
             let _ = down.send(Err(Status::unavailable("the session has ended"))).await;
             return;
         };

@@ -117,3 +117,10 @@ pub async fn has(client: &Client, seq: u64) -> Result<bool, StoreError> {
 pub async fn stands(client: &Client, epoch: u64) -> Result<bool, StoreError> {
     Ok(holder(client).await?.0 == epoch)
 }
+
+/// Holds the row until the transaction ends: nobody can begin to lead. Returns who leads now.
+pub async fn hold(work: &Transaction<'_>) -> Result<Option<String>, StoreError> {
+    let text = "SELECT holder, expires_at > clock_timestamp() FROM authority WHERE shard = $1 FOR UPDATE";
+    let row = work.query_one(text, &[&SHARD]).await?;
+    Ok(row.get::<_, bool>(1).then(|| row.get(0)))
+}

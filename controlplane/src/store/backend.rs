@@ -160,6 +160,17 @@ pub async fn intend(client: &Client, id: u32, intent: Option<Intent>) -> Result<
     Ok(read(&row))
 }
 
+/// Notes or takes back the drain of all drives of a node, but those that were replaced; returns what has changed. Callers hold
+/// the configuration lock.
+pub async fn intend_node(client: &Client, node_id: Uuid, drain: bool) -> Result<Vec<BackendRow>, StoreError> {
+    let (from, to) = if drain { (vec![""], "draining") } else { (vec!["draining", "drained"], "") };
+    let text = format!(
+        "UPDATE backend SET intent = $3, intent_at = clock_timestamp(), revision = revision + 1
+         WHERE node_id = $1 AND intent = ANY($2) RETURNING {COLUMNS}"
+    );
+    Ok(client.query(&text, &[&node_id, &from, &to]).await?.iter().map(read).collect())
+}
+
 /// Ends a drain of at least `settled_ms` ago; `None`: it is younger, or there is none. Callers hold the configuration lock.
 pub async fn drained(client: &Client, id: u32, settled_ms: u64) -> Result<Option<BackendRow>, StoreError> {
     let text = format!(

@@ -106,6 +106,12 @@ pub async fn peers(client: &Client) -> Result<Vec<PeerRow>, StoreError> {
     Ok(client.query(&statement, &[]).await?.iter().map(peer_of).collect())
 }
 
+/// One node; `None`: it never said hello.
+pub async fn peer(client: &Client, node_id: Uuid) -> Result<Option<PeerRow>, StoreError> {
+    let statement = client.prepare_cached(&format!("SELECT {PEER} FROM node WHERE node_id = $1")).await?;
+    Ok(client.query_opt(&statement, &[&node_id]).await?.as_ref().map(peer_of))
+}
+
 /// What a node may still commit, as it said last.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenFrom {
@@ -188,4 +194,22 @@ pub async fn all(client: &Client) -> Result<Vec<NodeRow>, StoreError> {
             last_seen_ms: unsigned(row.get(4)),
         })
         .collect())
+}
+
+/// Revocation is monotone: the first time stands.
+pub async fn revoke(client: &Client, node_id: Uuid) -> Result<(), StoreError> {
+    client
+        .execute(
+            "UPDATE node SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE node_id = $1",
+            &[&node_id],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes what an administrator wants of a node. Callers hold the configuration lock.
+pub async fn drain(client: &Client, node_id: Uuid, draining: bool) -> Result<(), StoreError> {
+    let state = if draining { "draining" } else { "active" };
+    client.execute("UPDATE node SET state = $2 WHERE node_id = $1", &[&node_id, &state]).await?;
+    Ok(())
 }

@@ -33,6 +33,7 @@ impl Config {
         self.check_background()?;
         self.check_cores()?;
         self.check_names()?;
+        self.check_identity()?;
         self.check_proxies()?;
         self.check_tls()?;
         self.check_peers()
@@ -148,6 +149,20 @@ impl Config {
                     .to_owned(),
                 "name the proxies: `trusted_proxies = [\"10.0.0.7\"]`".to_owned(),
             )
+        })
+    }
+
+    fn check_identity(&self) -> Result<(), ConfigError> {
+        let files = [
+            ("node_cert_file", &self.node_cert_file),
+            ("node_key_file", &self.node_key_file),
+            ("cluster_ca_file", &self.cluster_ca_file),
+        ];
+        let some = files.iter().any(|(_, file)| file.is_some());
+        let missing = files.iter().find(|(_, file)| some && file.is_none()).map(|(key, _)| *key);
+        refuse(missing.is_some(), missing.unwrap_or_default(), || {
+            let next = "give all three of `node_cert_file`, `node_key_file` and `cluster_ca_file`, or none and `join`";
+            ("is missing beside the other two".to_owned(), next.to_owned())
         })
     }
 

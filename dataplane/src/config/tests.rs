@@ -70,6 +70,7 @@ fn what_is_wrong_is_said_with_its_key() {
     refused(&format!("{GOOD}control_url = 'http://10.0.0.1:9100'"), "only loopback is allowed");
     refused(&format!("{GOOD}control_url = 'ftp://x'"), "not a URL");
     refused(&format!("{GOOD}tls_cert_file = 'c'"), "`tls_key_file` is missing");
+    refused(&format!("{GOOD}node_cert_file = 'c'\ncluster_ca_file = 'a'"), "`node_key_file` is missing");
     refused(&format!("{GOOD}s3_addr = '127.0.0.1:9002'"), "like `s3_addr`");
     refused(&format!("{GOOD}reap_period_seconds = 0"), "`reap_period_seconds` is 0");
     refused(&format!("{GOOD}background_bytes_per_second = 5"), "set it to 1048576 or more");

@@ -21,6 +21,7 @@ use super::streams::{CommitQueue, QueryQueue};
 use super::turns::Turns;
 use super::work::WorkQueue;
 use crate::cache::Recovered;
+use crate::enrol::join::chain_of;
 use crate::limits;
 use crate::rt::boottime_ms;
 
@@ -34,14 +35,16 @@ pub(crate) struct Queues {
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    #[error("{0}")]
+    #[error("{}", chain_of(.0))]
     Stream(Box<tonic::Status>),
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", chain_of(.0))]
     Connect(tonic::transport::Error),
     #[error("the control plane said goodbye: {0}")]
     Goodbye(String, bool, String),
     #[error("the control plane broke the protocol: {0}")]
     Protocol(&'static str),
+    #[error("it wants a certificate and this node has none; get one with `holdfast-dataplane join`")]
+    NoCertificate,
     #[error("this node belongs to cluster {mine} and the control plane to {theirs}")]
     OtherCluster { mine: uuid::Uuid, theirs: uuid::Uuid },
 }
@@ -102,9 +105,13 @@ fn pause(failures: u32) -> Duration {
     whole / 2 + whole.mul_f64(f64::from(random[0]) / 512.0)
 }
 
-async fn connect(url: &str) -> Result<NodeClient<Channel>, Ended> {
-    let channel = Endpoint::from_shared(url.to_owned())
-        .map_err(Ended::Connect)?
+async fn connect(url: &str, config: &LinkConfig) -> Result<NodeClient<Channel>, Ended> {
+    let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(Ended::Connect)?;
+    if url.starts_with("https://") {
+        let identity = config.identity.as_ref().ok_or(Ended::NoCertificate)?.get();
+        endpoint = identity.secure(endpoint).map_err(Ended::Connect)?;
+    }
+    let channel = endpoint
         .connect_timeout(limits::LINK_CONNECT_DEADLINE)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(limits::LINK_KEEPALIVE)
@@ -128,7 +135,7 @@ async fn one_session(
 ) -> Ended {
     let opening = async {
         let opened = open_session(url, config, state, interest).await?;
-        let clients = tokio::try_join!(connect(url), connect(url))?;
+        let clients = tokio::try_join!(connect(url, config), connect(url, config))?;
         Ok::<_, Ended>((opened, clients))
     };
     let opened = tokio::select! {
@@ -174,7 +181,7 @@ async fn open_session(
     state: &Arc<NodeState>,
     interest: &BTreeSet<u64>,
 ) -> Result<(Session, Bytes), Ended> {
-    let mut client = connect(url).await?;
+    let mut client = connect(url, config).await?;
     state.lease_drop();
     let (up, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
     let known_cluster = state.view().cluster_id;

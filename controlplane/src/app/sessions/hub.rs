@@ -25,6 +25,8 @@ pub(super) struct Hub {
     /// When a node was last heard, or the epoch began.
     pub(super) heard_at: Option<Instant>,
     pub(super) sessions: HashMap<Uuid, Session>,
+    /// Sessions of this epoch whose node was thrown out: what they still have queued is refused.
+    pub(super) revoked: HashSet<Uuid>,
     /// Keys whose commit may be in the database but may not be shown yet.
     pub(super) pending: BTreeMap<(u64, Bytes), watch::Receiver<bool>>,
 }
