@@ -3,6 +3,7 @@
 mod bad_nodes;
 mod bad_servers;
 mod drives;
+mod identity;
 mod raw;
 mod rig;
 mod tickets;
