@@ -3,7 +3,6 @@
 //! The key is made here, is on the disk before anybody is asked, and never leaves it. The certificate is written last: where
 //! it lies, the node has joined; a join that broke off before goes on with the same key.
 
-use std::error::Error as _;
 use std::path::Path;
 
 use bytes::Bytes;
