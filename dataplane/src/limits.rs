@@ -153,6 +153,8 @@ pub const LINK_EXPIRY_TICK: Duration = Duration::from_millis(250);
 pub const LINK_CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 pub const LINK_KEEPALIVE: Duration = Duration::from_secs(5);
 pub const LINK_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Before a node asks again that was told not to come back: an administrator may have changed something meanwhile.
+pub const LINK_PAUSE_PERMANENT: Duration = Duration::from_secs(30);
 
 /// A session that lived this long forgives the failures before it.
 pub const LINK_STEADY: Duration = Duration::from_secs(10);
