@@ -159,6 +159,8 @@ pub const LINK_KEEPALIVE: Duration = Duration::from_secs(5);
 pub const LINK_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A control plane that could not be used is not tried again on another's hint for this long.
 pub const LINK_AVOID: Duration = Duration::from_secs(5);
+/// Before a node asks again that was told not to come back: an administrator may have changed something meanwhile.
+pub const LINK_PAUSE_PERMANENT: Duration = Duration::from_secs(30);
 
 /// A session that lived this long forgives the failures before it.
 pub const LINK_STEADY: Duration = Duration::from_secs(10);
