@@ -541,6 +541,9 @@ pub const AGENT_BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// Time between two audits while the drives stay the same. It costs one small read per blob.
 pub const AGENT_AUDIT_EVERY: Duration = Duration::from_secs(24 * 3600);
 
+/// A node that was silent when it was last asked, longer ago than this, may have been here since: 30 questions of the audit.
+pub const AGENT_SILENCE_REMEMBERED: Duration = Duration::from_secs(60);
+
 /// What reading one record's header costs the budget: a seek's worth of bytes.
 pub const AGENT_HEADER_COST_BYTES: u64 = 32 << 10;
 
