@@ -54,19 +54,19 @@ async fn every_node_has_a_number_of_its_own_for_ever() {
     let nodes: Vec<Node> = futures_util::future::join_all(hellos.iter().map(join))
         .await
         .into_iter()
-        .map(|joined| joined.ok().expect("a welcome"))
+        .map(|joined| joined.expect("a welcome"))
         .collect();
     let mut numbers: Vec<u32> = nodes.iter().map(|node| node.welcome.node_number).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
     let before = &nodes[5].welcome;
-    let again = join(&hellos[5]).await.ok().expect("a welcome").welcome;
+    let again = join(&hellos[5]).await.expect("a welcome").welcome;
     assert_eq!((again.node_number, &again.ticket_key), (before.node_number, &before.ticket_key));
     assert!(before.ticket_key.len() == 32 && before.ticket_key != nodes[6].welcome.ticket_key);
     assert!(again.now_ms.abs_diff(now_ms()) < HOUR);
     running.stop().await;
     let running = db.start().await;
-    let node = Node::join_as(running.grpc_addr, hellos[5].clone()).await.ok().expect("a welcome");
+    let node = Node::join_as(running.grpc_addr, hellos[5].clone()).await.expect("a welcome");
     assert_eq!(
         (node.welcome.node_number, node.welcome.ticket_key),
         (before.node_number, before.ticket_key.clone()),
