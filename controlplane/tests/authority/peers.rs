@@ -10,6 +10,7 @@ use holdfast_common::wire::settled_ops::Verdict;
 use holdfast_common::wire::work_answer::What as Answer;
 use holdfast_common::wire::work_request::What;
 use holdfast_common::wire::{self, Hello, Refusal, SettleOps, TicketQuery, job::Kind, session_down::Message};
+use holdfast_controlplane::app::drives::DrainRequest;
 use uuid::Uuid;
 
 use crate::node::{Node, delete, hello, mutation, now_ms, outcome, put, put_as, random};
@@ -263,6 +264,22 @@ async fn others_open_from(node: &Node) -> Bytes {
         Answer::Settled(settled) => settled.others_open_from,
         other => panic!("not settled: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_drive_may_be_emptied_whose_blobs_lie_on_other_nodes() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, _, backends) = with_drives(running.grpc_addr).await;
+    let (_other, _, more) = with_drives(running.grpc_addr).await;
+    node.placement([&backends[..1], &more[..]].concat()).await;
+    let drive = backends[0].to_string();
+    let drained = running.authority.drain_drive(&drive, DrainRequest::default()).await.expect("decided");
+    assert_eq!(drained.drive.state, "draining");
+    // Of a blob over this node's drives each has a fragment.
+    node.placement(backends[1..].to_vec()).await;
+    let refused = running.authority.drain_drive(&backends[1].to_string(), DrainRequest::default()).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("spread over 3 drives")));
 }
 
 #[tokio::test]
