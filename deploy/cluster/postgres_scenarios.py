@@ -41,7 +41,7 @@ def behind(arguments):
         cluster.net.cut("postgres1", "postgres2")
         s3.put_object(Bucket=scenarios.BUCKET, Key="lost", Body=b"2")
         cluster.postgres.kill()
-        cluster.net.heal("postgres1", "postgres2")
+        # Still cut off: what the dead server's kernel has left to send would arrive yet.
         cluster.standby.promote()
         alarmed(cluster)
         assert head(cluster, "kept") == 200 and head(cluster, "lost") == 404, "caches of before are believed"
