@@ -8,5 +8,8 @@ CREATE TABLE candidate (
 );
 
 -- A node remembered commits that this database lacks. Set until an administrator says that it is known
--- (`holdfast admin recover`): nothing is deleted meanwhile.
-ALTER TABLE cluster ADD COLUMN history_lost_at timestamptz;
+-- (`holdfast admin recover`): nothing is deleted meanwhile. What is remembered of `history_accepted_epoch` and earlier ones
+-- counts no more after that, nor do caches of then.
+ALTER TABLE cluster
+    ADD COLUMN history_lost_at        timestamptz,
+    ADD COLUMN history_accepted_epoch bigint NOT NULL DEFAULT 0;

@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) step_down: Notify,
     /// A node remembers commits that this database lacks: nothing is reaped.
     pub(crate) history_lost: AtomicBool,
+    /// What is remembered of it and of earlier ones counts no more; 0: everything counts.
+    pub(crate) history_accepted_epoch: AtomicU64,
     /// The highest commit of this process that the database has confirmed.
     pub(crate) confirmed: AtomicU64,
     /// The highest epoch that anybody remembers; the next one of this process lies above it.

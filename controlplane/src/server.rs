@@ -204,6 +204,7 @@ async fn authority(
         configuration: tokio::sync::Mutex::new(()),
         step_down: Notify::new(),
         history_lost: AtomicBool::new(false),
+        history_accepted_epoch: AtomicU64::new(0),
         confirmed: AtomicU64::new(0),
         epoch_remembered: AtomicU64::new(0),
         admin_url: OnceLock::new(),

@@ -72,7 +72,9 @@ settings! {
     data_dir: PathBuf = PathBuf::from("/var/lib/holdfast");
     /// Directories that hold fragments, one per drive, each the root of a file system of its own.
     drives: Vec<PathBuf> = Vec::new();
-    /// Fragments of an object in class LOCAL that may be lost: 0 to half of the drives.
+    /// What new objects are spread over: this node's `drives`, or the cluster's `nodes`, one fragment on each of 3 to 6 of them.
+    spread: SpreadChoice = SpreadChoice::Drives;
+    /// Fragments of an object that may be lost: 0 to half of the drives; spread over nodes 1 to 3, and so many nodes.
     parity: usize = 2;
     /// Starts although a drive is missing or refused, and serves from the others; what it held is read from them.
     degraded_start: bool = false;
@@ -117,6 +119,14 @@ settings! {
     log: String = "info".to_owned();
     /// Shape of a log line: `pretty` or `json`.
     log_format: LogFormat = LogFormat::Pretty;
+}
+
+/// See `spread`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpreadChoice {
+    Drives,
+    Nodes,
 }
 
 /// See `runtime`.

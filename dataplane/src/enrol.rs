@@ -215,3 +215,6 @@ fn stamps(files: &Files) -> [Option<Stamp>; 3] {
         Some((file.modified().ok()?, file.len(), std::os::unix::fs::MetadataExt::ino(&file)))
     })
 }
+
+#[cfg(test)]
+mod tests;

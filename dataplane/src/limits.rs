@@ -159,6 +159,8 @@ pub const LINK_KEEPALIVE: Duration = Duration::from_secs(5);
 pub const LINK_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A control plane that could not be used is not tried again on another's hint for this long.
 pub const LINK_AVOID: Duration = Duration::from_secs(5);
+/// Before a node asks again that was told not to come back: an administrator may have changed something meanwhile.
+pub const LINK_PAUSE_PERMANENT: Duration = Duration::from_secs(30);
 
 /// A session that lived this long forgives the failures before it.
 pub const LINK_STEADY: Duration = Duration::from_secs(10);
@@ -538,6 +540,9 @@ pub const AGENT_BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// Time between two audits while the drives stay the same. It costs one small read per blob.
 pub const AGENT_AUDIT_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// A node that was silent when it was last asked, longer ago than this, may have been here since: 30 questions of the audit.
+pub const AGENT_SILENCE_REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What reading one record's header costs the budget: a seek's worth of bytes.
 pub const AGENT_HEADER_COST_BYTES: u64 = 32 << 10;

@@ -101,6 +101,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         return format_drive(&config, drive);
     }
     let tls = load_tls(&config)?;
+    enrol::Current::open(&config)?;
     if arguments.check_config {
         return print(&format!("{} is a good configuration of the data plane\n", path.display()));
     }

@@ -16,14 +16,14 @@ use std::time::Duration;
 use holdfast_common::id::{BackendId, DriveId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{CoderKind, Coders};
-use holdfast_protocol::placement::{Class, Level, Rule, Spread};
+use holdfast_protocol::placement::Class;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::agent::{Agent, AgentSettings, Progress};
 use crate::blob::{Blobs, cpu_features};
 use crate::cache::{self, CacheReader, CacheWriter};
-use crate::config::Config;
+use crate::config::{Config, SpreadChoice};
 use crate::drives::drive::Drive;
 use crate::drives::{CoreDrives, DriveState, Engine, EngineConfig};
 use crate::enrol::Current;
@@ -227,10 +227,9 @@ fn settings(config: &Config, identity: &Identity) -> Settings {
     Settings {
         region: config.region.clone(),
         domains: config.domains.clone(),
-        class: Class {
-            id: 0,
-            rule: Rule::Local { parity: config.parity },
-            spread: Spread { distinct: Level::Drive, at_least: 1 },
+        class: match config.spread {
+            SpreadChoice::Drives => Class::local(config.parity),
+            SpreadChoice::Nodes => Class::nodes(config.parity),
         },
         node_id: identity.node_id.clone(),
     }

@@ -16,6 +16,8 @@ import botocore.exceptions
 KEYS = 16
 OPERATIONS_PER_GENERATION = 1200  # then other keys: a key's history stays short enough to be checked
 
+PAUSE_S = 0.3  # after no answer, so that a node that is away does not fill the history
+
 MIX = (("put", 26), ("head", 26), ("get", 14), ("list", 6), ("delete", 8), ("create", 7), ("replace", 7), ("copy", 3),
        ("multipart", 3))
 
@@ -222,8 +224,11 @@ class Client:
             line["outcome"] = "ok"
         except botocore.exceptions.ClientError as error:
             status, odd = self.refused(line, error)
+        except (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError):
+            line["outcome"] = "failed"  # no connection, so nothing was sent
+            time.sleep(PAUSE_S)
         except (botocore.exceptions.BotoCoreError, OSError):
-            pass  # no answer, or the middle of one
+            time.sleep(PAUSE_S)  # no answer, or the middle of one
         line["return_us"] = now_us()
         if answer:
             self.note(line, answer)

@@ -1,16 +1,18 @@
 """Network namespaces joined by a bridge in a namespace of its own: each host has one interface and two addresses.
 
-`10.77.0.N` is where S3 and PostgreSQL are served. `127.77.0.N` travels over the same wire (the kernel is told to route it):
-the planes speak without TLS on loopback addresses only, so until nodes join with certificates this is how they are on
-machines of their own and still speak plainly. Everything is removed at the end, also what an earlier run left behind.
+`10.77.0.N` is where S3 and PostgreSQL are served, and gRPC with certificates. `127.77.0.N` travels over the same wire (the
+kernel is told to route it): what is served without TLS has to be on a loopback address, and is on another machine all the
+same, so that it can be cut off. Everything is removed at the end, also what an earlier run left behind.
 """
 
 import ctypes
+import fcntl
 import os
 import pathlib
 import subprocess
 
 PREFIX = "hfc-"
+LOCK = "/run/holdfast-cluster.lock"
 CLONE_NEWNET = 0x40000000
 
 
@@ -40,6 +42,8 @@ class Net:
     def __enter__(self):
         if os.geteuid() != 0:
             raise Refused("network namespaces need root")
+        self.only_one = open(LOCK, "w")
+        fcntl.flock(self.only_one, fcntl.LOCK_EX)  # another run's hosts have the same names
         remove_leftovers()
         command("ip", "netns", "add", PREFIX + "switch")
         command("ip", "-n", PREFIX + "switch", "link", "add", "name", "bridge", "type", "bridge")
@@ -47,8 +51,10 @@ class Net:
         return self
 
     def __exit__(self, *_):
+        """The processes are gone by now: a namespace lives as long as one is in it."""
         self.enter(None)
         remove_leftovers()
+        self.only_one.close()
 
     def add(self, name, number):
         """A host: its namespace, its wire to the switch, its addresses."""

@@ -67,15 +67,16 @@ class Control(Process):
         host = f"control{number}"
         home = cluster.home / host
         home.mkdir()
-        self.address = cluster.net.loopback(host)
-        self.grpc, self.admin = f"http://{self.address}:{GRPC}", f"http://{self.address}:{ADMIN}"
+        loopback = cluster.net.loopback(host)
+        grpc = f"{cluster.net.address(host) if cluster.enrols else loopback}:{GRPC}"
+        self.grpc, self.admin = f"{'https' if cluster.enrols else 'http'}://{grpc}", f"http://{loopback}:{ADMIN}"
         self.token = None
         config = home / "controlplane.toml"
         config.write_text(f"""\
 database_url = "{cluster.database_url()}"
 database_tls = "disable"
-grpc_addr = "{self.address}:{GRPC}"
-admin_addr = "{self.address}:{ADMIN}"
+grpc_addr = "{grpc}"
+admin_addr = "{loopback}:{ADMIN}"
 admin_token_file = "{cluster.home}/admin-token"
 master_key_file = "{cluster.home}/master-key"
 root_credentials_file = "{cluster.home}/root.json"
@@ -132,9 +133,9 @@ control_url = [{urls}]
 node_name = "{host}"
 data_dir = "{home}/data"
 drives = [{", ".join(f'"{drive}"' for drive in drives)}]
-cluster_id = "{cluster.cluster_id}"
 cores = 1
 log = "info"
+{cluster.admit(host, home)}
 """)
         super().__init__(cluster.net, host, home, [cluster.bin / "holdfast-dataplane", "--config", config])
 
@@ -166,6 +167,7 @@ class Cluster:
         self.bin, self.home = pathlib.Path(bin_dir), pathlib.Path(home)
         self.node_count, self.control_count, self.standby_kind, self.lease_ms = nodes, controls, standby, lease_ms
         self.net = Net()
+        self.enrols = subprocess.run([self.bin / "holdfast-dataplane", "join", "--help"], capture_output=True).returncode == 0
         self.making = threading.Lock()
         self.session = boto3.session.Session()  # costs a tenth of a second to make
         self.postgres = self.standby = None
@@ -218,9 +220,23 @@ class Cluster:
         hosts = ",".join(f"{server.address()}:{PORT}" for server in (self.postgres, self.standby) if server)
         return f"postgresql://holdfast@{hosts}/holdfast?target_session_attrs=read-write"
 
+    def admit(self, host, home):
+        """What makes a host a node: an invitation that it accepts over TLS, or, before nodes could be enrolled, the cluster's
+        name in its configuration. Returns lines of that."""
+        if not self.enrols:
+            return f'cluster_id = "{self.cluster_id}"'
+        status, answer = self.leader().ask("POST", "/v1/nodes/invitations", {"name": host, "expires_seconds": 600})
+        assert status in (200, 201), answer
+        token = home / "token"
+        token.write_text(answer["token"])
+        token.chmod(0o600)
+        join = [self.bin / "holdfast-dataplane", "join", "--token-file", token, "--data-dir", home / "data"]
+        if self.net.start(host, join, log=home / "join.log").wait(60) != 0:
+            raise RuntimeError((home / "join.log").read_text())
+        return ""
+
     def _bootstrap(self):
-        """Secrets, the control planes, and the identity that nodes are told. This is what enrolment replaces: with
-        `holdfast admin node invite` and `holdfast-dataplane join` nodes need no `cluster_id` and no loopback address."""
+        """Secrets and control planes."""
         root = {"access_key_id": "root", "secret_access_key": secrets.token_hex(20)}
         self.root = (root["access_key_id"], root["secret_access_key"])
         path = self.home / "root.json"

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import time
@@ -71,9 +70,12 @@ class Postgres:
     def promote(self):
         self.ask("SELECT pg_promote(true, 60)", "postgres")
 
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
     def kill(self):
         """As a power cut would: no shutdown, no checkpoint."""
-        if self.process and self.process.poll() is None:
+        if self.running():
             pids = [self.process.pid, *children(self.process.pid)]
             for pid in pids:
                 try:
@@ -81,9 +83,6 @@ class Postgres:
                 except ProcessLookupError:
                     pass
             self.process.wait()
-
-    def drop_data(self):
-        shutil.rmtree(self.data)
 
 
 def children(pid):

@@ -108,6 +108,9 @@ def deaf(cluster, how):
         node.go_on()
     statuses = [status_of(mine) for _ in range(3)]
     assert 200 not in statuses, f"a revoked key is believed by a node that was away: {statuses}"
+    if how == "cut":
+        stranger = status_of(heads(cluster, new_key(leader))[-1])
+        assert stranger == 503, f"a node that hears nothing says {stranger} to a key that it cannot know"
     for control in cluster.controls:
         cluster.net.heal(node.host, control.host)
     until("the node is back", node.ready, 60)

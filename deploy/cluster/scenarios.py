@@ -20,6 +20,9 @@ def verdict(arguments, cluster, load, name):
     path = history.write(arguments.work / f"{name.replace(' ', '-')}.jsonl")
     print(f"      {history.count()} operations, answers {history.statuses()}", flush=True)
     assert not history.oddities, f"{len(history.oddities)} answers that no client may see: {history.oddities[:5]}"
+    server = cluster.standby if cluster.standby and not cluster.postgres.running() else cluster.postgres
+    strays = server.ask("SELECT count(*) FROM changelog WHERE seq > 0 AND seq >> 40 <> epoch")
+    assert strays == "0", f"{strays} commits are numbered by another leader than the one that made them"
     checker = arguments.bin_dir / "holdfast-history"
     if not checker.exists():
         print(f"      {checker} is missing: the history is not checked", flush=True)

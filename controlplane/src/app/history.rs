@@ -34,7 +34,7 @@ impl Authority {
     ) -> Result<Memory, StoreError> {
         let sessions = &self.inner.sessions;
         let (epoch, current) = (seen >> EPOCH_SHIFT, sessions.epoch());
-        if seen == 0 {
+        if seen == 0 || !self.counts(seen) {
             return Ok(Memory::Whole);
         }
         // Commits of the current epoch are told by this process to nodes that it has admitted, and to no others.
@@ -47,13 +47,19 @@ impl Authority {
         Ok(if authority::has(client, seen).await? { Memory::Whole } else { Memory::Lost })
     }
 
-    /// Nothing is deleted from here on, by whoever leads.
+    /// Whether what is known as of this sequence is of a history that counts: not of one that was lost and accepted as lost.
+    pub(crate) fn counts(&self, seq: u64) -> bool {
+        let accepted = self.inner.history_accepted_epoch.load(Ordering::Acquire);
+        accepted == 0 || seq >> EPOCH_SHIFT > accepted
+    }
+
+    /// Nothing is deleted from here on, by whoever leads. False: that was known.
     pub(crate) async fn history_is_lost(
         &self,
         client: &Client,
         who: &str,
         seen: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let inner = &self.inner;
         cluster::lose_history(client).await?;
         let known = inner.history_lost.swap(true, Ordering::Relaxed);
@@ -62,37 +68,41 @@ impl Authority {
             %who,
             seen,
             assigned = inner.sessions.assigned(),
-            known,
             "HISTORY LOST: commits are remembered that this database does not have; nothing is deleted. Was a dump restored, \
              or an asynchronous standby promoted? When it is known what was lost: `holdfast admin recover`"
         );
-        Ok(())
+        Ok(!known)
     }
 
     /// The highest commit that this process was confirmed is in the database that it leads on now, or the alarm is raised.
     /// Also takes over what earlier leaders found.
     pub(crate) async fn begin_with_history(&self, client: &Client) -> Result<(), StoreError> {
         let inner = &self.inner;
-        let lost = cluster::history_lost(client).await?;
-        inner.history_lost.store(lost, Ordering::Relaxed);
-        inner.metrics.history_lost.set(i64::from(lost));
+        let history = cluster::history(client).await?;
+        inner.history_lost.store(history.lost, Ordering::Relaxed);
+        inner.history_accepted_epoch.store(history.accepted_epoch, Ordering::Release);
+        inner.metrics.history_lost.set(i64::from(history.lost));
         let confirmed = inner.confirmed.load(Ordering::Acquire);
-        if confirmed > 0 && !authority::has(client, confirmed).await? {
+        if confirmed > 0 && self.counts(confirmed) && !authority::has(client, confirmed).await? {
             self.history_is_lost(client, &inner.holder, confirmed).await?;
         }
         Ok(())
     }
 
-    /// An administrator knows what was lost: what is left is the truth from here on. Nodes join anew.
+    /// An administrator knows what was lost: what is left is the truth from here on. Another epoch begins, and nodes join it
+    /// with empty caches.
     pub async fn recover(&self) -> Result<(), AdminError> {
         self.must_lead().await?;
-        let client = self.inner.store.client().await?;
-        cluster::history_accepted(&client).await?;
+        let inner = &self.inner;
+        let epoch = inner.sessions.epoch();
+        let client = inner.store.client().await?;
+        cluster::history_accepted(&client, epoch).await?;
         self.must_lead_still(&client).await?;
-        self.inner.history_lost.store(false, Ordering::Relaxed);
-        self.inner.metrics.history_lost.set(0);
-        tracing::warn!("an administrator has accepted the history of this database as it is");
-        self.inner.sessions.dismiss("the database's history was accepted as it is", Uuid::nil());
+        inner.history_lost.store(false, Ordering::Relaxed);
+        inner.metrics.history_lost.set(0);
+        tracing::warn!(epoch, "an administrator has accepted the history of this database as it is");
+        inner.step_down.notify_one();
+        inner.sessions.end_epoch("the database's history was accepted as it is; the next epoch begins", None);
         Ok(())
     }
 }

@@ -79,7 +79,10 @@ impl Authority {
             if !authority::stands(&client, inner.sessions.epoch()).await? {
                 return Err(away("this control plane is not the leader", false));
             }
-            self.history_is_lost(&client, &hello.node_name, hello.acknowledged_seq_max).await?;
+            let news = self.history_is_lost(&client, &hello.node_name, hello.acknowledged_seq_max).await?;
+            if news && memory == Memory::Lost {
+                inner.sessions.dismiss("commits were lost; the caches of before count no more", node_id);
+            }
         }
         if let Memory::Ahead { epoch } = memory {
             // Sequences of this epoch would be taken for those that the node remembers: another begins, above all of them.
@@ -87,9 +90,6 @@ impl Authority {
             inner.step_down.notify_one();
             inner.sessions.end_epoch("commits were lost; the next epoch begins", None);
             return Err(away("commits were lost; the next epoch begins", false));
-        }
-        if memory == Memory::Lost {
-            inner.sessions.dismiss("commits were lost; the caches of before count no more", node_id);
         }
         let history_lost = inner.history_lost.load(Ordering::Relaxed);
         let session_id = uuid::Builder::from_random_bytes(inner.vault.random()).into_uuid();
@@ -124,7 +124,8 @@ impl Authority {
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
         // A watermark beyond what was ever given out is of a history that this database does not have.
         let foreign = hello.applied_watermark > admitted.assigned;
-        let replay = if hello.applied_watermark == 0 || foreign || history_lost {
+        let of_lost = !self.counts(hello.applied_watermark);
+        let replay = if hello.applied_watermark == 0 || foreign || of_lost || history_lost {
             None
         } else {
             replay(&client, hello.applied_watermark).await?

@@ -25,7 +25,7 @@ use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, RENEW_GRACE};
 
 /// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     #[error("the certificate or key for nodes is not usable: {0}")]
     Pair(rustls::Error),
     #[error("the authorities of nodes' certificates are not usable: {0}")]
@@ -36,7 +36,7 @@ pub enum TlsError {
 
 /// What callers are shown; those that are connected keep what they saw.
 #[derive(Debug)]
-pub struct Shown {
+pub(crate) struct Shown {
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<CertifiedKey>>,
 }
@@ -44,7 +44,10 @@ pub struct Shown {
 impl Shown {
     /// # Errors
     /// Chain and key do not go together.
-    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
+    pub(crate) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(default_provider());
         let pair = CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::Pair)?;
         Ok(Self { provider, current: RwLock::new(Arc::new(pair)) })
@@ -54,7 +57,7 @@ impl Shown {
     ///
     /// # Errors
     /// As [`Self::new`]; what was shown before is shown on.
-    pub fn replace(
+    pub(crate) fn replace(
         &self,
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -75,7 +78,10 @@ impl ResolvesServerCert for Shown {
 ///
 /// # Errors
 /// [`TlsError`].
-pub fn acceptor(shown: Arc<Shown>, authorities: &[CertificateDer<'static>]) -> Result<TlsAcceptor, TlsError> {
+pub(crate) fn acceptor(
+    shown: Arc<Shown>,
+    authorities: &[CertificateDer<'static>],
+) -> Result<TlsAcceptor, TlsError> {
     let provider = shown.provider.clone();
     let callers = Callers::new(authorities, provider.clone())?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -175,7 +181,10 @@ fn has_ended(error: &rustls::Error) -> bool {
 
 /// Connections whose handshake is done. Handshakes run beside each other and in bounded time, so that one that trickles in
 /// holds up nobody; the listener is closed when the stream is dropped.
-pub fn incoming(listener: TcpListener, tls: TlsAcceptor) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
+pub(crate) fn incoming(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
     let (ready, stream) = mpsc::channel(1);
     tokio::spawn(async move {
         let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));

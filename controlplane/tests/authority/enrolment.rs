@@ -3,6 +3,7 @@
 
 mod callers;
 mod machine;
+mod operator;
 mod revocation;
 mod tokens;
 

@@ -75,7 +75,7 @@ async fn the_alarm_outlives_the_leader_and_every_node_hears_it_until_an_administ
     let db = Db::fresh().await;
     let first = db.start().await;
     let remembers = wire::Hello { acknowledged_seq_max: 9 * EPOCH, ..hello() };
-    let _ = Node::join_at_last(first.grpc_addr, remembers).await;
+    let _ = Node::join_at_last(first.grpc_addr, remembers.clone()).await;
     let second = db.start().await;
     let bystander = hello();
     let told = Node::join_at_last(second.grpc_addr, bystander.clone()).await;
@@ -86,8 +86,11 @@ async fn the_alarm_outlives_the_leader_and_every_node_hears_it_until_an_administ
     ));
     second.authority.recover().await.expect("accepted");
     assert!(!second.authority.status().await.expect("status").history_lost);
-    let told = Node::join_at_last(second.grpc_addr, bystander).await;
-    assert!(!told.welcome.history_lost);
+    let seen = told.welcome.watermark;
+    let told =
+        Node::join_at_last(second.grpc_addr, wire::Hello { applied_watermark: seen, ..bystander }).await;
+    assert!(!told.welcome.history_lost && told.welcome.cache_reset);
+    assert!(!Node::join_at_last(second.grpc_addr, remembers).await.welcome.history_lost, "it is accepted");
     let third = db.start().await;
     assert!(!Node::join_at_last(third.grpc_addr, hello()).await.welcome.history_lost);
 }

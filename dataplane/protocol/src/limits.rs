@@ -70,6 +70,12 @@ pub const STRING_TO_SIGN_BYTES_MAX: usize = 26 + 16 + (8 + REGION_BYTES_MAX + 2 
 pub const FRAGMENTS_MAX: u32 = 32;
 /// Fragments of class `LOCAL` on a node with more drives than that; each blob then takes its own drives of the ring.
 pub const LOCAL_FRAGMENTS_MAX: usize = 16;
+/// Nodes that a blob of class `NODES` is spread over, at least: of two neither could go on without the other's half.
+pub const NODES_MIN: usize = 3;
+/// And at most; of more nodes each blob takes its own six. A read waits for the slowest node of those it needs.
+pub const NODES_FRAGMENTS_MAX: usize = 6;
+/// Of those, the most that may be spare: half, as on drives.
+pub const NODES_PARITY_MAX: usize = NODES_FRAGMENTS_MAX / 2;
 /// Payload of a full piece. Long enough that a spinning drive reads more than it seeks, short enough that two rows of
 /// 4+2 fit a request's 3 MiB.
 pub const PIECE_BYTES: u32 = 256 * 1024;
@@ -86,6 +92,7 @@ pub const COPY_BYTES_MAX: u64 = 16 * 1024;
 
 const _: () = assert!(FRAGMENTS_MAX <= 64, "`proven` is a u64");
 const _: () = assert!(LOCAL_FRAGMENTS_MAX <= FRAGMENTS_MAX as usize);
+const _: () = assert!(NODES_FRAGMENTS_MAX <= FRAGMENTS_MAX as usize && NODES_MIN <= NODES_FRAGMENTS_MAX);
 const _: () = assert!(PIECE_BYTES_MIN <= PIECE_BYTES && PIECE_BYTES <= PIECE_BYTES_MAX);
 const _: () = assert!(
     PIECE_BYTES.is_multiple_of(PIECE_ALIGN_BYTES) && PIECE_BYTES_MIN.is_multiple_of(PIECE_ALIGN_BYTES)

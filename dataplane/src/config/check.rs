@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use holdfast_protocol::limits::LOCAL_FRAGMENTS_MAX;
+use holdfast_protocol::limits::{LOCAL_FRAGMENTS_MAX, NODES_PARITY_MAX};
 use holdfast_protocol::proxy::TrustedProxies;
 
-use super::{Config, ConfigError, ProxyProtocol};
+use super::{Config, ConfigError, ProxyProtocol, SpreadChoice};
 use crate::limits::BACKGROUND_RATE_MIN;
 use crate::rt::thread::cpus_allowed;
 use crate::server::Proxies;
@@ -77,6 +77,9 @@ impl Config {
             let next = "run several nodes on this machine".to_owned();
             (format!("names {count} directories; a node uses at most {LOCAL_FRAGMENTS_MAX}"), next)
         })?;
+        if self.spread == SpreadChoice::Nodes {
+            return self.check_parity_over_nodes();
+        }
         refuse(self.parity * 2 > count, "parity", || {
             let most = count / 2;
             (
@@ -85,6 +88,19 @@ impl Config {
                     self.parity
                 ),
                 format!("set it to {most} or less, or add drives"),
+            )
+        })
+    }
+
+    /// How many nodes there are is known only later.
+    fn check_parity_over_nodes(&self) -> Result<(), ConfigError> {
+        refuse(!(1..=NODES_PARITY_MAX).contains(&self.parity), "parity", || {
+            (
+                format!(
+                    "is {} with `spread = \"nodes\"`; 1 to {NODES_PARITY_MAX} nodes can be spare",
+                    self.parity
+                ),
+                format!("set it to 1 with three nodes, or to as much as {NODES_PARITY_MAX} with six"),
             )
         })
     }

@@ -65,6 +65,9 @@ fn what_is_wrong_is_said_with_its_key() {
     refused("", "`drives` names no directory");
     refused("drives = ['/a', '/a', '/b', '/c']", "names /a twice");
     refused("drives = ['/a', '/b', '/c']", "`parity` is 2 of 3 drives");
+    refused(&format!("{GOOD}spread = 'regions'"), "unknown variant `regions`");
+    refused("drives = ['/a']\nspread = 'nodes'\nparity = 4", "`parity` is 4 with `spread = \"nodes\"`");
+    refused("drives = ['/a']\nspread = 'nodes'\nparity = 0", "1 to 3 nodes can be spare");
     refused(&format!("{GOOD}cores = 0"), "`cores` is 0");
     refused(&format!("{GOOD}cores = 100000"), "this process may use");
     refused(&format!("{GOOD}control_url = 'http://10.0.0.1:9100'"), "only loopback is allowed");

@@ -68,16 +68,16 @@ pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Q
         if began.elapsed() > limits::LINK_STEADY {
             failures = 0;
         }
+        let mut pause = pause(failures);
         if let Ended::Goodbye(_, permanent, leader) = &ended {
             turns.turned_away(leader);
             if *permanent {
                 tracing::error!(%url, reason = %ended, "this node may not come back; it serves no more writes");
-                failures = failures.max(6);
+                pause = limits::LINK_PAUSE_PERMANENT;
             }
         } else {
             turns.failed(&url, tokio::time::Instant::now());
         }
-        let pause = pause(failures);
         failures = (failures + 1).min(8);
         tracing::warn!(%url, reason = %ended, pause_ms = pause.as_millis(), "the control link is down");
         tokio::select! {

@@ -2,7 +2,9 @@
 
 mod bad_nodes;
 mod bad_servers;
+mod blobs;
 mod drives;
+mod identity;
 mod raw;
 mod rig;
 mod tickets;
@@ -26,6 +28,8 @@ macro_rules! on_both_runtimes {
 }
 
 on_both_runtimes!(
+    blobs a_blob_over_three_nodes_outlives_one_of_them,
+    blobs an_upload_that_is_given_up_leaves_nothing_on_any_node,
     drives what_a_node_does_with_its_drives_it_does_with_anothers,
     drives pieces_of_every_length_come_back_whole,
     drives a_flush_covers_no_append_of_a_broken_connection,

@@ -11,6 +11,7 @@ use holdfast_controlplane::app::vault::Vault;
 use holdfast_controlplane::server::Running;
 use holdfast_controlplane::store::Store;
 use rcgen::{CertificateParams, KeyPair};
+use rustls_pki_types::PrivateKeyDer;
 use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use uuid::Uuid;
@@ -36,8 +37,22 @@ impl Machine {
             .await
             .expect("an authority")
             .get(0);
+        Self::believing(&ca, running)
+    }
+
+    pub(super) fn believing(ca: &[u8], running: &Running) -> Self {
         let key = KeyPair::generate().expect("a key");
-        Self { node_id: Uuid::nil(), addr: running.grpc_addr, ca_pem: pem(&ca), key, cert_pem: None }
+        Self { node_id: Uuid::nil(), addr: running.grpc_addr, ca_pem: pem(ca), key, cert_pem: None }
+    }
+
+    pub(super) fn key(&self) -> &KeyPair {
+        &self.key
+    }
+
+    /// Shows another's certificate, and has its key.
+    pub(super) fn show_pair(&mut self, certificate: &[u8], key: PrivateKeyDer<'static>) {
+        self.key = KeyPair::try_from(key.secret_der()).expect("a key");
+        self.show(certificate);
     }
 
     /// Shows this certificate from now on.
@@ -115,7 +130,7 @@ pub(super) async fn forger(db: &Db, cluster: Uuid) -> Pki {
     Pki::ensure(&client, &vault, cluster, unix()).await.expect("an authority")
 }
 
-fn pem(der: &[u8]) -> String {
+pub(super) fn pem(der: &[u8]) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use holdfast_common::join_token::JoinToken;
 use holdfast_common::secret::Secret;
 use holdfast_controlplane::app::AdminError;
@@ -95,7 +93,6 @@ async fn a_foreign_or_forged_token_is_refused_and_spends_nothing() {
         assert!(refused.message().contains("did not give this join token"), "{refused}");
     }
     machine.ask(&token).await.expect("the good one is as good as before");
-    assert!(!token.to_text().expose_str().expect("text").is_empty());
 }
 
 #[tokio::test]
@@ -141,14 +138,12 @@ async fn there_is_no_token_where_nodes_have_no_certificates_and_none_for_ever() 
 async fn the_authority_survives_a_restart_and_needs_the_master_key() {
     let db = Db::fresh().await;
     let running = start(&db).await;
-    let machine = joined(&db, &running).await;
     let pinned = invite(&running).await.ca_sha256;
     running.stop().await;
     let running = start(&db).await;
     assert_eq!(invite(&running).await.ca_sha256, pinned);
     let token = invite(&running).await;
     Machine::new(&db, &running).await.ask(&token).await.expect("let in");
-    drop(machine);
     running.stop().await;
     let settings = holdfast_controlplane::server::Settings {
         master_key: Secret::new(vec![43; 32]),
@@ -156,5 +151,4 @@ async fn the_authority_survives_a_restart_and_needs_the_master_key() {
     };
     let refused = holdfast_controlplane::server::start(settings).await.err().expect("refused").to_string();
     assert!(refused.contains("master key"), "{refused}");
-    tokio::time::sleep(Duration::ZERO).await;
 }

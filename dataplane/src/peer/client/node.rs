@@ -98,12 +98,17 @@ impl Node {
         let node = Rc::downgrade(&self);
         let ended = move |why: &PeerError| {
             if let Some(node) = node.upgrade() {
-                node.ended::<R>(why);
+                node.ended(why);
+                // One that merely broke off may be opened again at once; whether that fails, the next request will see.
+                if !matches!(why, PeerError::Away(_)) {
+                    node.rest_from::<R>(why);
+                }
             }
         };
         let opened = open::<R>(&self.peers, self.id, &addr, number, ended).await;
         if let Err(error) = &opened {
-            self.ended::<R>(error);
+            self.ended(error);
+            self.rest_from::<R>(error);
         } else {
             *self.rest.borrow_mut() = None;
         }
@@ -116,13 +121,17 @@ impl Node {
     }
 
     /// A connection could not be opened, or is over.
-    fn ended<R: Rt>(&self, why: &PeerError) {
+    fn ended(&self, why: &PeerError) {
         match why {
             PeerError::Denied(denial) => self.warn(Warning::WasRefused(*denial)),
             PeerError::Impostor(denial) => self.warn(Warning::Impostor(*denial)),
             PeerError::Lied(what) => self.warn(Warning::Lied(what)),
             _ => tracing::debug!(node = %self.name, %why, "a connection to another node is over"),
         }
+    }
+
+    /// Leaves the node alone for a while.
+    fn rest_from<R: Rt>(&self, why: &PeerError) {
         self.peers.reach.lost(&self.name);
         let mut rest = self.rest.borrow_mut();
         let failures = rest.as_ref().map_or(0, |rest| rest.failures);

@@ -91,7 +91,8 @@ pub(super) async fn a_server_that_says_nothing_costs_its_askers_once<R: Rt>() {
     while silent.accept().is_ok() {
         connections += 1;
     }
-    assert_eq!(connections, 1, "the others failed at once");
+    // The others failed at once; on a machine that is very slow a pause may be over meanwhile.
+    assert!((1..10).contains(&connections), "{connections} of 50 waited");
     rig.stop();
 }
 

@@ -167,7 +167,6 @@ impl Link for Authority {
 pub(super) struct TestNode<R> {
     pub(super) n: u32,
     pub(super) addr: SocketAddr,
-    pub(super) peers: Arc<Peers>,
     pub(super) state: Arc<NodeState>,
     pub(super) drives: Rc<FakeDrives>,
     pub(super) authority: Authority,
@@ -211,7 +210,7 @@ impl<R: Rt> Rig<R> {
         let peers = addrs.iter().map(|(n, addr)| peer(*n, *addr, "active"));
         let peers: Vec<wire::Peer> = peers.collect();
         let backends = addrs.keys().flat_map(|n| {
-            (0..2).map(|drive| wire::Backend {
+            (0..2).map(move |drive| wire::Backend {
                 backend_id: backend(*n, drive).0,
                 node_id: node_id(*n).to_string(),
                 kind: "drive".to_owned(),
@@ -269,5 +268,5 @@ fn start<R: Rt>(n: u32, ca: &Ca, dir: &Path) -> TestNode<R> {
     R::spawn(serve::<R, _>(server, listener));
     let authority = Authority { asker: node_id(n), ..Authority::default() };
     let fleet = Fleet::new(Rc::clone(&drives), Arc::clone(&peers), Arc::clone(&state), authority.clone());
-    TestNode { n, addr, peers, state, drives, authority, fleet: Rc::new(fleet), stop }
+    TestNode { n, addr, state, drives, authority, fleet: Rc::new(fleet), stop }
 }

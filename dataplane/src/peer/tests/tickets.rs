@@ -88,13 +88,13 @@ pub(super) async fn a_ticket_is_asked_for_once_and_again_when_it_is_refused<R: R
     // The key was changed under it: the ticket is refused, another is asked for, and the read goes on.
     let other = fragment(blob_of(1, 2), 0);
     one.fleet.append(there, piece(other, 0, &[2; 10])).await.unwrap();
-    *one.authority.spoil.borrow_mut() = Some(|ticket| ticket.expires_ms = NOW_MS);
+    *one.authority.spoil.borrow_mut() = Some(|ticket: &mut Ticket| ticket.expires_ms = NOW_MS);
     one.fleet.read(there, other, 0, 0..10).await.unwrap();
     assert_eq!(one.authority.asked.borrow().len(), 3);
     // One that stays wrong is an error, and nothing is read.
     rig.node(2).drives.reads();
     let third = fragment(blob_of(1, 3), 0);
-    *one.authority.spoil.borrow_mut() = Some(|ticket| ticket.asker = node_id(7));
+    *one.authority.spoil.borrow_mut() = Some(|ticket: &mut Ticket| ticket.asker = node_id(7));
     let refused = one.fleet.read_here(there, third, 0).await.unwrap_err();
     assert!(matches!(refused, DriveError::Io { .. }) && rig.node(2).drives.reads().is_empty(), "{refused}");
     rig.stop();
