@@ -176,7 +176,9 @@ fn a_certificate_is_renewed_in_its_place_and_who_listens_hears_of_it() {
         let current = Current::open(&config).expect("fits").expect("an identity");
         let before = std::fs::read(&current.files.cert).expect("a certificate");
         let (heard, hears) = std::sync::mpsc::channel();
-        current.on_change(Box::new(move |identity| drop(heard.send(identity.validity))));
+        current.on_change(Box::new(move |identity| {
+            let _ = heard.send(identity.validity);
+        }));
         let renewing = tokio::spawn(renew::run(current.clone(), vec![format!("https://{addr}")]));
         let validity = tokio::task::spawn_blocking(move || hears.recv_timeout(Duration::from_secs(60)));
         validity.await.expect("no panic").expect("a new certificate");

@@ -295,13 +295,6 @@ impl View {
         said_ms + boottime_ms.saturating_sub(heard_ms)
     }
 
-    /// What the authority's clock says now, or a little less: its word was on its way for a moment.
-    #[must_use]
-    pub fn authority_ms(&self, boottime_ms: u64) -> u64 {
-        let (said_ms, heard_ms) = self.clock;
-        said_ms + boottime_ms.saturating_sub(heard_ms)
-    }
-
     /// Replaces everything: a new session starts from the authority's word alone.
     pub fn reset(&mut self, snapshot: wire::ConfigSnapshot) {
         self.keys = Arc::default();

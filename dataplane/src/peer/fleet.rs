@@ -91,6 +91,7 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
     }
 
     /// The node that has a backend, if it is another.
+    #[allow(clippy::type_complexity, reason = "a pair")]
     fn elsewhere(&self, backend: BackendId) -> Option<(&Rc<Others<L, R>>, Arc<str>)> {
         let others = self.others.as_ref()?;
         Some((others, others.owner(backend)?))

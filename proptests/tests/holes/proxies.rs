@@ -22,7 +22,7 @@ fn get(bucket: &str, lines: &[(&str, &str)]) -> Ask {
 /// The answer to the proxy that is trusted.
 fn by_proxy(ask: &Ask) -> Answer {
     let _others = rig().quiet.read_recursive();
-    exchange_over(rig().from_proxy(), &ask.bytes()).remove(0)
+    exchange_over(rig().by_proxy(), &ask.bytes()).remove(0)
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_proxy_speaks_for_nobody() {
     assert_ne!(rewritten, text);
     {
         let _others = rig().quiet.read_recursive();
-        let answer = exchange_over(rig().from_proxy(), rewritten.as_bytes()).remove(0);
+        let answer = exchange_over(rig().by_proxy(), rewritten.as_bytes()).remove(0);
         answer.is(403, "SignatureDoesNotMatch");
     }
     assert_eq!(rig().all_of(&bucket), before);
@@ -93,7 +93,7 @@ fn a_proxy_header_nobody_asked_for_is_no_request() {
     let _others = rig().quiet.read_recursive();
     for header in [v2, v1] {
         let bytes = [header, get(&bucket, &[]).bytes()].concat();
-        for answers in [exchange(&bytes), exchange_over(rig().from_proxy(), &bytes)] {
+        for answers in [exchange(&bytes), exchange_over(rig().by_proxy(), &bytes)] {
             let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
             assert!(matches!(statuses[..], [400 | 505]), "{answers:?}");
         }

@@ -60,7 +60,7 @@ impl Rig {
     }
 
     /// A connection of the trusted proxy's.
-    pub(crate) fn from_proxy(&self) -> TcpStream {
+    pub(crate) fn by_proxy(&self) -> TcpStream {
         self.tokio.block_on(async {
             let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
             socket.bind((PROXY, 0).into()).expect("all of 127.0.0.0/8 is this machine");

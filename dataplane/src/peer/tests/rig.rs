@@ -104,13 +104,16 @@ fn rand() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
+/// What makes a ticket wrong.
+type Spoil = fn(&mut Ticket);
+
 /// What the authority knows: the nodes, and how it gives tickets.
 #[derive(Clone, Default)]
 pub(super) struct Authority {
     asker: Uuid,
     pub(super) asked: Rc<RefCell<Vec<wire::TicketQuery>>>,
     /// Changes what a ticket says before it is sealed; none: as it should be.
-    pub(super) spoil: Rc<RefCell<Option<fn(&mut Ticket)>>>,
+    pub(super) spoil: Rc<RefCell<Option<Spoil>>>,
     /// A refusal instead.
     pub(super) refuses: Rc<RefCell<bool>>,
 }
