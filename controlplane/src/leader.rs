@@ -63,6 +63,11 @@ pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>,
     inner.store.lineage().lead_on(timeline);
     inner.sessions.begin_epoch(epoch, asked + TERM);
     tracing::info!(epoch, timeline, "this control plane leads");
+    if lineage::has_lagging_standby(&client).await {
+        tracing::warn!(
+            "PostgreSQL's standby is asynchronous: promoted, it lacks the last commits. Set `synchronous_standby_names`"
+        );
+    }
     Ok(Some(epoch))
 }
 

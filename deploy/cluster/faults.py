@@ -1,8 +1,5 @@
 """What goes wrong, each with its end: a fault is a pair of functions, and how long it lasts, seconds."""
 
-import random
-import time
-
 
 class Fault:
     def __init__(self, name, begin, end, lasts_s):
@@ -78,11 +75,3 @@ def any_fault(cluster, rng):
 
 def healthy(cluster):
     return any(control.leads() for control in cluster.controls) and all(node.ready() for node in cluster.nodes)
-
-
-def rng(seed):
-    return random.Random(seed)
-
-
-def stay(seconds):
-    time.sleep(seconds)

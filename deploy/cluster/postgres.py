@@ -22,12 +22,12 @@ class Postgres:
         os.chown(self.home, self.user.pw_uid, self.user.pw_gid)
         self.process = None
 
-    def _as_postgres(self, *words):
+    def as_postgres(self, *words):
         words = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", *map(str, words)]
         return command("ip", "netns", "exec", f"hfc-{self.host}", *words)
 
     def create(self):
-        self._as_postgres(self.bin / "initdb", "-D", self.data, "-U", "holdfast", "-A", "trust", "--no-sync", "-E", "UTF8",
+        self.as_postgres(self.bin / "initdb", "-D", self.data, "-U", "holdfast", "-A", "trust", "--no-sync", "-E", "UTF8",
                           "--locale=C")
         with open(self.data / "pg_hba.conf", "a") as hba:
             hba.write("host all all 10.77.0.0/24 trust\nhost replication all 10.77.0.0/24 trust\n")
@@ -35,7 +35,7 @@ class Postgres:
 
     def follow(self, primary, name):
         """Becomes a standby of `primary`, known to it as `name`."""
-        self._as_postgres(self.bin / "pg_basebackup", "-h", primary.address(), "-U", "holdfast", "-D", self.data, "-R",
+        self.as_postgres(self.bin / "pg_basebackup", "-h", primary.address(), "-U", "holdfast", "-D", self.data, "-R",
                           "-X", "stream", "-c", "fast", "-d", f"application_name={name}", "--no-sync")
         return self
 

@@ -1,5 +1,6 @@
 """The commands of `run.py`: clusters, faults, load, and what has to hold afterwards."""
 
+import random
 import time
 
 import faults
@@ -37,10 +38,10 @@ def suffer(cluster, load, fault, *, before_s=2.0, after_s=3.0):
     time.sleep(before_s)
     since = now_us()
     fault.begin()
-    faults.stay(fault.lasts_s)
+    time.sleep(fault.lasts_s)
     fault.end()
     until(f"all is well after `{fault.name}`", lambda: faults.healthy(cluster), 60)
-    faults.stay(after_s)
+    time.sleep(after_s)
     end = now_us()
     worst = max(load.history.longest_silence_s(since, end, load.clients_of(node)) for node in cluster.nodes)
     return load.history.longest_silence_s(since, end), worst
@@ -90,7 +91,7 @@ def failover(arguments, run):
 
 def random_faults(arguments, run):
     def body():
-        rng = faults.rng(arguments.seed)
+        rng = random.Random(arguments.seed)
         deadline = time.monotonic() + arguments.minutes * 60
         with Cluster(arguments.bin_dir, arguments.work / "faults", nodes=arguments.nodes) as cluster:
             make_bucket(cluster)

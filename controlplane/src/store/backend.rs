@@ -183,12 +183,14 @@ pub async fn drained(client: &Client, id: u32, settled_ms: u64) -> Result<Option
     Ok(row.as_ref().map(read))
 }
 
-/// How many backends the widest placement has that this one is in; 0: it is in none.
+/// How many backends of its own node the widest placement has that this one is in; 0: it is in none. Those of other nodes
+/// take nothing from it that they would not take anyway.
 pub async fn widest_with(client: &Client, id: u32) -> Result<usize, StoreError> {
-    let text =
-        "SELECT coalesce(max(cardinality(backends)), 0) FROM placement WHERE backends && ARRAY[$1::integer]";
+    let text = "SELECT coalesce(max((SELECT count(*) FROM backend b WHERE b.id = ANY(p.backends)
+             AND b.node_id IS NOT DISTINCT FROM (SELECT node_id FROM backend WHERE id = $1))), 0)
+         FROM placement p WHERE p.backends && ARRAY[$1::integer]";
     let row = client.query_one(text, &[&i32::try_from(id).unwrap_or(0)]).await?;
-    Ok(usize::try_from(row.get::<_, i32>(0)).unwrap_or(0))
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
 pub async fn placements(client: &Client) -> Result<Vec<(u32, Vec<u32>)>, StoreError> {

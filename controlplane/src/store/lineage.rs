@@ -61,6 +61,12 @@ pub async fn timeline(client: &tokio_postgres::Client) -> Result<u32, tokio_post
     }
 }
 
+/// Whether a standby follows that commits do not wait for: promoted, it lacks the last ones. False where that cannot be told.
+pub async fn has_lagging_standby(client: &tokio_postgres::Client) -> bool {
+    let text = "SELECT current_setting('synchronous_standby_names') = '' AND EXISTS (SELECT 1 FROM pg_stat_replication)";
+    client.query_one(text, &[]).await.is_ok_and(|row| row.get(0))
+}
+
 /// Looks at every new connection of a pool.
 pub(super) fn hook(lineage: std::sync::Arc<Lineage>) -> Hook {
     Hook::async_fn(move |client, _| {

@@ -10,6 +10,7 @@ use holdfast_common::wire::settled_ops::Verdict;
 use holdfast_common::wire::work_answer::What as Answer;
 use holdfast_common::wire::work_request::What;
 use holdfast_common::wire::{self, Hello, Refusal, SettleOps, TicketQuery, job::Kind, session_down::Message};
+use holdfast_controlplane::app::drives::DrainRequest;
 use uuid::Uuid;
 
 use crate::node::{Node, delete, hello, mutation, now_ms, outcome, put, put_as, random};
@@ -54,19 +55,19 @@ async fn every_node_has_a_number_of_its_own_for_ever() {
     let nodes: Vec<Node> = futures_util::future::join_all(hellos.iter().map(join))
         .await
         .into_iter()
-        .map(|joined| joined.ok().expect("a welcome"))
+        .map(|joined| joined.expect("a welcome"))
         .collect();
     let mut numbers: Vec<u32> = nodes.iter().map(|node| node.welcome.node_number).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
     let before = &nodes[5].welcome;
-    let again = join(&hellos[5]).await.ok().expect("a welcome").welcome;
+    let again = join(&hellos[5]).await.expect("a welcome").welcome;
     assert_eq!((again.node_number, &again.ticket_key), (before.node_number, &before.ticket_key));
     assert!(before.ticket_key.len() == 32 && before.ticket_key != nodes[6].welcome.ticket_key);
     assert!(again.now_ms.abs_diff(now_ms()) < HOUR);
     running.stop().await;
     let running = db.start().await;
-    let node = Node::join_as(running.grpc_addr, hellos[5].clone()).await.ok().expect("a welcome");
+    let node = Node::join_as(running.grpc_addr, hellos[5].clone()).await.expect("a welcome");
     assert_eq!(
         (node.welcome.node_number, node.welcome.ticket_key),
         (before.node_number, before.ticket_key.clone()),
@@ -263,6 +264,22 @@ async fn others_open_from(node: &Node) -> Bytes {
         Answer::Settled(settled) => settled.others_open_from,
         other => panic!("not settled: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_drive_may_be_emptied_whose_blobs_lie_on_other_nodes() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, _, backends) = with_drives(running.grpc_addr).await;
+    let (_other, _, more) = with_drives(running.grpc_addr).await;
+    node.placement([&backends[..1], &more[..]].concat()).await;
+    let drive = backends[0].to_string();
+    let drained = running.authority.drain_drive(&drive, DrainRequest::default()).await.expect("decided");
+    assert_eq!(drained.drive.state, "draining");
+    // Of a blob over this node's drives each has a fragment.
+    node.placement(backends[1..].to_vec()).await;
+    let refused = running.authority.drain_drive(&backends[1].to_string(), DrainRequest::default()).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("spread over 3 drives")));
 }
 
 #[tokio::test]
