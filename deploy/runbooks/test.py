@@ -73,7 +73,7 @@ def backup(estate):
 
 
 def upgrade(estate):
-    """A standby, the leader, the nodes, under a client that does not stop. A program that does not start is taken back."""
+    """A standby, the leader, the nodes, under a client that does not stop. A program that does not take the configuration is not put in place."""
     new = estate.home / "new"
     new.mkdir()
     for program in ("holdfast", "holdfast-controlplane", "holdfast-dataplane"):
