@@ -1,3 +1,4 @@
 //! Models, properties and simulation: they see everything, and nothing sees them.
 
+pub mod history;
 pub mod sim;
