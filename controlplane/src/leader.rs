@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::app::Authority;
 use crate::limits::{CLOCK_MARGIN, TERM, TERM_POLL, TERM_RENEW};
-use crate::store::{StoreError, authority};
+use crate::store::StoreError;
 
 fn term_ms() -> u64 {
     u64::try_from(TERM.as_millis()).expect("seconds")
@@ -37,8 +37,7 @@ pub(crate) async fn run(handle: Authority, leading: Option<u64>) {
 pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>, StoreError> {
     let inner = &handle.inner;
     let asked = Instant::now();
-    let client = inner.store.reserved().await?;
-    let Some(taken) = authority::take(&client, &inner.holder, term_ms(), force).await? else {
+    let Some(taken) = inner.truth.take(&inner.holder, term_ms(), force).await? else {
         return Ok(None);
     };
     inner.sessions.begin_epoch(taken.epoch, asked + TERM);
@@ -52,8 +51,9 @@ async fn reign(handle: &Authority, epoch: u64) {
     let mut confirmed = Instant::now();
     loop {
         tokio::select! {
-            () = sleep(TERM_RENEW) => {}
+            biased;
             () = inner.step_down.notified() => {}
+            () = sleep(TERM_RENEW) => {}
         }
         inner.sessions.sweep();
         if !inner.sessions.reigns(epoch) {
@@ -61,7 +61,7 @@ async fn reign(handle: &Authority, epoch: u64) {
             break;
         }
         let asked = Instant::now();
-        match tokio::time::timeout(TERM_RENEW, prolong(handle, epoch)).await {
+        match tokio::time::timeout(TERM_RENEW, inner.truth.renew(epoch, term_ms())).await {
             Ok(Ok(true)) => {
                 confirmed = asked;
                 inner.sessions.prolong_term(epoch, asked + TERM);
@@ -86,18 +86,9 @@ async fn reign(handle: &Authority, epoch: u64) {
 /// has: the row is of its epoch then.
 async fn give_back(handle: &Authority, epoch: u64, leases: Duration) {
     let leases_ms = u64::try_from((leases + Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
-    let released = match handle.inner.store.reserved().await {
-        Ok(client) => authority::release(&client, epoch, leases_ms.min(term_ms())).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = released {
+    if let Err(error) = handle.inner.truth.release(epoch, leases_ms.min(term_ms())).await {
         tracing::warn!(%error, "leadership was not given back; it ends with its term");
     }
-}
-
-async fn prolong(handle: &Authority, epoch: u64) -> Result<bool, StoreError> {
-    let client = handle.inner.store.reserved().await?;
-    authority::renew(&client, epoch, term_ms()).await
 }
 
 /// Gives leadership back at a stop: another may take it once the last lease has run out.

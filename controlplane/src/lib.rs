@@ -13,3 +13,6 @@ pub mod plan;
 pub mod server;
 pub mod store;
 pub mod tasks;
+
+/// Bugs on purpose, for the simulations.
+pub(crate) use holdfast_common::mutant;

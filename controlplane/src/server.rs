@@ -2,6 +2,8 @@
 //!
 //! REST and the CLI are started by whoever calls [`start`], around [`Running::authority`].
 
+pub mod simulated;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use crate::app::commit::{self, Committer};
 use crate::app::drives::Reports;
 use crate::app::sessions::Sessions;
+use crate::app::truth::{Postgres, Truth};
 use crate::app::vault::Vault;
 use crate::app::{Authority, Inner};
 use crate::grpc::NodeService;
@@ -161,16 +164,44 @@ async fn authority(
         cluster::ensure(&client, fresh, &hex::encode(vault.random::<32>())).await.map_err(database)?;
     drop(client);
     let holder = if settings.holder.is_empty() { format!("http://{grpc_addr}") } else { settings.holder };
-    let inner = Inner {
-        store,
-        vault,
-        sessions: Sessions::new(settings.lease_ms),
-        metrics: Metrics::default(),
+    let truth = Arc::new(Postgres(store.clone()));
+    let about = About {
         cluster_id,
         regions: settings.regions,
         holder,
         lease_ms: settings.lease_ms,
         delete_delay_ms: settings.delete_delay_ms,
+    };
+    Ok(handle(store, truth, vault, about))
+}
+
+/// What a handle knows of itself.
+struct About {
+    cluster_id: uuid::Uuid,
+    regions: Vec<String>,
+    holder: String,
+    lease_ms: u64,
+    delete_delay_ms: u64,
+}
+
+/// A handle that does not lead yet, and the mutations that its committer is to work off.
+fn handle(
+    store: Store,
+    truth: Arc<dyn Truth>,
+    vault: Vault,
+    about: About,
+) -> (Authority, mpsc::Receiver<commit::Work>) {
+    let inner = Inner {
+        store,
+        truth,
+        vault,
+        sessions: Sessions::new(about.lease_ms),
+        metrics: Metrics::default(),
+        cluster_id: about.cluster_id,
+        regions: about.regions,
+        holder: about.holder,
+        lease_ms: about.lease_ms,
+        delete_delay_ms: about.delete_delay_ms,
         configuration: tokio::sync::Mutex::new(()),
         step_down: Notify::new(),
         history_lost: AtomicBool::new(false),
@@ -179,7 +210,7 @@ async fn authority(
         reports: Reports::default(),
     };
     let (committer, work) = Committer::channel();
-    Ok((Authority { inner: Arc::new(inner), committer }, work))
+    (Authority { inner: Arc::new(inner), committer }, work)
 }
 
 async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
@@ -209,15 +240,20 @@ fn tonic_server(tls: Option<&GrpcTls>) -> Result<Server, StartError> {
     })
 }
 
+/// The service of nodes, in one place for every listener.
+fn node_server(node: NodeService) -> NodeServer<NodeService> {
+    NodeServer::new(node)
+        .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(wire::MESSAGE_BYTES_MAX)
+}
+
 async fn serve_grpc(
     mut server: Server,
     listener: TcpListener,
     node: NodeService,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let service = NodeServer::new(node)
-        .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(wire::MESSAGE_BYTES_MAX);
+    let service = node_server(node);
     let until = async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };

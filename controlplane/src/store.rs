@@ -48,6 +48,9 @@ pub enum StoreError {
     Pool(#[from] deadpool_postgres::PoolError),
     #[error("{}", describe(.0))]
     Database(#[from] tokio_postgres::Error),
+    /// The statement may have been carried out.
+    #[error("{0}")]
+    Gone(&'static str),
     #[error("a stored row does not decode: {0}")]
     Corrupt(String),
 }
@@ -96,9 +99,7 @@ impl Store {
     /// # Errors
     /// A sentence with the cause: wrong address, refused, no such database, certificate not believed.
     pub async fn connect(database: &Database) -> Result<Self, StartError> {
-        let all = database.connections_max.max(limits::CONNECTIONS_MIN);
-        let pool = pool(database, all - limits::CONNECTIONS_RESERVED)?;
-        let store = Self { pool, reserved: self::pool(database, limits::CONNECTIONS_RESERVED)? };
+        let store = Self::unconnected(database)?;
         let client = store.client().await.map_err(|error| {
             StartError::Database(format!(
                 "cannot reach PostgreSQL: {error}; check the database address and that the server is running (`pg_isready`)"
@@ -106,6 +107,16 @@ impl Store {
         })?;
         drop(client);
         Ok(store)
+    }
+
+    /// Connects when it is first asked.
+    ///
+    /// # Errors
+    /// When the address does not parse.
+    pub(crate) fn unconnected(database: &Database) -> Result<Self, StartError> {
+        let all = database.connections_max.max(limits::CONNECTIONS_MIN);
+        let pool = pool(database, all - limits::CONNECTIONS_RESERVED)?;
+        Ok(Self { pool, reserved: self::pool(database, limits::CONNECTIONS_RESERVED)? })
     }
 
     /// A connection of those that commits and leadership keep for themselves: reads, however many, never take them.

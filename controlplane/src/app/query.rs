@@ -67,7 +67,6 @@ fn reply(query_id: u64, as_of: u64, body: Body) -> Answer {
 }
 
 async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Result<Vec<Held>, StoreError> {
-    let client = authority.inner.store.client().await?;
     let mut answers = Vec::with_capacity(queries.len());
     let mut lookups = Vec::new();
     for query in queries {
@@ -78,35 +77,37 @@ async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Resu
             }
             Some(Ask::List(list)) => {
                 authority.inner.metrics.listings.inc();
-                let (page, pending) = list::objects(authority, &client, &list).await?;
+                let (page, pending) = list::objects(authority, &list).await?;
                 (Body::List(page), pending)
             }
             Some(Ask::ListVersions(list)) => {
                 authority.inner.metrics.listings.inc();
-                let (page, pending) = versions::page(authority, &client, &list).await?;
+                let (page, pending) =
+                    versions::page(authority, &authority.inner.store.client().await?, &list).await?;
                 (Body::ListVersions(page), pending)
             }
-            Some(Ask::Placement(ask)) => placement(authority, &client, ask.backends).await?,
-            Some(ask) => (other(authority, &client, ask).await?, vec![]),
+            Some(Ask::Placement(ask)) => {
+                placement(authority, &authority.inner.store.client().await?, ask.backends).await?
+            }
+            Some(ask) => (other(authority, &authority.inner.store.client().await?, ask).await?, vec![]),
             None => (Body::Refused(refuse(Refusal::Malformed, "no query")), vec![]),
         };
         answers.push((reply(query.query_id, as_of, body), pending));
     }
     if !lookups.is_empty() {
-        answers.extend(look_up(authority, &client, lookups, as_of).await?);
+        answers.extend(look_up(authority, lookups, as_of).await?);
     }
     Ok(answers)
 }
 
 async fn look_up(
     authority: &Authority,
-    client: &Client,
     lookups: Vec<(u64, wire::LookupQuery)>,
     as_of: u64,
 ) -> Result<Vec<Held>, StoreError> {
     let inner = &authority.inner;
     inner.metrics.lookups.inc_by(lookups.len() as u64);
-    let found = lookup::Found::look_up(client, lookups.iter().map(|(_, lookup)| lookup)).await?;
+    let found = lookup::Found::look_up(&*inner.truth, lookups.iter().map(|(_, lookup)| lookup)).await?;
     let answer = |(query_id, lookup): (u64, wire::LookupQuery)| {
         // Asked after the rows were read: what they show was pending by then, or is released.
         let pending = inner.sessions.pending_key(lookup.bucket_id, &lookup.key);

@@ -7,13 +7,13 @@ use holdfast_common::wire::{self, session_down::Message};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::app::commit::now_ms;
 use crate::app::sequence::EPOCH_SHIFT;
 use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
 use crate::app::{Authority, config};
 use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
-use crate::store::node::{self, NodeRow};
-use crate::store::{Client, StoreError, authority, changelog};
+use crate::store::StoreError;
+use crate::store::changelog::Changed;
+use crate::store::node::NodeRow;
 
 /// Takes a session's stream off the books when dropped: at its end, and when its welcome could not be finished.
 pub struct Stream {
@@ -59,9 +59,8 @@ impl Authority {
     pub async fn welcome(&self, hello: &wire::Hello) -> Result<Welcomed, Turned> {
         let node_id = self.check_hello(hello)?;
         let inner = &self.inner;
-        let client = inner.store.client().await?;
         if !self.is_leading() {
-            let (_, holder) = authority::holder(&client).await?;
+            let (_, holder) = inner.truth.holder().await?;
             let Message::Goodbye(bye) =
                 goodbye("this control plane is not the leader", inner.elsewhere(holder).as_deref())
             else {
@@ -69,7 +68,7 @@ impl Authority {
             };
             return Err(Turned::Away(bye));
         }
-        let session_id = uuid::Builder::from_random_bytes(inner.vault.random()).into_uuid();
+        let session_id = inner.truth.fresh_id();
         let row = NodeRow {
             node_id,
             name: hello.node_name.clone(),
@@ -77,10 +76,13 @@ impl Authority {
             build: hello.build.clone(),
             last_seen_ms: 0,
         };
-        let Some(entered) = node::enter(&client, &row, session_id, inner.sessions.epoch()).await? else {
+        let Some(entered) = inner.truth.enter(&row, session_id, inner.sessions.epoch()).await? else {
             return Err(away("this node is revoked", true));
         };
-        self.drives_said(&client, node_id, &hello.region, &hello.drives).await?;
+        if inner.truth.keeps_drives() {
+            let client = inner.store.client().await?;
+            self.drives_said(&client, node_id, &hello.region, &hello.drives).await?;
+        }
         let admitted = inner
             .sessions
             .admit(
@@ -93,14 +95,14 @@ impl Authority {
             )
             .ok_or_else(|| away("this control plane is not the leader", false))?;
         let stream = Stream { authority: self.clone(), session_id };
-        let history_lost = self.check_history(&client, hello, admitted.assigned).await?;
+        let history_lost = self.check_history(hello, admitted.assigned).await?;
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
         // A watermark beyond what was ever given out is of a history that this database does not have.
         let foreign = hello.applied_watermark > admitted.assigned;
         let replay = if hello.applied_watermark == 0 || foreign || history_lost {
             None
         } else {
-            replay(&client, hello.applied_watermark).await?
+            self.replay(hello.applied_watermark).await?
         };
         if replay.is_none() {
             inner.sessions.cover_from(session_id, admitted.assigned);
@@ -113,14 +115,14 @@ impl Authority {
             watermark: admitted.watermark,
             lease_ms: inner.lease_ms,
             cache_reset: replay.is_none(),
-            config: Some(config::snapshot(inner, &client, now_ms()).await?),
+            config: Some(config::snapshot(inner, &inner.truth.configuration().await?, inner.truth.now_ms())),
             history_lost,
             settled_to: entered
                 .settled_to
                 .map(|to| Bytes::copy_from_slice(to.as_bytes()))
                 .unwrap_or_default(),
             node_number: 0,
-            now_ms: now_ms(),
+            now_ms: inner.truth.now_ms(),
             ticket_key: Bytes::new(),
         };
         inner.metrics.session_starts.inc();
@@ -172,25 +174,17 @@ impl Authority {
         node_id: Uuid,
         open: &wire::OpenOps,
     ) -> Result<(), StoreError> {
-        let client = self.inner.store.client().await?;
-        node::open_ops(&client, node_id, Uuid::from_slice(&open.oldest).ok(), open.count.min(i64::MAX as u64))
-            .await
+        let (oldest, count) = (Uuid::from_slice(&open.oldest).ok(), open.count.min(i64::MAX as u64));
+        self.inner.truth.open_ops(node_id, oldest, count).await
     }
 
     pub(crate) async fn left(&self, session_id: Uuid) {
-        if let Ok(client) = self.inner.store.client().await {
-            let _ = node::leave(&client, session_id).await;
-        }
+        let _ = self.inner.truth.leave(session_id).await;
     }
 
     /// Does this database have the highest commit that a client of the node was told of? If not, rows were lost:
     /// a dump was restored, or a standby that lagged was promoted.
-    async fn check_history(
-        &self,
-        client: &Client,
-        hello: &wire::Hello,
-        assigned: u64,
-    ) -> Result<bool, StoreError> {
+    async fn check_history(&self, hello: &wire::Hello, assigned: u64) -> Result<bool, StoreError> {
         let seen = hello.acknowledged_seq_max;
         let epoch = seen >> EPOCH_SHIFT;
         let lost = if seen == 0 {
@@ -198,7 +192,7 @@ impl Authority {
         } else if epoch == assigned >> EPOCH_SHIFT || seen > assigned {
             seen > assigned
         } else {
-            authority::last_seq(client, epoch).await?.is_none_or(|last| last < seen)
+            self.inner.truth.last_seq(epoch).await?.is_none_or(|last| last < seen)
         };
         if lost {
             self.inner.history_lost.store(true, Ordering::Relaxed);
@@ -213,18 +207,19 @@ impl Authority {
         }
         Ok(lost)
     }
-}
 
-async fn replay(client: &Client, since: u64) -> Result<Option<Vec<wire::InvalidatedKey>>, StoreError> {
-    let Some(changed) = changelog::since(client, since, REPLAY_KEYS_MAX).await? else { return Ok(None) };
-    let bytes: usize = changed.iter().map(|change| change.key.len() + 32).sum();
-    if bytes > REPLAY_BYTES_MAX {
-        return Ok(None);
+    async fn replay(&self, since: u64) -> Result<Option<Vec<wire::InvalidatedKey>>, StoreError> {
+        let changed = self.inner.truth.changed_since(since, REPLAY_KEYS_MAX).await?;
+        let Some(changed) = changed else { return Ok(None) };
+        let bytes: usize = changed.iter().map(|change| change.key.len() + 32).sum();
+        if bytes > REPLAY_BYTES_MAX {
+            return Ok(None);
+        }
+        let key = |change: Changed| wire::InvalidatedKey {
+            bucket_id: change.bucket_id,
+            key: change.key,
+            seq: change.seq,
+        };
+        Ok(Some(changed.into_iter().map(key).collect()))
     }
-    let key = |change: changelog::Changed| wire::InvalidatedKey {
-        bucket_id: change.bucket_id,
-        key: change.key,
-        seq: change.seq,
-    };
-    Ok(Some(changed.into_iter().map(key).collect()))
 }

@@ -12,15 +12,15 @@ use holdfast_common::id::OpId;
 use holdfast_common::wire::{self, node_client::NodeClient, session_down, session_up};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::LinkConfig;
+use super::outside::Outside;
 use super::state::NodeState;
 use super::streams::{CommitQueue, QueryQueue};
 use super::work::WorkQueue;
 use crate::cache::Recovered;
 use crate::limits;
-use crate::rt::boottime_ms;
 
 pub(crate) struct Queues {
     pub(crate) commits: CommitQueue,
@@ -51,14 +51,19 @@ impl From<tonic::Status> for Ended {
 }
 
 /// Keeps a session for ever: one control plane after the other, with jittered pauses between failures.
-pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Queues) {
+pub(crate) async fn run(
+    config: LinkConfig,
+    state: Arc<NodeState>,
+    mut queues: Queues,
+    outside: Arc<dyn Outside>,
+) {
     let mut interest: BTreeSet<u64> = state.cache.recovered().interest.iter().copied().collect();
     let mut failures = 0u32;
     let mut leader_hint: Option<String> = None;
     for turn in 0usize.. {
         let url = leader_hint.take().unwrap_or_else(|| config.control[turn % config.control.len()].clone());
         let began = tokio::time::Instant::now();
-        let ended = one_session(&url, &config, &state, &mut queues, &mut interest).await;
+        let ended = one_session(&url, &config, &state, &mut queues, &mut interest, &outside).await;
         state.change(|view| view.ready = false);
         if began.elapsed() > limits::LINK_STEADY {
             failures = 0;
@@ -70,10 +75,11 @@ pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Q
                 failures = failures.max(6);
             }
         }
-        let pause = pause(failures);
+        let pause = pause(failures, &*outside);
         failures = (failures + 1).min(8);
         tracing::warn!(%url, reason = %ended, pause_ms = pause.as_millis(), "the control link is down");
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause) => {}
             never = absorb(&mut queues) => match never {},
         }
@@ -91,25 +97,15 @@ async fn absorb(queues: &mut Queues) -> std::convert::Infallible {
 }
 
 /// 50 ms doubled per failure up to 2 s, and half of it random so that nodes do not come back in step.
-fn pause(failures: u32) -> Duration {
+fn pause(failures: u32, outside: &dyn Outside) -> Duration {
     let whole = Duration::from_millis(50 << failures.min(5)).min(limits::LINK_PAUSE_MAX);
     let mut random = [0u8; 1];
-    crate::rt::random(&mut random);
+    outside.random(&mut random);
     whole / 2 + whole.mul_f64(f64::from(random[0]) / 512.0)
 }
 
-async fn connect(url: &str) -> Result<NodeClient<Channel>, Ended> {
-    let channel = Endpoint::from_shared(url.to_owned())
-        .map_err(Ended::Connect)?
-        .connect_timeout(limits::LINK_CONNECT_DEADLINE)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(limits::LINK_KEEPALIVE)
-        .keep_alive_timeout(limits::LINK_KEEPALIVE)
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20)
-        .connect()
-        .await
-        .map_err(Ended::Connect)?;
+async fn connect(url: &str, outside: &dyn Outside) -> Result<NodeClient<Channel>, Ended> {
+    let channel = outside.connect(url).await.map_err(Ended::Connect)?;
     Ok(NodeClient::new(channel)
         .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(wire::MESSAGE_BYTES_MAX))
@@ -121,14 +117,16 @@ async fn one_session(
     state: &Arc<NodeState>,
     queues: &mut Queues,
     interest: &mut BTreeSet<u64>,
+    outside: &Arc<dyn Outside>,
 ) -> Ended {
     let opening = async {
-        let opened = open_session(url, config, state, interest).await?;
-        let clients = tokio::try_join!(connect(url), connect(url))?;
+        let opened = open_session(url, config, state, interest, outside).await?;
+        let clients = tokio::try_join!(connect(url, &**outside), connect(url, &**outside))?;
         Ok::<_, Ended>((opened, clients))
     };
     // A control plane that accepts and then says nothing is no reason to keep clients waiting past their deadlines.
     let opened = tokio::select! {
+        biased;
         opened = tokio::time::timeout(limits::COMMIT_DEADLINE, opening) => opened,
         never = absorb(queues) => match never {},
     };
@@ -139,6 +137,7 @@ async fn one_session(
     };
     tracing::info!(%url, epoch = state.view().epoch, "the control link is up");
     tokio::select! {
+        biased;
         ended = session.run(&mut queues.interest, interest, &*config.drives) => ended,
         ended = queues.commits.run(commit_client, session_id.clone(), state) => stream_end(ended),
         ended = queues.queries.run(query_client.clone(), session_id.clone()) => stream_end(ended),
@@ -155,6 +154,7 @@ fn stream_end(ended: Result<(), tonic::Status>) -> Ended {
 
 struct Session {
     state: Arc<NodeState>,
+    outside: Arc<dyn Outside>,
     up: mpsc::Sender<wire::SessionUp>,
     down: tonic::Streaming<wire::SessionDown>,
     lease_ms: u64,
@@ -170,8 +170,9 @@ async fn open_session(
     config: &LinkConfig,
     state: &Arc<NodeState>,
     interest: &BTreeSet<u64>,
+    outside: &Arc<dyn Outside>,
 ) -> Result<(Session, Bytes), Ended> {
-    let mut client = connect(url).await?;
+    let mut client = connect(url, &**outside).await?;
     state.lease_drop();
     let (up, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
     let known_cluster = state.view().cluster_id;
@@ -206,7 +207,7 @@ async fn open_session(
         _ => return Err(Ended::Protocol("the first message was no welcome")),
     };
     let session_id = welcome.session_id.clone();
-    let session = welcomed(welcome, known_cluster, state, interest, up, down)?;
+    let session = welcomed(welcome, known_cluster, state, interest, up, down, outside)?;
     Ok((session, session_id))
 }
 
@@ -217,6 +218,7 @@ fn welcomed(
     interest: &BTreeSet<u64>,
     up: mpsc::Sender<wire::SessionUp>,
     down: tonic::Streaming<wire::SessionDown>,
+    outside: &Arc<dyn Outside>,
 ) -> Result<Session, Ended> {
     let cluster_id: [u8; 16] =
         welcome.cluster_id.as_ref().try_into().map_err(|_| Ended::Protocol("a cluster id of 16 bytes"))?;
@@ -253,6 +255,7 @@ fn welcomed(
     });
     Ok(Session {
         state: state.clone(),
+        outside: outside.clone(),
         up,
         down,
         lease_ms: welcome.lease_ms.max(limits::LEASE_MS_MIN),
@@ -267,12 +270,13 @@ impl Session {
         &mut self,
         wanted: &mut mpsc::UnboundedReceiver<u64>,
         interest: &mut BTreeSet<u64>,
-        drives: &(dyn Fn() -> Vec<wire::Drive> + Send),
+        drives: &(dyn Fn() -> Vec<wire::Drive> + Send + Sync),
     ) -> Ended {
         let mut renew = tokio::time::interval(Duration::from_millis(self.lease_ms / 3));
         let mut report = tokio::time::interval(limits::LINK_REPORT_TICK);
         loop {
             let step = tokio::select! {
+                biased;
                 _ = renew.tick() => self.renew().await,
                 _ = report.tick() => self.report(drives()).await,
                 Some(bucket) = wanted.recv() => self.ask_interest(bucket, interest).await,
@@ -299,14 +303,14 @@ impl Session {
         if self.renewals.len() > 64 {
             return Err(Ended::Protocol("renewals are not answered"));
         }
-        self.renewals.insert(self.nonce, boottime_ms());
+        self.renewals.insert(self.nonce, self.outside.boottime_ms());
         self.send(session_up::Message::Renew(wire::Renew { nonce: self.nonce })).await
     }
 
     /// The oldest open op for the reaper, and how the drives are for the operator.
     async fn report(&self, drives: Vec<wire::Drive>) -> Result<(), Ended> {
         self.send(session_up::Message::Drives(wire::DrivesReport { drives })).await?;
-        let (oldest, count) = self.state.ops.oldest(crate::rt::unix_ms());
+        let (oldest, count) = self.state.ops.oldest(self.outside.unix_ms());
         let open = wire::OpenOps { oldest: oldest.to_wire(), count: count as u64 };
         self.send(session_up::Message::OpenOps(open)).await
     }

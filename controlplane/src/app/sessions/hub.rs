@@ -1,6 +1,6 @@
 //! What stands behind the one lock of [`super::Sessions`]: the sessions, the sequence, and how messages go to all.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use holdfast_common::wire::{self, session_down::Message};
@@ -20,7 +20,7 @@ pub(super) struct Hub {
     /// When the last lease granted in this epoch runs out.
     pub(super) leases_until: Option<Instant>,
     pub(super) sequence: Sequence,
-    pub(super) sessions: HashMap<Uuid, Session>,
+    pub(super) sessions: BTreeMap<Uuid, Session>,
     /// Keys whose commit may be in the database but may not be shown yet.
     pub(super) pending: BTreeMap<(u64, Bytes), watch::Receiver<bool>>,
 }
@@ -91,7 +91,7 @@ impl Hub {
     }
 
     pub(super) fn close_all(&mut self, reason: &str, leader: Option<&str>) {
-        for (_, session) in self.sessions.drain() {
+        for session in std::mem::take(&mut self.sessions).into_values() {
             session.say(0, goodbye(reason, leader));
         }
     }

@@ -1,9 +1,9 @@
-//! Bugs on purpose, to see that the simulation has teeth: only with feature `mutants`, and there only the chosen one.
+//! Bugs on purpose, to see that the simulations have teeth: only with feature `mutants`, and there only the chosen one.
 //!
-//! `crate::mutant!("name")` is where a bug of that name would live: `false`, for nothing, without the feature.
+//! `mutant!("name")` is where a bug of that name would live: `false`, for nothing, in a crate without the feature.
 
-/// Every bug there is, in the order of DESIGN 4.4's promises that each breaks.
-pub const ALL: [&str; 20] = [
+/// Bugs of a node's storage, in the order of DESIGN 4.4's promises that each breaks.
+pub const STORAGE: [&str; 20] = [
     "skip-flush",
     "retry-failed-flush",
     "acknowledge-before-quorum",
@@ -26,6 +26,28 @@ pub const ALL: [&str; 20] = [
     "stale-index-after-move",
 ];
 
+/// Bugs of the protocol between nodes, authority and database, in the order of DESIGN 3.1 and 3.2.
+pub const PROTOCOL: [&str; 18] = [
+    "commit-without-fence",
+    "sequence-by-arrival",
+    "retry-without-recorded-outcome",
+    "outcome-unknown-is-refused",
+    "answer-reads-after-the-term",
+    "lease-beyond-the-term",
+    "leader-answers-from-the-old-watermark",
+    "acknowledge-before-the-last-session",
+    "release-before-acknowledgements",
+    "reveal-pending",
+    "wait-for-connected-sessions-only",
+    "replay-skipped",
+    "interest-granted-late",
+    "slot-check-dropped",
+    "negative-entry-without-as-of",
+    "lease-from-the-answer",
+    "lease-kept-across-sessions",
+    "acknowledge-before-applying",
+];
+
 /// Whether the bug of that name is in this build and was chosen.
 #[macro_export]
 macro_rules! mutant {
@@ -46,9 +68,10 @@ mod chosen {
         static CHOSEN: Cell<Option<&'static str>> = const { Cell::new(None) };
     }
 
-    /// Brings a bug of [`super::ALL`] to life on this thread, or none.
+    /// Brings a bug to life on this thread, or none.
     pub fn choose(name: Option<&'static str>) {
-        assert!(name.is_none_or(|name| super::ALL.contains(&name)), "no bug is called {name:?}");
+        let known = |name| super::STORAGE.contains(&name) || super::PROTOCOL.contains(&name);
+        assert!(name.is_none_or(known), "no bug is called {name:?}");
         CHOSEN.set(name);
     }
 
