@@ -8,8 +8,8 @@ use holdfast_common::wire::{self, Refusal};
 use holdfast_dataplane::env::{Conditional, Core, MetadataError};
 use holdfast_dataplane::link::LinkError;
 use holdfast_protocol::access::{
-    BucketAsk, BucketFacts, BucketTarget, Considered, DeleteObject, GetObject, Grant, InBucket, ListObjects,
-    ObjectAsk, ObjectTarget, PutObject, authorize_bucket, authorize_object,
+    BucketAsk, BucketFacts, BucketTarget, Considered, DeleteObject, GetObject, Grant, InBucket, Kept,
+    ListObjects, ObjectAsk, ObjectTarget, PutObject, authorize_bucket, authorize_object,
 };
 use holdfast_protocol::name::{BucketName, ObjectKey};
 use holdfast_protocol::operation::VersionSelector;
@@ -240,7 +240,7 @@ where
     let ask = ObjectAsk { bucket: BucketAsk { name: &name, found: Some(bucket) }, key, names_version: false };
     match authorize_object::<A>(&Authenticated::Anonymous, ask, &|_, _, _, _| Decision::Allow).ok()? {
         Considered::Granted(grant) => Some(grant),
-        Considered::Depends(_) => None,
+        Considered::Depends(pending) => pending.settle(&Kept::default(), &|_, _, _, _| Decision::Allow).ok(),
     }
 }
 

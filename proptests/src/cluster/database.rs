@@ -13,6 +13,7 @@ use holdfast_controlplane::store::bucket::{BucketRow, Versioning};
 use holdfast_controlplane::store::changelog::{Changed, Kind};
 use holdfast_controlplane::store::head::{HeadRow, Line};
 use holdfast_controlplane::store::version::VersionRow;
+use holdfast_protocol::access::{Document, Setting};
 use uuid::Uuid;
 
 pub const BUCKET: &str = "sim";
@@ -37,8 +38,8 @@ fn bucket() -> BucketRow {
         "{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"s3:*\",\
          \"Resource\":[\"arn:aws:s3:::{BUCKET}\",\"arn:aws:s3:::{BUCKET}/*\"]}}]}}"
     );
-    let document =
-        wire::BucketDocument { kind: wire::bucket_document::Kind::Policy.into(), body: policy.into() };
+    // A bucket that was never told otherwise blocks public policies.
+    let documents = [Document::Policy(Some(policy.into())), Document::PublicAccess(Setting::Removed)];
     BucketRow {
         id: BUCKET_ID,
         name: BUCKET.to_owned(),
@@ -49,7 +50,9 @@ fn bucket() -> BucketRow {
         versioning: Versioning::Never,
         shard: 0,
         class_id: 0,
-        configuration: wire::BucketConfiguration { documents: vec![document] },
+        configuration: wire::BucketConfiguration {
+            documents: documents.iter().map(Document::to_wire).collect(),
+        },
     }
 }
 

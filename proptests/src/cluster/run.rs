@@ -122,7 +122,11 @@ pub fn run(setting: Setting) -> Result<(Summary, Vec<Line>), Failure> {
         return Err(fail("a process has panicked".to_owned()));
     }
     if !peaceful {
-        return Err(fail(format!("not every read was answered within {PEACE_MS} ms of peace")));
+        return Err(fail(format!(
+            "not every read was answered within {PEACE_MS} ms of peace; the last of {} lines: {:?}",
+            history.len(),
+            &history[history.len().saturating_sub(3)..]
+        )));
     }
     let report = history::check(&history).map_err(|error| fail(error.to_string()))?;
     if let Some(offence) = report.offences.first() {

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use super::keys::{Step, What, When};
 
 /// Choices tried for one key before it counts as undecided: a minute of one core, and a hundred times what real histories take.
-pub const STEPS_MAX: usize = 20_000_000;
+pub(super) const STEPS_MAX: usize = 20_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
