@@ -27,25 +27,26 @@ pub const STORAGE: [&str; 20] = [
 ];
 
 /// Bugs of the protocol between nodes, authority and database, in the order of DESIGN 3.1 and 3.2.
-pub const PROTOCOL: [&str; 18] = [
+pub const PROTOCOL: [&str; 19] = [
     "commit-without-fence",
-    "sequence-by-arrival",
+    "watermark-counts-open-batches",
     "retry-without-recorded-outcome",
     "outcome-unknown-is-refused",
     "answer-reads-after-the-term",
     "lease-beyond-the-term",
-    "leader-answers-from-the-old-watermark",
+    "give-back-before-the-leases-end",
     "acknowledge-before-the-last-session",
     "release-before-acknowledgements",
     "reveal-pending",
     "wait-for-connected-sessions-only",
     "replay-skipped",
-    "interest-granted-late",
+    "interest-not-recorded",
     "slot-check-dropped",
     "negative-entry-without-as-of",
     "lease-from-the-answer",
     "lease-kept-across-sessions",
     "acknowledge-before-applying",
+    "joined-lookup-shown",
 ];
 
 /// Whether the bug of that name is in this build and was chosen.

@@ -85,7 +85,10 @@ async fn reign(handle: &Authority, epoch: u64) {
 /// Another (or this one, under the next epoch) may take over once the last lease has run out. Harmless when another
 /// has: the row is of its epoch then.
 async fn give_back(handle: &Authority, epoch: u64, leases: Duration) {
-    let leases_ms = u64::try_from((leases + Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
+    let mut leases_ms = u64::try_from((leases + Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
+    if crate::mutant!("give-back-before-the-leases-end") {
+        leases_ms = 0;
+    }
     if let Err(error) = handle.inner.truth.release(epoch, leases_ms.min(term_ms())).await {
         tracing::warn!(%error, "leadership was not given back; it ends with its term");
     }

@@ -5,6 +5,9 @@
 #![cfg(feature = "mutants")]
 #![allow(clippy::print_stdout)]
 
+#[path = "mutants/protocol.rs"]
+mod protocol;
+
 use std::time::{Duration, Instant};
 
 use holdfast_common::mutant;

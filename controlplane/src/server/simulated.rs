@@ -2,15 +2,18 @@
 //!
 //! Committer, leader, sessions and the service of nodes run as ever. What asks `store` directly finds no database.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use holdfast_common::secret::Secret;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_stream::Stream;
-use tonic::transport::server::Connected;
+use tokio_stream::{Stream, StreamExt as _};
 use uuid::Uuid;
 
-use super::{Database, DatabaseTls, StartError, handle, node_server, tonic_server};
+use super::{Database, DatabaseTls, GRPC_KEEPALIVE, StartError, handle, node_server};
 use crate::app::commit;
 use crate::app::truth::Truth;
 use crate::app::vault::Vault;
@@ -27,18 +30,18 @@ pub struct Simulated {
     pub lease_ms: u64,
 }
 
-/// Serves for as long as it is polled, on the runtime that polls it.
+/// Serves for as long as it is polled, on the runtime that polls it. Connections are accepted in their order, which tonic's
+/// own listener leaves to chance.
 ///
 /// # Errors
-/// When the listener fails.
+/// None, but that the settings of a database that is not there do not parse.
 pub async fn serve<C>(
     settings: Simulated,
     truth: Arc<dyn Truth>,
-    incoming: impl Stream<Item = std::io::Result<C>>,
+    incoming: impl Stream<Item = C>,
 ) -> Result<(), StartError>
 where
-    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    C::ConnectInfo: Clone + Send + Sync + 'static,
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let nowhere = Database {
         url: Secret::new(b"host=/nowhere user=nobody".to_vec()),
@@ -57,10 +60,21 @@ where
     let (authority, work) = handle(Store::unconnected(&nowhere)?, truth, vault, about);
     tokio::spawn(commit::run(authority.inner.clone(), work));
     tokio::spawn(leader::run(authority.clone(), None));
-    let service = node_server(NodeService::new(authority));
-    tonic_server(None)?
-        .add_service(service)
-        .serve_with_incoming(incoming)
-        .await
-        .map_err(|error| StartError::Listen(error.to_string()))
+    let service = TowerToHyperService::new(node_server(NodeService::new(authority)));
+    let mut incoming = pin!(incoming);
+    while let Some(connection) = incoming.next().await {
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .keep_alive_interval(GRPC_KEEPALIVE)
+            .keep_alive_timeout(GRPC_KEEPALIVE)
+            .initial_stream_window_size(4 << 20)
+            .initial_connection_window_size(8 << 20);
+        let served = http.serve_connection(TokioIo::new(connection), service.clone());
+        tokio::spawn(async move {
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "a connection has ended");
+            }
+        });
+    }
+    Ok(())
 }

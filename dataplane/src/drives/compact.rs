@@ -297,8 +297,7 @@ impl Compactor {
         }
         let drive = &keeper.drive;
         let out = self.out.as_ref().expect("copies went somewhere");
-        let flushed =
-            if crate::mutant!("move-before-flush") { Ok(()) } else { out.file.sync_data() };
+        let flushed = if crate::mutant!("move-before-flush") { Ok(()) } else { out.file.sync_data() };
         if let Err(error) = flushed {
             drive.device.note_failure();
             let error = io_error("flush copies", &error);

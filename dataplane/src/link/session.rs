@@ -173,7 +173,9 @@ async fn open_session(
     outside: &Arc<dyn Outside>,
 ) -> Result<(Session, Bytes), Ended> {
     let mut client = connect(url, &**outside).await?;
-    state.lease_drop();
+    if !crate::mutant!("lease-kept-across-sessions") {
+        state.lease_drop();
+    }
     let (up, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
     let known_cluster = state.view().cluster_id;
     let hello = wire::Hello {
@@ -354,7 +356,10 @@ impl Session {
     }
 
     fn leased(&mut self, lease: wire::LeaseGranted, interest: &BTreeSet<u64>) {
-        let Some(sent_ms) = self.renewals.remove(&lease.nonce) else { return };
+        let Some(mut sent_ms) = self.renewals.remove(&lease.nonce) else { return };
+        if crate::mutant!("lease-from-the-answer") {
+            sent_ms = self.outside.boottime_ms();
+        }
         self.renewals.retain(|nonce, _| *nonce > lease.nonce);
         self.state.lease_extend(sent_ms + lease.lease_ms);
         // Everything invalidated up to this watermark stood before it in the stream.
@@ -366,7 +371,11 @@ impl Session {
     fn invalidate(&mut self, invalidate: wire::Invalidate, interest: &BTreeSet<u64>) {
         let mut keys = Vec::with_capacity(invalidate.keys.len());
         for key in invalidate.keys {
-            self.state.raise(key.bucket_id, &key.key, key.seq);
+            if crate::mutant!("acknowledge-before-applying") {
+                raise_later(&self.state, &key);
+            } else {
+                self.state.raise(key.bucket_id, &key.key, key.seq);
+            }
             keys.push((key.bucket_id, key.key, key.seq));
         }
         self.applied(invalidate.watermark, keys, interest);
@@ -385,4 +394,13 @@ impl Session {
             },
         );
     }
+}
+
+/// A bug on purpose: whoever looks meanwhile does not see it.
+fn raise_later(state: &Arc<NodeState>, key: &wire::InvalidatedKey) {
+    let (state, key) = (state.clone(), key.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        state.raise(key.bucket_id, &key.key, key.seq);
+    });
 }

@@ -108,7 +108,7 @@ fn sent_again(pending: &mut PendingCommit) -> wire::Mutation {
 
 fn gave_up(sent: bool, mutation: &wire::Mutation) -> LinkError {
     // A retry never sent was sent before, under the same op id.
-    if sent || mutation.retry {
+    if (sent || mutation.retry) && !crate::mutant!("outcome-unknown-is-refused") {
         LinkError::OutcomeUnknown(format!("{:?}", holdfast_common::id::OpId::from_wire(&mutation.op_id)))
     } else {
         LinkError::Unavailable("it did not come back in time")

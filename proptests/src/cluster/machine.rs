@@ -74,7 +74,7 @@ impl Service<Uri> for Way {
                 std::future::pending::<()>().await;
             }
             let (mine, theirs) = pair(&world, place, there);
-            accepted.send(Ok(theirs)).map_err(|_| refused())?;
+            accepted.send(theirs).map_err(|_| refused())?;
             Ok(TokioIo::new(mine))
         })
     }

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf as _, Bytes};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
 
 use super::world::{Place, World};
 
@@ -147,10 +146,4 @@ impl Drop for Wire {
             self.end();
         }
     }
-}
-
-impl Connected for Wire {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
 }

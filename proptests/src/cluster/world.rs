@@ -37,7 +37,7 @@ struct State {
     event_number: u64,
     pipes: Vec<Arc<Mutex<Pipe>>>,
     cut: HashSet<(Place, Place)>,
-    listeners: BTreeMap<String, (Place, mpsc::UnboundedSender<std::io::Result<Wire>>)>,
+    listeners: BTreeMap<String, (Place, mpsc::UnboundedSender<Wire>)>,
     /// A process that is killed now takes its connections along without a word.
     silent: bool,
     database: Database,
@@ -152,16 +152,13 @@ impl World {
     }
 
     /// Where connections to `url` come out, from now on.
-    pub(super) fn listen(&self, url: &str, place: Place) -> mpsc::UnboundedReceiver<std::io::Result<Wire>> {
+    pub(super) fn listen(&self, url: &str, place: Place) -> mpsc::UnboundedReceiver<Wire> {
         let (sender, accepted) = mpsc::unbounded_channel();
         self.0.lock().listeners.insert(url.to_owned(), (place, sender));
         accepted
     }
 
-    pub(super) fn listener(
-        &self,
-        url: &str,
-    ) -> Option<(Place, mpsc::UnboundedSender<std::io::Result<Wire>>)> {
+    pub(super) fn listener(&self, url: &str) -> Option<(Place, mpsc::UnboundedSender<Wire>)> {
         self.0.lock().listeners.get(url).cloned()
     }
 

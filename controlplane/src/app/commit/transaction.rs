@@ -82,7 +82,10 @@ pub(crate) async fn run(
     again: bool,
 ) -> Result<Vec<Settled>, Failure> {
     let asked: Vec<Asked<'_>> = items.iter().map(|(item, _)| (item.op_id, &item.mutation)).collect();
-    let facts = inner.truth.facts(&asked, again).await?;
+    let mut facts = inner.truth.facts(&asked, again).await?;
+    if crate::mutant!("retry-without-recorded-outcome") {
+        facts.recorded.clear();
+    }
     let now_ms = inner.stamp_ms(inner.truth.now_ms());
     let mut writes = Writes::default();
     let mut settled = Vec::with_capacity(items.len());
