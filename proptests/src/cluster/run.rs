@@ -31,8 +31,6 @@ pub struct Setting {
     pub think_ms: u64,
     /// Milliseconds between two troubles, on average; 0: none.
     pub trouble_ms: u64,
-    /// Leaders are deposed, again and again.
-    pub depose: bool,
 }
 
 impl Setting {
@@ -49,20 +47,7 @@ impl Setting {
             length_ms: rng.within(8_000..30_000),
             think_ms: rng.within(20..200),
             trouble_ms: rng.within(500..4_000),
-            depose: false,
         }
-        .or_deposing()
-    }
-}
-
-impl Setting {
-    /// Every third seed is about the change of leaders: that takes a term, and clients in a hurry.
-    fn or_deposing(self) -> Self {
-        if !self.seed.is_multiple_of(3) {
-            return self;
-        }
-        let (think_ms, trouble_ms) = (self.think_ms.min(60), 3_000 + self.trouble_ms);
-        Self { depose: true, controls: 2, length_ms: 28_000, think_ms, trouble_ms, ..self }
     }
 }
 

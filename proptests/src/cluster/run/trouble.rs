@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Cluster, Setting};
-use crate::cluster::control::{place_of, url_of};
+use crate::cluster::control::place_of;
 use crate::cluster::world::{DATABASE, Place};
 use crate::sim::rng::Rng;
 
@@ -11,8 +11,6 @@ pub(super) struct Trouble {
     rng: Rng,
     setting: Setting,
     next_ms: u64,
-    /// When the leader is deposed next.
-    depose_ms: u64,
     /// What ends when.
     ends: Vec<(u64, End)>,
 }
@@ -21,15 +19,13 @@ enum End {
     Heal(Place, Place),
     StartNode(u32),
     StartControl(u32),
-    /// And heals after so long.
-    Cut(Place, Place, u64),
 }
 
 impl Trouble {
     pub(super) fn new(setting: Setting) -> Self {
         let rng = Rng::new(setting.seed ^ 0x7e0b);
         // The first leader and the first sessions come up in peace.
-        Self { rng, setting, next_ms: 1_500, depose_ms: 2_000, ends: Vec::new() }
+        Self { rng, setting, next_ms: 1_500, ends: Vec::new() }
     }
 
     pub(super) fn act(&mut self, cluster: &mut Cluster) {
@@ -42,54 +38,11 @@ impl Trouble {
                 End::Heal(from, to) => cluster.world.heal(from, to),
                 End::StartNode(number) => cluster.start_node(number),
                 End::StartControl(number) => cluster.start_control(number),
-                End::Cut(from, to, for_ms) => {
-                    cluster.world.cut(from, to);
-                    self.ends.push((now_ms + for_ms, End::Heal(from, to)));
-                }
             }
         }
         if self.setting.trouble_ms > 0 && now_ms >= self.next_ms {
             self.next_ms = now_ms + self.rng.within(1..2 * self.setting.trouble_ms);
             self.begin(cluster, now_ms);
-        }
-        if self.setting.depose && now_ms >= self.depose_ms {
-            self.depose_ms = now_ms + self.rng.within(12_000..16_000);
-            self.depose(cluster, now_ms);
-        }
-    }
-
-    /// The leader stops hearing the database, or stops, for a little more than a term; about when the next one begins, some
-    /// nodes do not hear the old one either, and one may be gone.
-    fn depose(&mut self, cluster: &mut Cluster, now_ms: u64) {
-        let (_, holder) = cluster.world.database(|database, _| database.holder());
-        let Some(number) = (0..self.setting.controls).find(|number| url_of(*number) == holder) else {
-            return;
-        };
-        let leader = place_of(number);
-        let for_ms = self.rng.within(9_500..13_000);
-        match self.rng.below(3) {
-            0 => cluster.paused.push((leader, now_ms + for_ms)),
-            way => {
-                cluster.world.cut(DATABASE, leader);
-                self.ends.push((now_ms + for_ms, End::Heal(DATABASE, leader)));
-                if way == 2 {
-                    cluster.world.cut(leader, DATABASE);
-                    self.ends.push((now_ms + for_ms, End::Heal(leader, DATABASE)));
-                }
-            }
-        }
-        for number in 0..self.setting.nodes {
-            let at_ms = now_ms + self.rng.within(6_000..10_500);
-            match self.rng.below(4) {
-                0 | 1 => {
-                    self.ends.push((at_ms, End::Cut(leader, Place(number), self.rng.within(1_000..5_000))))
-                }
-                2 if cluster.nodes[number as usize].is_some() => {
-                    cluster.kill(Place(number), false);
-                    self.ends.push((now_ms + self.rng.within(200..9_000), End::StartNode(number)));
-                }
-                _ => {}
-            }
         }
     }
 
@@ -105,10 +58,9 @@ impl Trouble {
     fn begin(&mut self, cluster: &mut Cluster, now_ms: u64) {
         let until_ms = now_ms + self.how_long();
         match self.rng.below(100) {
-            0..25 => self.partition(cluster, until_ms),
-            25..33 => self.stutter(cluster, now_ms),
-            33..53 => cluster.world.break_one(),
-            53..68 => {
+            0..35 => self.partition(cluster, until_ms),
+            35..50 => cluster.world.break_one(),
+            50..68 => {
                 let place = self.process(cluster);
                 cluster.paused.push((place, until_ms));
             }
@@ -148,18 +100,6 @@ impl Trouble {
             cluster.world.cut(from, to);
             self.ends.push((until_ms, End::Heal(from, to)));
         }
-    }
-
-    /// A partition with a moment in which what was said long ago arrives, and nothing that is said then.
-    fn stutter(&mut self, cluster: &mut Cluster, now_ms: u64) {
-        let control = place_of(u32::try_from(self.rng.below(self.setting.controls.into())).unwrap_or(0));
-        let node = Place(u32::try_from(self.rng.below(self.setting.nodes.into())).unwrap_or(0));
-        cluster.world.cut(control, node);
-        cluster.world.cut(node, control);
-        let (gap_ms, again_ms) = (self.rng.within(500..1_500), self.rng.within(1_000..4_000));
-        self.ends.push((now_ms + gap_ms, End::Heal(control, node)));
-        self.ends.push((now_ms + gap_ms + 2 * Cluster::tick_ms(), End::Cut(control, node, again_ms)));
-        self.ends.push((now_ms + gap_ms + again_ms, End::Heal(node, control)));
     }
 
     /// A node's machine sleeps: its boot-time clock goes on, its monotonic clock does not.
