@@ -23,6 +23,27 @@ pub enum Role {
     ControlPlane,
 }
 
+/// From when until when a certificate counts, unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    pub not_before: u64,
+    pub not_after: u64,
+}
+
+impl Validity {
+    /// Reads it from a certificate, DER.
+    ///
+    /// # Errors
+    /// [`NamelessCertificate::Unreadable`].
+    pub fn of(der: &[u8]) -> Result<Self, NamelessCertificate> {
+        let (_, certificate) = X509Certificate::from_der(der)
+            .map_err(|error| NamelessCertificate::Unreadable(error.to_string()))?;
+        let unix = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+        let validity = certificate.validity();
+        Ok(Self { not_before: unix(validity.not_before), not_after: unix(validity.not_after) })
+    }
+}
+
 /// Why a certificate names nobody.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NamelessCertificate {
@@ -43,7 +64,8 @@ impl Subject {
     /// [`NamelessCertificate`].
     pub fn of(der: &[u8]) -> Result<Self, NamelessCertificate> {
         let unreadable = |error: String| NamelessCertificate::Unreadable(error);
-        let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
+        let (_, certificate) =
+            X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
         let names = certificate.subject_alternative_name().map_err(|error| unreadable(error.to_string()))?;
         let names = names.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
         let mut ours = names.iter().filter_map(|name| match name {
@@ -55,6 +77,13 @@ impl Subject {
             return Err(NamelessCertificate::TwoNames);
         }
         Self::parse(name).ok_or(NamelessCertificate::NoName)
+    }
+
+    /// When a certificate (DER) ends, milliseconds since 1970; `None` when it cannot be read.
+    #[must_use]
+    pub fn ends_ms(der: &[u8]) -> Option<u64> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        u64::try_from(certificate.validity().not_after.timestamp()).ok()?.checked_mul(1000)
     }
 
     fn parse(uri: &str) -> Option<Self> {

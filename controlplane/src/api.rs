@@ -9,6 +9,7 @@ mod drives;
 mod error;
 mod keys;
 mod listener;
+mod nodes;
 mod openapi;
 mod ops;
 mod tenants;
@@ -28,6 +29,7 @@ use crate::limits::{API_BODY_BYTES_MAX, API_REQUEST};
 pub use error::{ApiError, ErrorBody};
 pub use keys::CreatedKeyBody;
 pub use listener::{ListenError, Listener};
+pub use nodes::InvitationBody;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -53,10 +55,15 @@ impl Api {
             .route("/v1/keys/{access_key_id}", delete(keys::revoke))
             .route("/v1/buckets", get(tenants::buckets))
             .route("/v1/status", get(ops::status))
+            .route("/v1/recover", post(ops::recover))
             .route("/v1/drives", get(drives::list))
             .route("/v1/drives/{drive}", get(drives::status))
             .route("/v1/drives/{drive}/drain", post(drives::drain))
             .route("/v1/drives/{drive}/replace", post(drives::replace))
+            .route("/v1/nodes", get(nodes::list))
+            .route("/v1/nodes/invitations", post(nodes::invite))
+            .route("/v1/nodes/{node}", get(nodes::show).delete(nodes::revoke))
+            .route("/v1/nodes/{node}/drain", post(nodes::drain))
             .route("/v1/objects/redundancy", get(drives::redundancy))
             .route_layer(middleware::from_fn_with_state(self.clone(), auth::require_token));
         Router::new()

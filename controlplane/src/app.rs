@@ -6,7 +6,12 @@
 pub mod commit;
 mod config;
 pub mod drives;
+pub mod enrol;
+pub(crate) mod history;
 mod keys;
+pub mod nodes;
+mod peers;
+pub mod pki;
 pub(crate) mod query;
 pub mod redundancy;
 pub(crate) mod references;
@@ -20,8 +25,8 @@ pub mod vault;
 pub mod work;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use holdfast_common::secret::Secret;
 use parking_lot::Mutex;
@@ -31,7 +36,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError, authority};
+use crate::store::{Client, Store, StoreError, authority, candidate};
 use commit::Committer;
 use sessions::Sessions;
 use truth::Truth;
@@ -63,9 +68,23 @@ pub(crate) struct Inner {
     pub(crate) step_down: Notify,
     /// A node remembers commits that this database lacks: nothing is reaped.
     pub(crate) history_lost: AtomicBool,
+    /// What is remembered of it and of earlier ones counts no more; 0: everything counts.
+    pub(crate) history_accepted_epoch: AtomicU64,
+    /// The highest commit of this process that the database has confirmed.
+    pub(crate) confirmed: AtomicU64,
+    /// The highest epoch that anybody remembers; the next one of this process lies above it.
+    pub(crate) epoch_remembered: AtomicU64,
+    /// Where administrators find this process; empty: not said.
+    pub(crate) admin_url: OnceLock<String>,
     pub(crate) stamped_ms: AtomicU64,
     /// Placements that not every node knows yet.
     pub(crate) placing: Mutex<HashMap<u32, watch::Receiver<bool>>>,
+    /// Placements that commits may name.
+    pub(crate) placements: commit::placements::Known,
+    /// How many tickets each node was given lately.
+    pub(crate) tickets: query::ticket::Rates,
+    /// How nodes become ours.
+    pub(crate) enrolment: enrol::Enrolment,
     /// What nodes said last of their drives.
     pub(crate) reports: drives::Reports,
 }
@@ -78,10 +97,19 @@ impl Inner {
 
     /// Waits until nothing is in flight, at most this long.
     pub(crate) async fn drain(&self, at_most: std::time::Duration) {
+        self.settles(self.sessions.assigned(), at_most).await;
+    }
+
+    /// Waits until every commit up to this number is decided, at most this long; false: some are not.
+    pub(crate) async fn settles(&self, seq: u64, at_most: std::time::Duration) -> bool {
         let until = tokio::time::Instant::now() + at_most;
-        while self.sessions.watermark() < self.sessions.assigned() && tokio::time::Instant::now() < until {
+        while self.sessions.watermark() < seq {
+            if tokio::time::Instant::now() >= until {
+                return false;
+            }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
+        true
     }
 
     /// Another process to be asked instead, when it said where it is.
@@ -297,6 +325,38 @@ impl Authority {
         }
         let client = self.inner.store.client().await?;
         let (_, holder) = authority::holder(&client).await?;
-        Err(AdminError::NotLeader { leader: self.inner.elsewhere(holder) })
+        let Some(leader) = self.inner.elsewhere(holder) else {
+            return Err(AdminError::NotLeader { leader: None });
+        };
+        let leader = candidate::admin_url(&client, &leader).await?.unwrap_or(leader);
+        Err(AdminError::NotLeader { leader: Some(leader) })
+    }
+
+    /// Refuses when another has taken over since [`Self::must_lead`]: its nodes may not have been told of what was written.
+    pub(crate) async fn must_lead_still(&self, client: &Client) -> Result<(), AdminError> {
+        if authority::stands(client, self.inner.sessions.epoch()).await? {
+            return Ok(());
+        }
+        Err(AdminError::Unavailable(
+            "another control plane took over meanwhile; the change may be half done, try again".into(),
+        ))
+    }
+
+    /// Says where administrators find this process, so that others can send them here.
+    pub async fn announce(&self, admin_url: String) {
+        let _ = self.inner.admin_url.set(admin_url);
+        self.say_here().await;
+    }
+
+    /// Puts this process among those that may lead.
+    pub(crate) async fn say_here(&self) {
+        let url = self.inner.admin_url.get().map_or("", String::as_str);
+        let said = match self.inner.store.client().await {
+            Ok(client) => candidate::seen(&client, &self.inner.holder, url).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = said {
+            tracing::debug!(%error, "the database was not told that this control plane is here");
+        }
     }
 }

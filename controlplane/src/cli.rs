@@ -5,6 +5,7 @@ mod config;
 mod drive;
 mod env;
 mod error;
+mod node;
 mod table;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -112,6 +113,11 @@ mod tests {
             "holdfast admin drive drain --drive 0b2e2a9e-0000-4000-8000-000000000000 --force",
             "holdfast admin drive drain --backend 3 --cancel",
             "holdfast admin drive replace --backend 3 --force",
+            "holdfast admin node invite --name n1 --expires 30m --data-dir d",
+            "holdfast admin node list --json",
+            "holdfast admin node show n1",
+            "holdfast admin node drain n1 --cancel",
+            "holdfast admin node revoke 0b2e2a9e-0000-4000-8000-000000000000",
             "holdfast admin object-redundancy --bucket b --key a/b",
             "holdfast env --data-dir d",
             "holdfast validate --config f",
@@ -121,6 +127,7 @@ mod tests {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
         assert!(Cli::try_parse_from("holdfast admin drive drain".split(' ')).is_err());
+        assert!(Cli::try_parse_from("holdfast admin node invite --expires 1w".split(' ')).is_err());
         assert!(Cli::try_parse_from("holdfast admin drive status --backend 1 --drive x".split(' ')).is_err());
         assert!(Cli::try_parse_from("holdfast dev --data-dir d --tls-cert c".split(' ')).is_err());
         assert!(

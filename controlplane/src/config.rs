@@ -19,7 +19,7 @@ use holdfast_common::telemetry::LogFormat;
 pub use error::ConfigError;
 pub use init::init_secrets;
 pub use reference::{SettingRow, reference};
-pub use secrets::{RootCredentials, hash_token, read_owner_only, write_owner_only};
+pub use secrets::{RootCredentials, hash_token, read_master_key, read_owner_only, write_owner_only};
 
 /// Prefix of the environment variables that override keys of the file.
 pub const ENV_PREFIX: &str = "HOLDFAST_CONTROLPLANE_";
@@ -61,13 +61,20 @@ settings! {
     database_ca_file: Option<PathBuf> = None;
     /// Connections kept to PostgreSQL at most; four are for commits.
     database_connections_max: u32 = 16;
-    /// Where nodes connect (gRPC). Beyond loopback it needs `grpc_tls_*`.
+    /// Where nodes connect (gRPC). Beyond loopback it speaks TLS, and each node shows a certificate.
     grpc_addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9100));
-    /// Certificate of the gRPC listener, PEM.
+    /// Speaks TLS on loopback too.
+    grpc_tls: bool = false;
+    /// Names and addresses under which nodes reach this control plane; join tokens carry them. Needed where `grpc_addr` is `0.0.0.0`.
+    grpc_names: Vec<String> = Vec::new();
+    /// Hours that a node's certificate lives; the node renews it by itself. Shorter: a stolen one ends sooner.
+    node_cert_hours: u32 = 24;
+    /// Your own PKI instead of the cluster's own authority: certificate of the gRPC listener, PEM. It must carry the URI
+    /// `holdfast://CLUSTER/control`, and those of nodes `holdfast://CLUSTER/node/NODE`.
     grpc_tls_cert_file: Option<PathBuf> = None;
-    /// Private key of the gRPC listener, PEM.
+    /// Private key of that certificate, PEM.
     grpc_tls_key_file: Option<PathBuf> = None;
-    /// Authorities whose certificates make a node, PEM. Required with `grpc_tls_cert_file`: nodes are always authenticated.
+    /// Authorities of nodes' certificates, PEM. Required with `grpc_tls_cert_file`: nodes are always authenticated.
     grpc_tls_client_ca_file: Option<PathBuf> = None;
     /// Where administration (REST, metrics, health) listens. Beyond loopback it needs `admin_tls_*`.
     admin_addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9001));
@@ -112,10 +119,10 @@ pub enum DatabaseTlsMode {
 }
 
 impl Config {
-    /// True when the gRPC listener speaks TLS.
+    /// True when the gRPC listener speaks TLS: always beyond loopback, and where it is asked for.
     #[must_use]
-    pub fn grpc_tls(&self) -> bool {
-        self.grpc_tls_cert_file.is_some()
+    pub fn speaks_grpc_tls(&self) -> bool {
+        self.grpc_tls || self.grpc_tls_cert_file.is_some() || !self.grpc_addr.ip().is_loopback()
     }
 
     /// A path of the file, made absolute: a bare name is looked for in `$CREDENTIALS_DIRECTORY` (systemd) first, any

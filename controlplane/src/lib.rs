@@ -10,6 +10,7 @@ pub mod leader;
 pub mod limits;
 pub mod metrics;
 pub mod plan;
+pub mod rotate;
 pub mod server;
 pub mod store;
 pub mod tasks;

@@ -98,6 +98,17 @@ pub const TERM: Duration = Duration::from_secs(10);
 pub const TERM_RENEW: Duration = Duration::from_secs(2);
 /// How often a follower looks whether the term has run out.
 pub const TERM_POLL: Duration = Duration::from_millis(500);
+/// A leader that has heard no node for this long, while another control plane is asked for the leader by one, gives up: it
+/// is cut off from the nodes, though not from the database. Longer than a lease, so nothing is held up that was not before.
+pub const DESERTED: Duration = Duration::from_secs(6);
+/// How recently the other must have been asked. Nodes come back every second or so.
+pub const DESERTED_HEARD: Duration = Duration::from_secs(4);
+/// How long it then leaves the row to the other, which looks every `TERM_POLL`.
+pub const DESERTED_PAUSE: Duration = Duration::from_secs(4);
+/// How often a control plane says that it is there.
+pub const CANDIDATE_TICK: Duration = Duration::from_secs(5);
+/// How often a follower looks whether it leads, so as to install its root key.
+pub const ROOT_KEY_TICK: Duration = Duration::from_millis(500);
 /// Kept back from the term and added to every lease, for clocks that run at different speeds.
 pub const CLOCK_MARGIN: Duration = Duration::from_millis(250);
 
@@ -114,8 +125,18 @@ pub const REPLAY_KEYS_MAX: i64 = 20_000;
 pub const REPLAY_BYTES_MAX: usize = 8 << 20;
 /// A node that connects has this long to say hello.
 pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// And gets its welcome, or hears that it will get none, within this: it tries the next control plane then.
+pub const WELCOME_DEADLINE: Duration = Duration::from_secs(5);
 /// Drives of one node.
 pub const DRIVES_MAX: usize = 256;
+/// Where a node's fragments are reached: a host's name has at most 253 bytes, a port 5.
+pub const PEER_ADDR_BYTES_MAX: usize = 259;
+/// How long a ticket is good: a node asks once a minute for what it reads all the time, and a revoked one's run out.
+pub const TICKET_MS: u64 = 60_000;
+/// Blobs that one node gets tickets for in a second, on average and at once: twice what a core serves of small objects
+/// from five peers. Who has stolen a node cannot copy the cluster faster than its users read it.
+pub const TICKET_BLOBS_PER_SECOND: u64 = 10_000;
+pub const TICKET_BLOBS_BURST: u64 = 2 * TICKET_BLOBS_PER_SECOND;
 /// Backends of one placement.
 pub const PLACEMENT_BACKENDS_MAX: usize = 64;
 /// Buckets a session may declare interest in.
@@ -126,6 +147,38 @@ pub const SIGNING_DAYS_BACK: i64 = 7;
 pub const SIGNING_DAYS_AHEAD: i64 = 1;
 /// Names of tenants and keys, bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+
+// ------------------------------------------------------------------------------------------- enrolment, certificates
+
+/// Life of the cluster's authority: nobody should have to replace it during the life of a cluster.
+pub const CA_LIFE: Duration = Duration::from_secs(30 * 365 * 86_400);
+/// Certificates begin a little before they are made, for clocks that are behind.
+pub const CERTIFICATE_BACKDATE: Duration = Duration::from_secs(300);
+/// Life of a control plane's own certificate; another is made at half of it.
+pub const CONTROL_CERTIFICATE: Duration = Duration::from_secs(7 * 86_400);
+/// How often it is looked whether that half is over.
+pub const CONTROL_CERTIFICATE_TICK: Duration = Duration::from_secs(600);
+/// Hours of a node's certificate, at least and at most: a clock may be wrong by minutes, and what lives for a quarter is not short-lived.
+pub const NODE_CERT_HOURS: std::ops::RangeInclusive<u32> = 1..=90 * 24;
+/// How long after its end a node's certificate still serves to renew it: a machine may be off for some weeks. Revocation
+/// does not wait for it.
+pub const RENEW_GRACE: Duration = Duration::from_secs(30 * 86_400);
+/// A certificate signing request of a P-256 key has about 250 bytes.
+pub const CSR_BYTES_MAX: usize = 4096;
+/// Seconds that a join token is good for, unless said: a terminal is carried to a machine.
+pub const INVITE_SECONDS: u32 = 3600;
+/// Seconds that it is good for at most: a week of racking machines.
+pub const INVITE_SECONDS_MAX: u32 = 7 * 86_400;
+/// Days that an ended token is remembered, so that its refusal says why.
+pub const JOIN_TOKENS_KEPT_DAYS: u32 = 30;
+/// Names under which nodes reach a control plane.
+pub const GRPC_NAMES_MAX: usize = 16;
+/// Time for a TLS handshake on the node listener.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes at once on the node listener; more wait to be accepted.
+pub const HANDSHAKES_MAX: usize = 256;
+/// Commits under way at a revocation are waited for this long: a statement's timeout and its retry.
+pub const REVOKE_DRAIN: Duration = Duration::from_secs(40);
 
 /// Connections to the database that only commits (four) and leadership use.
 pub const CONNECTIONS_RESERVED: usize = BATCHES_IN_FLIGHT_MAX + 1;
@@ -176,4 +229,9 @@ pub const DEV_STOP_S: u64 = 30;
 pub const POSTGRES_VERSION_MIN: u32 = 13;
 
 /// How long a connection to PostgreSQL may leave our bytes unacknowledged, or stay idle before it is probed.
-pub const DATABASE_SILENCE: std::time::Duration = std::time::Duration::from_secs(10);
+/// Under a term: a leader whose database moved finds the new one before it has to step down.
+pub const DATABASE_SILENCE: Duration = Duration::from_secs(5);
+/// For one host of the database's address to answer; there may be two, and `CONNECTION_WAIT` is for all.
+pub const DATABASE_CONNECT: Duration = Duration::from_secs(2);
+/// Between two probes of a connection that is idle and silent.
+pub const DATABASE_PROBES: Duration = Duration::from_secs(2);

@@ -24,6 +24,9 @@ pub struct Metrics {
     pub query_seconds: Histogram,
     /// Answers that waited until a commit might be shown.
     pub reveal_waits: Counter,
+    /// Blobs that tickets were given for, and refused.
+    pub ticket_blobs: Counter,
+    pub ticket_refusals: Counter,
     pub sessions: Gauge,
     pub session_starts: Counter,
     pub leading: Gauge,
@@ -58,6 +61,8 @@ impl Default for Metrics {
             listings: Counter::default(),
             query_seconds: seconds(),
             reveal_waits: Counter::default(),
+            ticket_blobs: Counter::default(),
+            ticket_refusals: Counter::default(),
             sessions: Gauge::default(),
             session_starts: Counter::default(),
             leading: Gauge::default(),
@@ -105,6 +110,12 @@ impl Metrics {
             "Answers that waited for acknowledgements",
             self.reveal_waits.clone(),
         );
+        registry.register(
+            "ticket_blobs",
+            "Blobs on other nodes' drives that tickets were given for",
+            self.ticket_blobs.clone(),
+        );
+        registry.register("ticket_refusals", "Tickets that were refused", self.ticket_refusals.clone());
         registry.register("sessions", "Nodes connected", self.sessions.clone());
         registry.register("session_starts", "Sessions begun", self.session_starts.clone());
         registry.register("leading", "1 while this process leads", self.leading.clone());

@@ -3,34 +3,32 @@
 //! REST and the CLI are started by whoever calls [`start`], around [`Running::authority`].
 
 pub mod simulated;
+mod transport;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use holdfast_common::secret::Secret;
-use holdfast_common::wire::{self, node_server::NodeServer};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::app::commit::{self, Committer};
 use crate::app::drives::Reports;
+use crate::app::enrol::Enrolment;
+use crate::app::pki::Pki;
+use crate::app::query::ticket::Rates;
 use crate::app::sessions::Sessions;
 use crate::app::truth::{Postgres, Truth};
 use crate::app::vault::Vault;
 use crate::app::{Authority, Inner};
-use crate::grpc::NodeService;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError, cluster, migrate};
 use crate::{leader, tasks};
 
-/// A node that has gone without a word is noticed within twice this.
-const GRPC_KEEPALIVE: Duration = Duration::from_secs(10);
 /// What is in flight at a stop has this long.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// Place of the leader task among the tasks.
@@ -60,12 +58,25 @@ pub struct Database {
     pub connections_max: usize,
 }
 
-/// Certificate of the node listener. With `client_ca_pem` nodes must present one of it (mutual TLS).
+/// TLS of the node listener: nodes show certificates of the cluster's own authority, or of the operator's.
 #[derive(Clone, Debug)]
 pub struct GrpcTls {
+    /// `None`: this process shows a certificate of the cluster's own authority.
+    pub own: Option<OwnPki>,
+    /// Names and addresses under which nodes reach this process, beside the one it listens on.
+    pub names: Vec<String>,
+    /// Life of the certificates that nodes get.
+    pub node_certificate: Duration,
+}
+
+/// An operator's own certificates.
+#[derive(Clone, Debug)]
+pub struct OwnPki {
+    /// Chain of this process; it names `holdfast://CLUSTER/control`.
     pub certificate_pem: Vec<u8>,
     pub key_pem: Secret,
-    pub client_ca_pem: Option<Vec<u8>>,
+    /// Authorities of nodes' certificates, which name `holdfast://CLUSTER/node/NODE`.
+    pub client_ca_pem: Vec<u8>,
 }
 
 /// Everything the authority needs to know; `config.rs` makes it from a file.
@@ -76,6 +87,7 @@ pub struct Settings {
     pub master_key: Secret,
     /// Where nodes connect; port 0 picks one.
     pub grpc_listen: SocketAddr,
+    /// `None`: in clear, on loopback only.
     pub grpc_tls: Option<GrpcTls>,
     /// Regions that signatures may name; day signing keys are derived for each.
     pub regions: Vec<String>,
@@ -119,11 +131,20 @@ pub struct Running {
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let listener = listen(settings.grpc_listen).await?;
     let grpc_addr = listener.local_addr().map_err(|error| StartError::Listen(error.to_string()))?;
-    let server = tonic_server(settings.grpc_tls.as_ref())?;
-    let dev = settings.dev;
+    let (dev, tls) = (settings.dev, settings.grpc_tls.clone());
+    if tls.is_none() && !grpc_addr.ip().is_loopback() {
+        return Err(StartError::Setting(format!(
+            "nodes are not served on {grpc_addr} without TLS; set `grpc_tls`"
+        )));
+    }
     let (authority, work) = authority(settings, grpc_addr).await?;
+    let shown = match &tls {
+        Some(tls) => Some(transport::prepare(&authority, tls, grpc_addr)?),
+        None => None,
+    };
+    // A leader that is paused in a transaction may hold the row: one that is to follow starts all the same, and tries again.
     if let Err(error) = leader::take(&authority, dev).await {
-        return Err(StartError::Database(format!("the leadership row cannot be read: {error}")));
+        tracing::warn!(%error, "the leadership row cannot be read; trying again");
     }
     // Before the first commit: today's partition of the changelog.
     if authority.is_leading()
@@ -131,15 +152,20 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     {
         return Err(StartError::Database(format!("the changelog's partitions cannot be made: {error}")));
     }
-    let tasks = vec![
+    let mut tasks = vec![
         tokio::spawn(commit::run(authority.inner.clone(), work)),
         tokio::spawn(leader::run(authority.clone(), authority.inner.sessions.leading())),
         tokio::spawn(tasks::upkeep(authority.clone())),
         tokio::spawn(tasks::day_keys(authority.clone())),
         tokio::spawn(tasks::deferred(authority.clone())),
+        tokio::spawn(tasks::candidacy(authority.clone())),
     ];
     let (stop_grpc, stopped) = watch::channel(false);
-    let grpc = tokio::spawn(serve_grpc(server, listener, NodeService::new(authority.clone()), stopped));
+    let acceptor = shown.map(|(acceptor, renewal)| {
+        tasks.extend(renewal.map(tokio::spawn));
+        acceptor
+    });
+    let grpc = tokio::spawn(transport::serve(authority.clone(), listener, acceptor, stopped));
     Ok(Running { authority, grpc_addr, stop_grpc, grpc, tasks })
 }
 
@@ -162,8 +188,12 @@ async fn authority(
     let fresh = uuid::Builder::from_random_bytes(vault.random()).into_uuid();
     let cluster_id =
         cluster::ensure(&client, fresh, &hex::encode(vault.random::<32>())).await.map_err(database)?;
+    let scheme = if settings.grpc_tls.is_some() { "https" } else { "http" };
+    let holder = if settings.holder.is_empty() { format!("{scheme}://{grpc_addr}") } else { settings.holder };
+    let pki = Pki::ensure(&client, &vault, cluster_id, commit::now_ms() / 1000).await;
+    let pki = pki.map_err(|error| StartError::Setting(error.to_string()))?;
     drop(client);
-    let holder = if settings.holder.is_empty() { format!("http://{grpc_addr}") } else { settings.holder };
+    let enrolment = transport::enrolment(pki, settings.grpc_tls.as_ref(), &holder, grpc_addr);
     let truth = Arc::new(Postgres(store.clone()));
     let about = About {
         cluster_id,
@@ -171,6 +201,7 @@ async fn authority(
         holder,
         lease_ms: settings.lease_ms,
         delete_delay_ms: settings.delete_delay_ms,
+        enrolment,
     };
     Ok(handle(store, truth, vault, about))
 }
@@ -182,6 +213,7 @@ struct About {
     holder: String,
     lease_ms: u64,
     delete_delay_ms: u64,
+    enrolment: Enrolment,
 }
 
 /// A handle that does not lead yet, and the mutations that its committer is to work off.
@@ -205,8 +237,15 @@ fn handle(
         configuration: tokio::sync::Mutex::new(()),
         step_down: Notify::new(),
         history_lost: AtomicBool::new(false),
+        history_accepted_epoch: AtomicU64::new(0),
+        confirmed: AtomicU64::new(0),
+        epoch_remembered: AtomicU64::new(0),
+        admin_url: OnceLock::new(),
         stamped_ms: AtomicU64::new(0),
         placing: parking_lot::Mutex::default(),
+        placements: commit::placements::Known::default(),
+        tickets: Rates::default(),
+        enrolment: about.enrolment,
         reports: Reports::default(),
     };
     let (committer, work) = Committer::channel();
@@ -219,48 +258,6 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
             "nodes cannot be listened for on {addr}: {error}; see who has the port with `ss -ltnp`"
         ))
     })
-}
-
-fn tonic_server(tls: Option<&GrpcTls>) -> Result<Server, StartError> {
-    let server = Server::builder()
-        .tcp_nodelay(true)
-        .http2_keepalive_interval(Some(GRPC_KEEPALIVE))
-        .http2_keepalive_timeout(Some(GRPC_KEEPALIVE))
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20);
-    let Some(tls) = tls else { return Ok(server) };
-    let identity = Identity::from_pem(&tls.certificate_pem, tls.key_pem.expose());
-    let mut config = ServerTlsConfig::new().identity(identity);
-    if let Some(ca) = &tls.client_ca_pem {
-        config = config.client_ca_root(Certificate::from_pem(ca));
-    }
-    server.tls_config(config).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        StartError::Setting(format!("the certificate or key for nodes is not usable: {error}{cause}"))
-    })
-}
-
-/// The service of nodes, in one place for every listener.
-fn node_server(node: NodeService) -> NodeServer<NodeService> {
-    NodeServer::new(node)
-        .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(wire::MESSAGE_BYTES_MAX)
-}
-
-async fn serve_grpc(
-    mut server: Server,
-    listener: TcpListener,
-    node: NodeService,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let service = node_server(node);
-    let until = async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    if let Err(error) = server.add_service(service).serve_with_incoming_shutdown(incoming, until).await {
-        tracing::error!(%error, "the listener for nodes has failed");
-    }
 }
 
 impl Running {

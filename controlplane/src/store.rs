@@ -7,11 +7,16 @@ pub mod authority;
 pub mod backend;
 pub mod blob;
 pub mod bucket;
+pub mod candidate;
 pub mod changelog;
 pub mod cluster;
+pub mod cluster_ca;
+pub mod enrolled_node;
 pub mod freed;
 pub mod head;
 pub mod job;
+pub mod join_token;
+pub mod lineage;
 pub mod manifest_page;
 pub mod migrate;
 pub mod node;
@@ -21,6 +26,7 @@ pub mod upload;
 pub mod version;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
@@ -28,6 +34,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::limits;
 use crate::server::{Database, DatabaseTls, StartError};
+use lineage::Lineage;
 
 pub type Client = deadpool_postgres::Object;
 
@@ -39,6 +46,7 @@ pub type Transaction<'a> = deadpool_postgres::Transaction<'a>;
 pub struct Store {
     pool: Pool,
     reserved: Pool,
+    lineage: Arc<Lineage>,
 }
 
 /// Why the database did not answer.
@@ -87,11 +95,12 @@ impl StoreError {
 
 /// Applied to every connection. Plans are forced to the indexes because cached generic plans may have been made while
 /// a table was empty, when a sequential scan looked cheaper. Nor is sorted what an index holds in order: a lease of 256
-/// deletions would read and sort the whole backlog.
+/// deletions would read and sort the whole backlog. A leader that is paused in a transaction holds up its successor no longer
+/// than its own term does.
 const OPTIONS: &str = "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed -c jit=off \
     -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_sort=off \
-    -c plan_cache_mode=force_generic_plan -c statement_timeout=30s -c lock_timeout=10s \
-    -c idle_in_transaction_session_timeout=15s -c client_encoding=UTF8";
+    -c plan_cache_mode=force_generic_plan -c statement_timeout=15s -c lock_timeout=6s \
+    -c idle_in_transaction_session_timeout=8s -c client_encoding=UTF8";
 
 impl Store {
     /// Connects once to prove that it works.
@@ -115,8 +124,10 @@ impl Store {
     /// When the address does not parse.
     pub(crate) fn unconnected(database: &Database) -> Result<Self, StartError> {
         let all = database.connections_max.max(limits::CONNECTIONS_MIN);
-        let pool = pool(database, all - limits::CONNECTIONS_RESERVED)?;
-        Ok(Self { pool, reserved: self::pool(database, limits::CONNECTIONS_RESERVED)? })
+        let lineage = Arc::new(Lineage::default());
+        let pool = pool(database, all - limits::CONNECTIONS_RESERVED, &lineage)?;
+        let reserved = self::pool(database, limits::CONNECTIONS_RESERVED, &lineage)?;
+        Ok(Self { pool, reserved, lineage })
     }
 
     /// A connection of those that commits and leadership keep for themselves: reads, however many, never take them.
@@ -127,9 +138,20 @@ impl Store {
     pub async fn client(&self) -> Result<Client, StoreError> {
         Ok(self.pool.get().await?)
     }
+
+    #[must_use]
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    /// Closes the connections that nobody uses: they may be to a server that is the database no more.
+    pub fn forget_idle(&self) {
+        self.pool.retain(|_, _| false);
+        self.reserved.retain(|_, _| false);
+    }
 }
 
-fn pool(database: &Database, connections: usize) -> Result<Pool, StartError> {
+fn pool(database: &Database, connections: usize, lineage: &Arc<Lineage>) -> Result<Pool, StartError> {
     let text = database.url.expose_str().unwrap_or_default();
     let text = text.replace("sslmode=verify-full", "sslmode=require");
     let mut config = tokio_postgres::Config::from_str(&text).map_err(|error| {
@@ -144,7 +166,9 @@ fn pool(database: &Database, connections: usize) -> Result<Pool, StartError> {
     config.options(options).application_name("holdfast").keepalives(true);
     // A database that fell silent must not hold a commit for TCP's quarter of an hour.
     config.keepalives_idle(limits::DATABASE_SILENCE).tcp_user_timeout(limits::DATABASE_SILENCE);
-    config.connect_timeout(limits::CONNECTION_WAIT);
+    config.keepalives_interval(limits::DATABASE_PROBES).keepalives_retries(2);
+    // Of several hosts the first may be silent.
+    config.connect_timeout(limits::DATABASE_CONNECT);
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = if wants_tls(&config, database.tls) {
         config.ssl_mode(SslMode::Require);
@@ -156,6 +180,7 @@ fn pool(database: &Database, connections: usize) -> Result<Pool, StartError> {
     Pool::builder(manager)
         .max_size(connections)
         .runtime(Runtime::Tokio1)
+        .post_create(lineage::hook(lineage.clone()))
         .wait_timeout(Some(limits::CONNECTION_WAIT))
         .create_timeout(Some(limits::CONNECTION_WAIT))
         .build()

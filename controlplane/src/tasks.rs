@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::app::Authority;
 use crate::app::commit::now_ms;
 use crate::app::work::pages;
-use crate::limits::{COMPLETED_UPLOAD_KEPT_MS, DAY_MS, OLD_ROWS_MAX};
+use crate::limits::{CANDIDATE_TICK, COMPLETED_UPLOAD_KEPT_MS, DAY_MS, OLD_ROWS_MAX};
 use crate::store::{StoreError, changelog, freed, job, upload};
 
 /// How often the date is looked at.
@@ -72,5 +72,13 @@ pub(crate) async fn day_keys(handle: Authority) {
             Ok(()) => pushed = today,
             Err(error) => tracing::warn!(%error, "the day's signing keys were not pushed; trying again"),
         }
+    }
+}
+
+/// Says that this control plane is here, leader or not.
+pub(crate) async fn candidacy(handle: Authority) {
+    loop {
+        handle.say_here().await;
+        tokio::time::sleep(CANDIDATE_TICK).await;
     }
 }

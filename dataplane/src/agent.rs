@@ -11,6 +11,7 @@ mod audit;
 mod delete;
 mod drain;
 mod fleet;
+mod holders;
 mod notes;
 mod open_ops;
 mod pins;
@@ -62,7 +63,7 @@ pub struct AgentSettings {
     pub scrub_period: Duration,
     /// Where the scrub's place is kept between processes; `None`: nowhere.
     pub scrub_file: Option<PathBuf>,
-    /// How long a drive may be away before what it held counts as missing.
+    /// How long a drive or another node may be away before what it held counts as missing.
     pub drive_grace: Duration,
     /// What all background work may read and write.
     pub bytes_per_second: u64,
@@ -137,9 +138,10 @@ impl<E: Env> Agent<E> {
     }
 
     fn fleet(&self) -> fleet::Fleet {
-        let (view, statuses) = (self.state.view(), self.drives.statuses());
-        let Self { settings, silence, .. } = self;
-        silence.borrow_mut().look(&view, &settings.node_id, &statuses, settings.drive_grace, E::Rt::now())
+        let (view, statuses, reachable) =
+            (self.state.view(), self.drives.statuses(), self.drives.reachable());
+        let AgentSettings { node_id, drive_grace, .. } = &self.settings;
+        self.silence.borrow_mut().look(&view, node_id, &statuses, &reachable, *drive_grace, E::Rt::now())
     }
 
     async fn ask(&self, what: work_request::What) -> Result<work_answer::What, Trouble> {

@@ -44,6 +44,7 @@ pub struct Blobs<D, R> {
 pub struct NewBlob {
     pub op_id: OpId,
     pub attempt: u8,
+    /// 0 is the node's own class, until the blob is placed.
     pub class_id: u32,
     /// Bytes, where the client said so. Holding it to its word is done here too. Where it did not, the last row's
     /// pieces alone carry the size.

@@ -54,17 +54,27 @@ settings! {
     s3_addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9000));
     /// Where `/metrics`, `/livez` and `/readyz` are served. Not for clients: keep it inside.
     ops_addr: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9002));
-    /// The control planes, tried in turn: `["http://127.0.0.1:9100"]`. Without TLS only on loopback or as `unix:/path`.
+    /// The control planes, tried in turn: `["https://10.0.0.1:9100"]`; `https` wants a certificate (`join`). Without TLS only on
+    /// loopback or as `unix:/path`.
     control_url: Vec<String> = vec!["http://127.0.0.1:9100".to_owned()];
     /// What the node calls itself; absent: the host's name.
     node_name: Option<String> = None;
     /// File with the token the node shows the control plane; readable by this user only. Absent: none is shown.
     node_token_file: Option<PathBuf> = None;
+    /// Certificate of this node by your own PKI, PEM, with the URI `holdfast://CLUSTER/node/NODE`. Absent: that of
+    /// `holdfast-dataplane join`, in `data_dir`/identity. It and the next two are read again when they change.
+    node_cert_file: Option<PathBuf> = None;
+    /// Private key of that certificate, PEM; readable by this user only.
+    node_key_file: Option<PathBuf> = None;
+    /// Authorities of the control plane's and the other nodes' certificates, PEM.
+    cluster_ca_file: Option<PathBuf> = None;
     /// Directory for the cache and the drive index; both may be deleted while the node is stopped.
     data_dir: PathBuf = PathBuf::from("/var/lib/holdfast");
     /// Directories that hold fragments, one per drive, each the root of a file system of its own.
     drives: Vec<PathBuf> = Vec::new();
-    /// Fragments of an object in class LOCAL that may be lost: 0 to half of the drives.
+    /// What new objects are spread over: this node's `drives`, or the cluster's `nodes`, one fragment on each of 3 to 6 of them.
+    spread: SpreadChoice = SpreadChoice::Drives;
+    /// Fragments of an object that may be lost: 0 to half of the drives; spread over nodes 1 to 3, and so many nodes.
     parity: usize = 2;
     /// Starts although a drive is missing or refused, and serves from the others; what it held is read from them.
     degraded_start: bool = false;
@@ -96,10 +106,27 @@ settings! {
     tls_cert_file: Option<PathBuf> = None;
     /// Private key of the S3 port, PEM.
     tls_key_file: Option<PathBuf> = None;
+    /// Addresses and ranges (`10.1.0.0/16`) of proxies in front, whose `X-Forwarded-For` and `-Proto` say where a request comes
+    /// from; from anybody else they mean nothing. Nobody but proxies may have such an address.
+    trusted_proxies: Vec<String> = Vec::new();
+    /// `required`: every connection comes from a trusted proxy and begins with a PROXY header, version 2; others are closed.
+    proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
+    /// Where other nodes reach this one's fragments: address and port, inside the cluster's network; absent: nowhere.
+    peer_addr: Option<SocketAddr> = None;
+    /// The same as others know it, `host:port`; absent: `peer_addr`.
+    peer_advertise: Option<String> = None;
     /// What is logged: `info`, `debug`, `access=debug,warn`. `HOLDFAST_LOG` wins.
     log: String = "info".to_owned();
     /// Shape of a log line: `pretty` or `json`.
     log_format: LogFormat = LogFormat::Pretty;
+}
+
+/// See `spread`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpreadChoice {
+    Drives,
+    Nodes,
 }
 
 /// See `runtime`.
@@ -109,6 +136,14 @@ pub enum RuntimeChoice {
     Monoio,
     Glommio,
     Epoll,
+}
+
+/// See `proxy_protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    Off,
+    Required,
 }
 
 #[cfg(test)]

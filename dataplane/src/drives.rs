@@ -339,6 +339,8 @@ pub struct Verified {
 /// Proof of when an append began, in flushes of its device that had failed by then. Opaque; the lesser is the older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Receipt {
+    /// The connection to another node that the append went over; 0: this node's own drive.
+    connection: u64,
     failures: u64,
 }
 
@@ -347,7 +349,18 @@ impl Receipt {
     /// [`Drives`].
     #[must_use]
     pub fn after(failures: u64) -> Self {
-        Self { failures }
+        Self { connection: 0, failures }
+    }
+
+    /// The same of an append that another node did. Connections are numbered from 1 in the order they are made.
+    #[must_use]
+    pub fn over(connection: u64, failures: u64) -> Self {
+        Self { connection, failures }
+    }
+
+    #[must_use]
+    pub fn connection(self) -> u64 {
+        self.connection
     }
 
     #[must_use]

@@ -23,6 +23,7 @@ use crate::agent::OpenOp;
 use crate::blob::Blobs;
 use crate::cache::{CacheReader, HotRecords};
 use crate::drives::Drives;
+use crate::limits;
 use crate::link::Link;
 use crate::link::state::{NodeState, View};
 use crate::rt::Rt;
@@ -112,12 +113,25 @@ impl<E: Env> Core<E> {
         held.1.clone()
     }
 
+    /// Whether keys, policies and buckets of the view may be believed: only under a live lease, because a revocation waits for
+    /// leases and for nothing else. One that is about to come back is waited for, within `LEASE_WAIT`.
+    pub async fn leased(&self) -> bool {
+        let until_ms = E::Rt::boottime_ms() + limits::LEASE_WAIT_MS;
+        while !self.state.lease_live(E::Rt::boottime_ms()) {
+            if E::Rt::boottime_ms() >= until_ms {
+                return false;
+            }
+            E::Rt::sleep(limits::LEASE_WAIT_TICK).await;
+        }
+        true
+    }
+
     /// A fresh op id, above all earlier ones; open until its last guard is dropped, so that the reaper leaves its
     /// fragments alone.
     pub fn op_begin(&self) -> OpenOp {
         let mut random = [0u8; 10];
         E::Rt::random(&mut random);
-        OpenOp::begin(&self.state.ops, E::Rt::unix_ms(), random)
+        OpenOp::begin(&self.state.ops, E::Rt::unix_ms(), random, self.view().node_number)
     }
 
     /// The owner that answers name for a tenant: its canonical id and display name.

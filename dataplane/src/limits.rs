@@ -151,14 +151,35 @@ pub const WORK_DEADLINE: Duration = Duration::from_secs(20);
 
 pub const LINK_EXPIRY_TICK: Duration = Duration::from_millis(250);
 pub const LINK_CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+/// From the first packet to the welcome and all three streams: a control plane that accepts and then says nothing (it is
+/// paused, or its database is) is left for the next one.
+pub const LINK_OPEN_DEADLINE: Duration = Duration::from_secs(5);
 pub const LINK_KEEPALIVE: Duration = Duration::from_secs(5);
-pub const LINK_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Half a follower's patience more: who takes over is found within a second.
+pub const LINK_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A control plane that could not be used is not tried again on another's hint for this long.
+pub const LINK_AVOID: Duration = Duration::from_secs(5);
+/// Before a node asks again that was told not to come back: an administrator may have changed something meanwhile.
+pub const LINK_PAUSE_PERMANENT: Duration = Duration::from_secs(30);
 
 /// A session that lived this long forgives the failures before it.
 pub const LINK_STEADY: Duration = Duration::from_secs(10);
 
 /// How often the oldest open op id is reported to the reaper, which waits minutes and hours.
 pub const LINK_REPORT_TICK: Duration = Duration::from_secs(5);
+
+/// How long a request waits for the node's lease to come back before it is answered 503, milliseconds. A leader that stops
+/// in order is replaced within it; after a crash clients are told to come back.
+pub const LEASE_WAIT_MS: u64 = 5000;
+pub const LEASE_WAIT_TICK: Duration = Duration::from_millis(20);
+/// A control plane has this long for making a certificate.
+pub const ENROL_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the files of the node's identity are looked at, and whether it is time to renew: three `stat` calls.
+pub const IDENTITY_TICK: Duration = Duration::from_secs(2);
+/// Tries that fit into what is left of a certificate, and the pauses between them at least and at most.
+pub const RENEW_TRIES: u64 = 50;
+pub const RENEW_PAUSE_MIN: Duration = Duration::from_secs(5);
+pub const RENEW_PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// A lease shorter than this would be renewed more often than it is worth.
 pub const LEASE_MS_MIN: u64 = 300;
@@ -407,6 +428,75 @@ pub const BODY_BUDGET_SMALL_BYTES_PER_CORE: u64 = 16 << 20;
 /// stand in nobody's way but that of other forms.
 pub const BODY_BUDGET_FORM_BYTES_PER_CORE: u64 = 16 << 20;
 
+// ---- fragments on other nodes (peer) ------------------------------------------------------------------------------------
+
+/// Connections from other nodes to one core: each core of each node has two.
+pub const PEER_CONNECTIONS_MAX_PER_CORE: usize = 1024;
+
+/// From a connection to its greeting and the answer to it, on both sides. A dead node costs its askers this once.
+pub const PEER_CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a frame may stand still in the middle.
+pub const PEER_STALL: Duration = Duration::from_secs(10);
+
+/// How often a connection is looked at.
+pub const PEER_TICK: Duration = Duration::from_secs(1);
+
+/// A node that owes answers and has said nothing for so long, not even to a question that costs it nothing, is gone. Its core
+/// does not block for a tenth of that.
+pub const PEER_SILENCE: Duration = Duration::from_secs(5);
+
+/// The longest wait for a read, a search or a ticket's use: reads are late for their blob after [`BLOB_READ_PATIENCE`].
+pub const PEER_READ_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest wait for an append, a flush or a deletion: a drive that hangs is found out after 30 s by its own node.
+pub const PEER_WRITE_DEADLINE: Duration = Duration::from_secs(40);
+
+/// Requests of one connection without an answer, on both sides. Two rows of 100 uploads and some.
+pub const PEER_REQUESTS_MAX: usize = 256;
+
+/// Payload of one connection's requests under way on the asked side: 64 full pieces. Beyond it nothing more is received.
+pub const PEER_BYTES_MAX: usize = 16 << 20;
+
+/// The same of all connections to one core.
+pub const PEER_BYTES_MAX_PER_CORE: usize = 64 << 20;
+
+/// A node that could not be reached is not tried again for so long, doubled up to the second, and half of it random.
+pub const PEER_PAUSE_MIN: Duration = Duration::from_millis(500);
+pub const PEER_PAUSE_MAX: Duration = Duration::from_secs(8);
+
+/// How long a stopping core waits for what other nodes have asked of it.
+pub const PEER_STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// Tickets one core remembers: 4096 x about 200 B.
+pub const PEER_TICKETS_MAX: usize = 4096;
+
+/// A ticket is not shown any more so long before it ends: the request must still arrive.
+pub const PEER_TICKET_MARGIN_MS: u64 = 5_000;
+
+/// How often a core asks the other nodes which of their drives take new fragments.
+pub const PEER_STATUS_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a read keeps its blob from being deleted on the node that it asked, and how often readers renew that.
+pub const PEER_PIN: Duration = Duration::from_secs(30);
+pub const PEER_PIN_RENEW: Duration = Duration::from_secs(10);
+
+/// Such pins of one core, on both sides: 16,384 x about 100 B. Beyond it blobs rely on the delay of deletions alone.
+pub const PEER_PINS_MAX: usize = 1 << 14;
+
+/// Fragments that no node has are not searched for again for so long, and so many are remembered.
+pub const PEER_MISS: Duration = Duration::from_secs(10);
+pub const PEER_MISSES_MAX: usize = 4096;
+
+/// A refusal is logged once per node and reason in this time, of so many of them.
+pub const PEER_WARN_EVERY_MS: u64 = 60_000;
+pub const PEER_WARNINGS_MAX: usize = 1024;
+
+const _: () = assert!(PEER_PIN_RENEW.as_millis() * 2 < PEER_PIN.as_millis());
+const _: () = assert!(PEER_TICK.as_millis() < PEER_SILENCE.as_millis());
+const _: () = assert!(PEER_BYTES_MAX >= 2 * holdfast_protocol::limits::RECORD_PAYLOAD_BYTES_MAX);
+const _: () = assert!(PEER_BYTES_MAX <= PEER_BYTES_MAX_PER_CORE);
+
 // ---- background work (agent) ------------------------------------------------------------------------------------------
 
 /// Reads' notes that wait for the agent; 1000 x ~200 B. What does not fit is found again.
@@ -450,6 +540,9 @@ pub const AGENT_BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// Time between two audits while the drives stay the same. It costs one small read per blob.
 pub const AGENT_AUDIT_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// A node that was silent when it was last asked, longer ago than this, may have been here since: 30 questions of the audit.
+pub const AGENT_SILENCE_REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What reading one record's header costs the budget: a seek's worth of bytes.
 pub const AGENT_HEADER_COST_BYTES: u64 = 32 << 10;

@@ -12,6 +12,7 @@ pub mod outside;
 pub mod session;
 pub mod state;
 pub mod streams;
+mod turns;
 mod work;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use futures_util::FutureExt as _;
 use holdfast_common::wire;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::enrol::{Current, renew};
 use crate::limits;
 use outside::{Machine, Outside};
 use state::NodeState;
@@ -163,6 +165,10 @@ pub struct LinkConfig {
     pub node_id: String,
     pub node_name: String,
     pub region: String,
+    /// host:port at which peers reach this node's fragments; empty: it keeps them to itself.
+    pub peer_addr: String,
+    /// What the node shows a control plane that speaks TLS, and keeps alive.
+    pub identity: Option<Arc<Current>>,
     /// Drives as they are now; asked at each hello and report.
     pub drives: Box<dyn Fn() -> Vec<wire::Drive> + Send + Sync>,
 }
@@ -177,11 +183,13 @@ pub fn start(
     stop: oneshot::Receiver<()>,
 ) -> std::io::Result<(LinkHandle, std::thread::JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let renewal = keep_certified(config.identity.clone(), config.control.clone());
     let (handle, link) = prepare(config, state, Arc::new(Machine));
     let thread = std::thread::Builder::new().name("control-link".to_owned()).spawn(move || {
         runtime.block_on(async move {
             tokio::select! {
                 () = link => {}
+                never = renewal => match never {},
                 _ = stop => {}
             }
         });
@@ -208,4 +216,12 @@ pub fn prepare(
     };
     let handle = LinkHandle { commits, queries, interest, work, in_flight: Arc::default() };
     (handle, session::run(config, state, queues, outside))
+}
+
+/// Keeps the certificate alive, if there is one.
+async fn keep_certified(identity: Option<Arc<Current>>, control: Vec<String>) -> std::convert::Infallible {
+    match identity {
+        Some(identity) => renew::run(identity, control).await,
+        None => std::future::pending().await,
+    }
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use holdfast_common::telemetry;
 use holdfast_dataplane::config::{self, Config, RuntimeChoice};
 use holdfast_dataplane::drives::host::RealHost;
@@ -23,7 +23,7 @@ use holdfast_dataplane::rt::thread::cpus_allowed;
 use holdfast_dataplane::rt::{Rt, Uring, probe, probe_glommio};
 use holdfast_dataplane::server::cores::{self, Cores, CoresConfig};
 use holdfast_dataplane::server::tls::{self, Certificates};
-use holdfast_dataplane::{drives, ops_listener};
+use holdfast_dataplane::{drives, enrol, ops_listener};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -31,8 +31,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The data plane of Holdfast: S3 over io_uring on this machine's drives.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The configuration, TOML.
     #[arg(long, value_name = "FILE", required_unless_present = "config_reference")]
     config: Option<PathBuf>,
@@ -47,6 +49,36 @@ struct Arguments {
     format_drive: Option<PathBuf>,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Make this machine a node of a cluster, with a token of `holdfast admin node invite`. Makes a key and gets a certificate
+    /// for it, in DIR/identity; start nothing.
+    Join(JoinArguments),
+}
+
+#[derive(Args)]
+struct JoinArguments {
+    #[command(flatten)]
+    token: TokenArguments,
+    /// The `data_dir` of the node's configuration.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// What the node is called, unless the invitation says; else the host's name.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct TokenArguments {
+    /// The token. Other users of the machine may see it while this runs; see --token-file.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// File that holds the token; `-` is standard input.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,6 +90,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
+    if let Some(Command::Join(arguments)) = &arguments.command {
+        return join(arguments);
+    }
     let Some(path) = arguments.config.as_deref().filter(|_| !arguments.config_reference) else {
         return print(&config::render());
     };
@@ -66,11 +101,35 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         return format_drive(&config, drive);
     }
     let tls = load_tls(&config)?;
+    enrol::Current::open(&config)?;
     if arguments.check_config {
         return print(&format!("{} is a good configuration of the data plane\n", path.display()));
     }
     telemetry::init(config.log_format, &config.log)?;
     serve(&config, tls)
+}
+
+fn join(arguments: &JoinArguments) -> Result<(), String> {
+    let unreadable =
+        |path: &Path, error: io::Error| format!("the token {} cannot be read: {error}", path.display());
+    let token = match (&arguments.token.token, &arguments.token.token_file) {
+        (Some(token), _) => token.clone(),
+        (None, Some(path)) if path == Path::new("-") => {
+            io::read_to_string(io::stdin()).map_err(|error| unreadable(path, error))?
+        }
+        (None, Some(path)) => std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?,
+        (None, None) => return Err("give --token-file FILE or --token TOKEN".to_owned()),
+    };
+    let host_name =
+        || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    let name = arguments.name.clone().unwrap_or_else(host_name);
+    let joined = enrol::join::join(&token, &arguments.data_dir, &name)?;
+    let data_dir = std::path::absolute(&arguments.data_dir).unwrap_or_else(|_| arguments.data_dir.clone());
+    print(&format!(
+        "This is node {} of cluster {} now; its certificate is renewed by itself while the node runs.\n\
+         In the node's configuration:\n\ndata_dir = {data_dir:?}\ncontrol_url = {:?}\n",
+        joined.node_id, joined.cluster, joined.control
+    ))
 }
 
 fn print(text: &str) -> Result<(), String> {
@@ -94,6 +153,9 @@ fn serve(config: &Config, tls: Option<Tls>) -> Result<(), String> {
     let runtime = choose_runtime(config)?;
     let (tls, certificates) = tls.unzip();
     cores::port_is_free(config.s3_addr).map_err(|error| taken("s3_addr", config.s3_addr, &error))?;
+    if let Some(addr) = config.peer_addr {
+        cores::port_is_free(addr).map_err(|error| taken("peer_addr", addr, &error))?;
+    }
     raise_descriptor_limit();
     let node = Node::open(config)?;
     let asked = Arc::clone(&node);
@@ -105,7 +167,7 @@ fn serve(config: &Config, tls: Option<Tls>) -> Result<(), String> {
         Runtime::Epoll => start::<EpollRt>(config, &node, tls),
     }?;
     tracing::info!(s3 = %cores.addr(), ops = %ops.addr(), runtime = runtime.name(), "serving");
-    let outcome = wait(&cores, certificates.as_deref());
+    let outcome = wait(&cores, certificates.as_deref(), &node);
     cores.stop();
     let ended = cores.join().map_err(|error| format!("a core ended badly: {error}"));
     node.stop();
@@ -118,12 +180,14 @@ fn start<R: Rt>(
     node: &Arc<Node>,
     tls: Option<Arc<rustls::ServerConfig>>,
 ) -> Result<Cores, String> {
+    let proxies = config.proxies().map_err(|error| error.to_string())?;
     let cores = CoresConfig {
         addr: config.s3_addr,
         cpus: cpus(config.cores),
         tls,
         host_id: node.host_id(),
         connections_max_per_core: config.connections_max_per_core,
+        proxies: Arc::new(proxies),
     };
     cores::start::<R, _>(cores, &NodeSetup::<R>::new(Arc::clone(node)))
         .map_err(|error| taken("s3_addr", config.s3_addr, &error))
@@ -194,7 +258,7 @@ fn raise_descriptor_limit() {
 
 /// Waits for a signal, or for a core that ends by itself. Meanwhile certificates are loaded again when they are changed,
 /// or on SIGHUP.
-fn wait(cores: &Cores, certificates: Option<&Certificates>) -> Result<(), String> {
+fn wait(cores: &Cores, certificates: Option<&Certificates>, node: &Node) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -214,6 +278,7 @@ fn wait(cores: &Cores, certificates: Option<&Certificates>) -> Result<(), String
                         return Err("a core ended; the log says why".to_owned());
                     }
                     say(certificates.and_then(Certificates::reload_if_changed));
+                    say(node.reload_identity_if_changed());
                 }
             }
         }
@@ -225,7 +290,7 @@ fn wait(cores: &Cores, certificates: Option<&Certificates>) -> Result<(), String
 }
 
 /// What came of loading certificates again, if that was tried.
-fn say(loaded: Option<Result<(), tls::TlsError>>) {
+fn say<E: std::fmt::Display>(loaded: Option<Result<(), E>>) {
     match loaded {
         None => {}
         Some(Ok(())) => tracing::info!("the certificate was loaded again; new connections get it"),

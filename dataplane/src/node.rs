@@ -5,8 +5,10 @@
 
 mod identity;
 mod metrics;
+mod others;
 
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +16,23 @@ use std::time::Duration;
 use holdfast_common::id::{BackendId, DriveId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{CoderKind, Coders};
-use holdfast_protocol::placement::{Class, Level, Rule, Spread};
+use holdfast_protocol::placement::Class;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::agent::{Agent, AgentSettings, Progress};
 use crate::blob::{Blobs, cpu_features};
 use crate::cache::{self, CacheReader, CacheWriter};
-use crate::config::Config;
+use crate::config::{Config, SpreadChoice};
 use crate::drives::drive::Drive;
 use crate::drives::{CoreDrives, DriveState, Engine, EngineConfig};
+use crate::enrol::Current;
 use crate::env::{Core, Env, Settings};
 use crate::hash::Pools;
 use crate::link::state::{NodeState, View};
 use crate::link::{self, LinkConfig, LinkHandle};
 use crate::ops::Service;
+use crate::peer::{Fleet, Peers};
 use crate::rt::{CoreConfig, Rt};
 use crate::server::cores::CoreSetup;
 use identity::Identity;
@@ -38,7 +42,7 @@ pub struct Real<R>(PhantomData<fn() -> R>);
 
 impl<R: Rt> Env for Real<R> {
     type Rt = R;
-    type Drives = Rc<CoreDrives<R>>;
+    type Drives = Fleet<CoreDrives<R>, LinkHandle, R>;
     type Link = LinkHandle;
 }
 
@@ -56,6 +60,9 @@ pub struct Node {
     agent: AgentSettings,
     progress: Arc<Progress>,
     hash_pools: Pools,
+    /// `None`: it has no certificate, and talks to no other node.
+    peers: Option<Arc<Peers>>,
+    peer_addr: Option<SocketAddr>,
 }
 
 impl Node {
@@ -64,7 +71,10 @@ impl Node {
     /// # Errors
     /// A sentence for the operator: what is wrong and what to do next.
     pub fn open(config: &Config) -> Result<Arc<Self>, String> {
-        let identity = Identity::open(config)?;
+        let certificate = Current::open(config)?;
+        let certified = certificate.as_ref().map(|certificate| certificate.get());
+        let identity = Identity::open(config, certified.as_deref())?;
+        let peers = others::peers(config, &identity)?;
         let engine = open_engine(config, &identity)?;
         let (cache_reader, cache_writer) = cache::open(&config.data_dir.join("cache"))?;
         let state = Arc::new(NodeState::new(cache_writer.clone(), identity.cluster_id));
@@ -72,7 +82,8 @@ impl Node {
         bind_drives(&state, &engine, &identity);
         let (stop, stopped) = oneshot::channel();
         let progress = Arc::new(Progress::default());
-        let link_config = link_config(config, &identity, &engine, &state, &progress);
+        let mut link_config = link_config(config, &identity, &engine, &state, &progress);
+        link_config.identity = certificate;
         let (link, _thread) = link::start(link_config, state.clone(), stopped)
             .map_err(|error| format!("the control link's thread does not start: {error}; see `ulimit -u`"))?;
         let coder = holdfast_protocol::erasure::choose(cpu_features());
@@ -94,6 +105,8 @@ impl Node {
             agent,
             progress,
             hash_pools: Pools::default(),
+            peer_addr: config.peer_addr.filter(|_| peers.is_some()),
+            peers,
         });
         metrics::register(&node);
         Ok(node)
@@ -171,16 +184,23 @@ impl<R: Rt> CoreSetup<R> for NodeSetup<R> {
 
     async fn build(&self, core: &CoreConfig) -> std::io::Result<Self::Handler> {
         let node = &self.0;
-        let drives = Rc::new(node.engine.core::<R>());
+        let local = node.engine.core::<R>();
+        let drives = Rc::new(node.fleet::<R>(&local));
+        let serving = node.serve_others::<R>(&local)?;
+        drives.start(core.index == 0);
         let coders = Rc::new(Coders::new(node.coder));
         let agent = (core.index == 0).then(|| node.start_agent::<R>(&drives, &coders));
         let hash_pool = node.hash_pools.of_core(core.index);
-        let closing = Rc::clone(&*drives);
+        let closing = Rc::clone(&drives);
         CLOSE.set(Some(Box::pin(async move {
             if let Some(agent) = agent {
                 agent.stop().await;
             }
-            closing.close().await;
+            if let Some(serving) = serving {
+                serving.stop().await;
+            }
+            closing.close();
+            local.close().await;
         })));
         let blobs = Blobs::new(drives.clone(), coders);
         let (settings, state) = (node.settings.clone(), node.state.clone());
@@ -207,10 +227,9 @@ fn settings(config: &Config, identity: &Identity) -> Settings {
     Settings {
         region: config.region.clone(),
         domains: config.domains.clone(),
-        class: Class {
-            id: 0,
-            rule: Rule::Local { parity: config.parity },
-            spread: Spread { distinct: Level::Drive, at_least: 1 },
+        class: match config.spread {
+            SpreadChoice::Drives => Class::local(config.parity),
+            SpreadChoice::Nodes => Class::nodes(config.parity),
         },
         node_id: identity.node_id.clone(),
     }
@@ -271,6 +290,8 @@ fn link_config(
         node_id: identity.node_id.to_string(),
         node_name: identity.node_name.clone(),
         region: config.region.clone(),
+        peer_addr: others::advertised(config),
+        identity: None,
         drives: Box::new(move || {
             let view = state.view();
             let drives = engine.drives().iter();

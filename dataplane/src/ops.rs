@@ -80,25 +80,12 @@ impl<E: Env> Service<E> {
     ) -> Result<Response, S3Error> {
         let Routed { bucket, key, operation, expected_bucket_owner } = route(head, &self.addressing)?;
         *name = operation.name();
-        let view = self.core.view();
-        // These answer from the view alone, which a revocation may have overtaken while nobody could tell this node.
-        let from_view = matches!(
-            operation,
-            Operation::ListBuckets(_)
-                | Operation::HeadBucket
-                | Operation::GetBucketLocation
-                | Operation::GetBucketDocument(_)
-                | Operation::GetBucketPolicyStatus
-                | Operation::GetUnset(_)
-                | Operation::Preflight
-        );
-        if from_view && !self.core.state.lease_live(E::Rt::boottime_ms()) {
-            return Err(S3Error::new(Code::ServiceUnavailable));
-        }
-        if !view.ready && view.keys_unknown() {
+        if !self.core.leased().await {
             return Err(S3Error::new(Code::ServiceUnavailable)
-                .message("This node has not yet heard from its control plane. Please try again."));
+                .message("This node does not hear from its control plane. Please try again."));
         }
+        // Taken under the lease: it knows of every key and policy that anybody was told is gone.
+        let view = self.core.view();
         if matches!(operation, Operation::Preflight) {
             return cors::preflight(head, &view, bucket.as_ref(), key.is_some(), context.received_ms);
         }

@@ -121,6 +121,25 @@ pub trait Rt: Sized + 'static {
     /// The system's, e.g. `AddrInUse`.
     fn listen(config: &ListenConfig) -> io::Result<Self::Listener>;
 
+    /// Connects to another process. Never drop its future.
+    ///
+    /// # Errors
+    /// `TimedOut` at `deadline`, the system's, or `Unsupported` by an implementation that has no network.
+    fn connect(addr: SocketAddr, deadline: Instant) -> impl Future<Output = io::Result<Self::Conn>> {
+        let _ = (addr, deadline);
+        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// A second handle on the same connection, so that one can receive while the other sends. The connection is closed
+    /// when both are dropped.
+    ///
+    /// # Errors
+    /// The system's (no descriptors), or `Unsupported`.
+    fn duplicate(conn: &Self::Conn) -> io::Result<Self::Conn> {
+        let _ = conn;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Sleeps at least `duration`, to a grain of 1-2 ms. May be dropped.
     fn sleep(duration: Duration) -> impl Future<Output = ()>;
 

@@ -1,11 +1,12 @@
 //! The S3 port: connections of one core, from the first byte to the last, around a [`Handler`] that knows S3.
 //!
-//! A connection is accepted on a core and stays there for life. Idle ones hold no buffer. Every wait has a deadline, every
+//! A connection is accepted on a core and stays there for life. Where a proxy's header is wanted it comes first (`proxy.rs`). Idle ones hold no buffer. Every wait has a deadline, every
 //! buffer a bound (`limits.rs`). An answer that does not wait for the request's body is followed by a half-close and a
 //! bounded drain, so that a client that is still sending reads the answer and not a reset.
 
 pub mod body;
 pub mod cores;
+pub mod proxy;
 pub mod response;
 pub mod tls;
 pub mod wire;
@@ -25,8 +26,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use holdfast_protocol::http::head::{HeadError, RequestHead};
+use holdfast_protocol::proxy::Origin;
 
 pub use body::{BodyError, RequestBody};
+pub use proxy::Proxies;
 pub use response::{BodyStream, Response, ResponseBody, StreamError};
 pub use wire::Wire;
 
@@ -66,8 +69,10 @@ pub struct Context {
     pub request_id: RequestId,
     /// Names this server (`x-amz-id-2`).
     pub host_id: Arc<str>,
+    /// The other end of the connection: a client or a proxy.
     pub peer: SocketAddr,
-    pub tls: bool,
+    /// Where the request comes from: the connection's own, or what a trusted proxy says.
+    pub origin: Origin,
     /// When the head was complete, milliseconds since 1970.
     pub received_ms: u64,
 }
@@ -111,6 +116,7 @@ pub struct Server<H> {
     handler: H,
     host_id: Arc<str>,
     tls: Option<Arc<rustls::ServerConfig>>,
+    proxies: Arc<Proxies>,
     stop: Stop,
     places: Places,
     connections_max: usize,
@@ -120,7 +126,15 @@ impl<H> Server<H> {
     /// `host_id` goes into `x-amz-id-2`; with `tls` every connection is TLS.
     pub fn new(handler: H, host_id: Arc<str>, tls: Option<Arc<rustls::ServerConfig>>, stop: Stop) -> Self {
         let connections_max = CONNECTIONS_MAX_PER_CORE;
-        Self { handler, host_id, tls, stop, places: Places::default(), connections_max }
+        let proxies = Arc::default();
+        Self { handler, host_id, tls, proxies, stop, places: Places::default(), connections_max }
+    }
+
+    /// Believes these proxies; without, nobody.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Arc<Proxies>) -> Self {
+        self.proxies = proxies;
+        self
     }
 
     /// Allows fewer (or more) connections than [`CONNECTIONS_MAX_PER_CORE`].

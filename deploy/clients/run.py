@@ -23,6 +23,7 @@ import clients  # noqa: E402
 import damage  # noqa: E402
 import large  # noqa: E402
 import probe  # noqa: E402
+import proxies  # noqa: E402
 import robust  # noqa: E402
 import semantics  # noqa: E402
 import soak  # noqa: E402
@@ -81,7 +82,7 @@ def main():
         check("every_payload_mode_was_used", lambda: after.every_mode_used(modes))
     home = work / "robust"
     home.mkdir(exist_ok=True)
-    for body in [*robust.ALL, *soak.ALL, *damage.ALL, *startup.ALL, *large.ALL]:
+    for body in [*robust.ALL, *soak.ALL, *damage.ALL, *startup.ALL, *proxies.ALL, *large.ALL]:
         check(f"robust {body.__name__}", lambda body=body: body(arguments.bin_dir, home))
     if not arguments.keep:
         shutil.rmtree(work, ignore_errors=True)

@@ -20,11 +20,11 @@ def free_port():
 class System:
     """One data directory and, while started, the processes on it."""
 
-    def __init__(self, bin_dir, data_dir, *, tls=False, options=()):
+    def __init__(self, bin_dir, data_dir, *, tls=False, options=(), settings=()):
         self.holdfast = pathlib.Path(bin_dir) / "holdfast"
         self.data_dir = pathlib.Path(data_dir)
         self.options = list(options)
-        self.settings = {}  # environment variables that configure its servers
+        self.settings = dict(settings)  # environment variables that configure its servers
         self.ports = (free_port(), free_port())
         self.ca = None
         self.process = None

@@ -19,6 +19,8 @@ mod inputs;
 mod inside;
 #[path = "holes/probing.rs"]
 mod probing;
+#[path = "holes/proxies.rs"]
+mod proxies;
 #[path = "holes/rig.rs"]
 mod rig;
 #[path = "holes/signatures.rs"]

@@ -107,6 +107,7 @@ async fn measure(options: &Options) {
     let url = url.expose_str().expect("text");
     let postgres = limits::postmaster(&db).await;
     let mut authority = Served::start(["--serve", url]).expect("the authority's process");
+    db.place().await;
     let node = Node::join(authority.address).await;
     let bucket = node.bucket("b").await;
     let bare = limits::Bare::new(&db).await;

@@ -4,15 +4,16 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{ErrorBody, drives, keys, ops, tenants};
+use super::{ErrorBody, drives, keys, nodes, ops, tenants};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Holdfast administration", description = "Tenants, access keys, drives, state. All but health needs the admin token."),
+    info(title = "Holdfast administration", description = "Tenants, access keys, nodes, drives, state. All but health needs the admin token."),
     paths(
         tenants::create, tenants::list, tenants::buckets, keys::create, keys::list, keys::revoke,
         drives::list, drives::status, drives::drain, drives::replace, drives::redundancy,
-        ops::status, ops::livez, ops::readyz, ops::metrics,
+        nodes::invite, nodes::list, nodes::show, nodes::drain, nodes::revoke,
+        ops::status, ops::recover, ops::livez, ops::readyz, ops::metrics,
     ),
     components(schemas(ErrorBody)),
     modifiers(&Token),
@@ -48,10 +49,16 @@ mod tests {
             ("/v1/keys", "get"),
             ("/v1/keys/{access_key_id}", "delete"),
             ("/v1/status", "get"),
+            ("/v1/recover", "post"),
             ("/v1/drives", "get"),
             ("/v1/drives/{drive}", "get"),
             ("/v1/drives/{drive}/drain", "post"),
             ("/v1/drives/{drive}/replace", "post"),
+            ("/v1/nodes", "get"),
+            ("/v1/nodes/invitations", "post"),
+            ("/v1/nodes/{node}", "get"),
+            ("/v1/nodes/{node}", "delete"),
+            ("/v1/nodes/{node}/drain", "post"),
             ("/v1/objects/redundancy", "get"),
         ] {
             assert!(paths[path][method].is_object(), "{method} {path}");

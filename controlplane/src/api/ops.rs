@@ -22,19 +22,34 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, ApiEr
     Ok(Json(api.authority.status().await?))
 }
 
+/// Accepts the history of this database as it is, after `history_lost`: bytes are deleted again, and what the lost commits
+/// had written is garbage.
+#[utoipa::path(post, path = "/v1/recover", tag = "status", responses(
+    (status = 200, body = Status), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody),
+))]
+pub(super) async fn recover(State(api): State<Api>) -> Result<Json<Status>, ApiError> {
+    api.authority.recover().await?;
+    Ok(Json(api.authority.status().await?))
+}
+
 /// 200 while the process answers.
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = String)))]
 pub(super) async fn livez() -> &'static str {
     "alive\n"
 }
 
-/// 200 while this process leads and can commit.
+/// 200 while this process leads and can commit. One that follows says so and names the leader: it has nothing to be ready for.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = String), (status = 503, body = ErrorBody)))]
 pub(super) async fn readyz(State(api): State<Api>) -> Result<&'static str, ApiError> {
     if api.authority.is_leading() {
         return Ok("ready\n");
     }
-    Err(ApiError::unavailable("not the leader, or its term could not be confirmed in the database"))
+    Err(api
+        .authority
+        .must_lead()
+        .await
+        .err()
+        .map_or_else(|| ApiError::unavailable("it became the leader just now; ask again"), ApiError::from))
 }
 
 /// Prometheus metrics of this process and, where one is configured, of the data plane beside it.

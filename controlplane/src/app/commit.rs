@@ -8,6 +8,7 @@
 
 pub mod batch;
 pub mod locks;
+pub(crate) mod placements;
 pub mod transaction;
 
 use std::collections::VecDeque;
@@ -20,11 +21,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::Inner;
+use crate::app::sessions::NotBegun;
 use crate::limits::{
     BATCH_ITEMS_MAX, BATCH_ITEMS_WORTH, BATCH_PACE, BATCH_PACE_FROM_ITEMS, BATCH_PATIENCE, BATCH_SCAN_MAX,
     BATCHES_IN_FLIGHT_MAX, COMMIT_QUEUE_MAX,
 };
-use crate::plan::{decide, refuse_for_now, validate};
+use crate::plan::{decide, refuse, refuse_for_now, validate};
 use locks::{Lock, LockTable, locks_of};
 
 /// A mutation, who sent it, and where its answer goes.
@@ -175,18 +177,37 @@ impl Queue {
                 return;
             }
             let keys = batch::keys_touched(&items);
-            let Some(begun) = self.inner.sessions.begin(items.len(), keys) else {
-                self.locks.release(&locks);
-                for item in items {
-                    let refused =
-                        refuse_for_now(wire::Refusal::NotLeader, "this control plane is not the leader");
-                    answer(&item.reply, decide::refused_result(item.op_id, refused));
+            let begun = match self.inner.sessions.begin(items.iter().map(|item| item.session), keys) {
+                Ok(begun) => begun,
+                Err(why) => {
+                    self.locks.release(&locks);
+                    self.not_begun(items, &why);
+                    continue;
                 }
-                continue;
             };
             self.inner.metrics.batch_items.observe(items.len() as f64);
             self.in_flight += 1;
             tokio::spawn(batch::run(self.inner.clone(), items, begun, locks, self.events.clone()));
+        }
+    }
+
+    /// Refuses what cannot be begun; the rest goes back to the front, in its order.
+    fn not_begun(&mut self, items: Vec<Item>, why: &NotBegun) {
+        for item in items.into_iter().rev() {
+            let refused = match why {
+                NotBegun::NotLeading => {
+                    refuse_for_now(wire::Refusal::NotLeader, "this control plane is not the leader")
+                }
+                NotBegun::Revoked(sessions) if sessions.contains(&item.session) => {
+                    refuse(wire::Refusal::Unavailable, "this node is revoked")
+                }
+                NotBegun::Revoked(_) => {
+                    let locks = locks_of(&item.mutation);
+                    self.waiting.push_front((item, locks));
+                    continue;
+                }
+            };
+            answer(&item.reply, decide::refused_result(item.op_id, refused));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What nodes are told of keys, buckets, backends and placements: rows turned into wire messages.
+//! What nodes are told of keys, buckets, backends, placements and each other: rows turned into wire messages.
 
 use bytes::Bytes;
 use holdfast_common::wire;
@@ -10,6 +10,7 @@ use crate::plan::signing_days::signing_days;
 use crate::store::access_key::AccessKeyRow;
 use crate::store::backend::BackendRow;
 use crate::store::bucket::BucketRow;
+use crate::store::node::PeerRow;
 use crate::store::tenant::TenantRow;
 
 /// Permissions as stored; numbers of the wire's enum.
@@ -28,7 +29,7 @@ pub(crate) fn snapshot(inner: &Inner, rows: &Configuration, now_ms: u64) -> wire
         backends: rows.backends.iter().map(of_backend).collect(),
         placements: rows.placements.iter().map(placement).collect(),
         tenants: rows.tenants.iter().map(of_tenant).collect(),
-        peers: Vec::new(),
+        peers: rows.peers.iter().map(of_peer).collect(),
     }
 }
 
@@ -83,6 +84,16 @@ pub(crate) fn of_backend(row: &BackendRow) -> wire::Backend {
         country: row.country.clone(),
         provider: row.provider.clone(),
         revision: row.revision,
+    }
+}
+
+pub(crate) fn of_peer(row: &PeerRow) -> wire::Peer {
+    wire::Peer {
+        node_id: row.node_id.to_string(),
+        node_name: row.name.clone(),
+        addr: row.addr.clone(),
+        node_number: row.number.into(),
+        state: row.state.clone(),
     }
 }
 

@@ -214,7 +214,7 @@ impl Authority {
         Ok(self.publish_backends(vec![config::of_backend(&row)]))
     }
 
-    fn publish_backends(&self, backends: Vec<wire::Backend>) -> Vec<wait::Acknowledgement> {
+    pub(super) fn publish_backends(&self, backends: Vec<wire::Backend>) -> Vec<wait::Acknowledgement> {
         let upsert = wire::ConfigSnapshot { backends, ..Default::default() };
         self.inner.sessions.publish_config(wire::ConfigChange { upsert: Some(upsert), ..Default::default() })
     }

@@ -104,6 +104,7 @@ impl Authority {
         let row = access_key::insert(&client, &row).await?;
         let row = row.ok_or_else(|| AdminError::Conflict("the access key id is taken; try again".into()))?;
         let waits = self.publish_key(&row);
+        self.must_lead_still(&client).await?;
         Ok((row, secret, waits))
     }
 
@@ -154,7 +155,10 @@ impl Authority {
                 )));
             }
             let removed_keys = vec![access_key_id.to_owned()];
-            inner.sessions.publish_config(wire::ConfigChange { removed_keys, ..Default::default() })
+            let waits =
+                inner.sessions.publish_config(wire::ConfigChange { removed_keys, ..Default::default() });
+            self.must_lead_still(&client).await?;
+            waits
         };
         let (acknowledged, late) = wait::each(waits).await;
         // A node whose session stalls has lost its lease and asks before it answers; until it has heard of the
@@ -221,7 +225,9 @@ impl Authority {
         };
         let row =
             row.ok_or_else(|| AdminError::Conflict("the root key changed meanwhile; try again".into()))?;
-        Ok(self.publish_key(&row))
+        let waits = self.publish_key(&row);
+        self.must_lead_still(&client).await?;
+        Ok(waits)
     }
 
     async fn insert_root_key(

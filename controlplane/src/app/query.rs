@@ -1,10 +1,11 @@
-//! Reads of nodes: lookups by one statement or two per message, listings, uploads, parts, pages, placements.
+//! Reads of nodes: lookups by one statement or two per message, listings, uploads, parts, pages, placements, tickets.
 //!
 //! `as_of` is the watermark before the first statement. An answer that may show a commit which some cache still
 //! contradicts waits until that commit is released (DESIGN 3.2): perhaps needlessly, never too little.
 
 mod list;
 mod lookup;
+pub(crate) mod ticket;
 mod versions;
 
 use std::time::Instant;
@@ -25,8 +26,8 @@ use crate::store::{Client, StoreError, backend, freed, manifest_page, upload};
 /// An answer, and what it has to wait for before it may be shown.
 pub(crate) type Held = (Answer, Vec<watch::Receiver<bool>>);
 
-/// One message's queries, in any order. The database is not held while an answer waits.
-pub(crate) async fn answer_all(authority: &Authority, queries: Vec<Query>) -> Vec<Held> {
+/// One message's queries of a session, in any order. The database is not held while an answer waits.
+pub(crate) async fn answer_all(authority: &Authority, session: Uuid, queries: Vec<Query>) -> Vec<Held> {
     let started = Instant::now();
     let as_of = authority.inner.sessions.watermark();
     let ids: Vec<u64> = queries.iter().map(|query| query.query_id).collect();
@@ -41,7 +42,7 @@ pub(crate) async fn answer_all(authority: &Authority, queries: Vec<Query>) -> Ve
     if queries.len() > QUERY_UP_ITEMS_MAX {
         return refused(Refusal::Malformed, "too many queries in one message".into());
     }
-    let answers = match answers(authority, queries, as_of).await {
+    let answers = match answers(authority, session, queries, as_of).await {
         Ok(answers) => answers,
         Err(error) => {
             tracing::warn!(%error, "queries were not answered");
@@ -67,13 +68,22 @@ fn reply(query_id: u64, as_of: u64, body: Body) -> Answer {
     Answer { query_id, as_of, answer: Some(body) }
 }
 
-async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Result<Vec<Held>, StoreError> {
+async fn answers(
+    authority: &Authority,
+    session: Uuid,
+    queries: Vec<Query>,
+    as_of: u64,
+) -> Result<Vec<Held>, StoreError> {
     let mut answers = Vec::with_capacity(queries.len());
-    let mut lookups = Vec::new();
+    let (mut lookups, mut tickets) = (Vec::new(), Vec::new());
     for query in queries {
         let (body, pending) = match query.query {
             Some(Ask::Lookup(lookup)) => {
                 lookups.push((query.query_id, lookup));
+                continue;
+            }
+            Some(Ask::Ticket(ticket)) => {
+                tickets.push((query.query_id, ticket));
                 continue;
             }
             Some(Ask::List(list)) => {
@@ -98,6 +108,11 @@ async fn answers(authority: &Authority, queries: Vec<Query>, as_of: u64) -> Resu
     if !lookups.is_empty() {
         answers.extend(look_up(authority, lookups, as_of).await?);
     }
+    if !tickets.is_empty() {
+        let client = authority.inner.store.client().await?;
+        let given = ticket::give(authority, &client, session, tickets).await?.into_iter();
+        answers.extend(given.map(|(query_id, body)| (reply(query_id, as_of, body), vec![])));
+    }
     Ok(answers)
 }
 
@@ -121,13 +136,12 @@ async fn look_up(
 
 async fn other(authority: &Authority, client: &Client, ask: Ask) -> Result<Body, StoreError> {
     match ask {
-        Ask::Lookup(_) | Ask::List(_) | Ask::ListVersions(_) | Ask::Placement(_) => {
+        Ask::Lookup(_) | Ask::List(_) | Ask::ListVersions(_) | Ask::Placement(_) | Ask::Ticket(_) => {
             unreachable!("answered by the caller")
         }
         Ask::Uploads(query) => list::uploads(client, &query).await.map(Body::Uploads),
         Ask::Parts(query) => parts(client, &query).await.map(Body::Parts),
         Ask::ManifestPage(query) => page(client, &query, authority.inner.delete_delay_ms).await,
-        Ask::Ticket(_) => Ok(Body::Refused(refuse(Refusal::InvalidRequest, "tickets are not given yet"))),
     }
 }
 
@@ -192,6 +206,7 @@ async fn placement(
     }
     let _order = inner.configuration.lock().await;
     let (placement_id, fresh) = backend::intern_placement(client, &backends).await?;
+    inner.placements.add(placement_id);
     let placement = wire::Placement { placement_id, backends };
     if fresh {
         let upsert = wire::ConfigSnapshot { placements: vec![placement.clone()], ..Default::default() };

@@ -7,10 +7,10 @@ use holdfast_common::wire::{self, session_down::Message};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::app::sequence::EPOCH_SHIFT;
+use crate::app::history::Memory;
 use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
 use crate::app::{Authority, config};
-use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
+use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, PEER_ADDR_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
 use crate::store::StoreError;
 use crate::store::changelog::Changed;
 use crate::store::node::NodeRow;
@@ -60,6 +60,7 @@ impl Authority {
         let node_id = self.check_hello(hello)?;
         let inner = &self.inner;
         if !self.is_leading() {
+            inner.truth.node_heard(&inner.holder).await?;
             let (_, holder) = inner.truth.holder().await?;
             let Message::Goodbye(bye) =
                 goodbye("this control plane is not the leader", inner.elsewhere(holder).as_deref())
@@ -68,6 +69,28 @@ impl Authority {
             };
             return Err(Turned::Away(bye));
         }
+        if inner.truth.is_revoked(node_id).await? {
+            return Err(away("this node is revoked", true));
+        }
+        let memory = self.memory_of(node_id, hello.acknowledged_seq_max).await?;
+        if memory != Memory::Whole {
+            // One that was replaced and does not know it yet has no say in this.
+            if inner.truth.holder().await?.0 != inner.sessions.epoch() {
+                return Err(away("this control plane is not the leader", false));
+            }
+            let news = self.history_is_lost(&hello.node_name, hello.acknowledged_seq_max).await?;
+            if news && memory == Memory::Lost {
+                inner.sessions.dismiss("commits were lost; the caches of before count no more", node_id);
+            }
+        }
+        if let Memory::Ahead { epoch } = memory {
+            // Sequences of this epoch would be taken for those that the node remembers: another begins, above all of them.
+            inner.epoch_remembered.fetch_max(epoch, Ordering::AcqRel);
+            inner.step_down.notify_one();
+            inner.sessions.end_epoch("commits were lost; the next epoch begins", None);
+            return Err(away("commits were lost; the next epoch begins", false));
+        }
+        let history_lost = inner.history_lost.load(Ordering::Relaxed);
         let session_id = inner.truth.fresh_id();
         let row = NodeRow {
             node_id,
@@ -76,7 +99,7 @@ impl Authority {
             build: hello.build.clone(),
             last_seen_ms: 0,
         };
-        let Some(entered) = inner.truth.enter(&row, session_id, inner.sessions.epoch()).await? else {
+        let Some(entered) = self.enter(&row, &hello.peer_addr, session_id).await? else {
             return Err(away("this node is revoked", true));
         };
         if inner.truth.keeps_drives() {
@@ -95,11 +118,16 @@ impl Authority {
             )
             .ok_or_else(|| away("this control plane is not the leader", false))?;
         let stream = Stream { authority: self.clone(), session_id };
-        let history_lost = self.check_history(hello, admitted.assigned).await?;
+        // It may have been revoked since it was looked up, when there was no session yet that could be ended.
+        if inner.truth.is_revoked(node_id).await? {
+            inner.sessions.revoke(node_id);
+            return Err(away("this node is revoked", true));
+        }
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
         // A watermark beyond what was ever given out is of a history that this database does not have.
         let foreign = hello.applied_watermark > admitted.assigned;
-        let replay = if hello.applied_watermark == 0 || foreign || history_lost {
+        let of_lost = !self.counts(hello.applied_watermark);
+        let replay = if hello.applied_watermark == 0 || foreign || of_lost || history_lost {
             None
         } else {
             self.replay(hello.applied_watermark).await?
@@ -121,9 +149,9 @@ impl Authority {
                 .settled_to
                 .map(|to| Bytes::copy_from_slice(to.as_bytes()))
                 .unwrap_or_default(),
-            node_number: 0,
+            node_number: entered.peer.number.into(),
             now_ms: inner.truth.now_ms(),
-            ticket_key: Bytes::new(),
+            ticket_key: Bytes::copy_from_slice(inner.vault.ticket_key(node_id).expose()),
         };
         inner.metrics.session_starts.inc();
         tracing::info!(node = %hello.node_name, %node_id, cache_reset = welcome.cache_reset, "a node has joined");
@@ -148,7 +176,8 @@ impl Authority {
             let theirs = hello.protocol_version;
             return Err(away(
                 format!(
-                    "this control plane speaks protocol {ours} and the one before, the node {theirs}; upgrade the older of the two"
+                    "this control plane speaks protocol {ours} and the one before, the node {theirs}: upgrade the {}",
+                    if theirs > ours { "control plane" } else { "node" }
                 ),
                 true,
             ));
@@ -163,6 +192,8 @@ impl Authority {
         if hello.node_name.len() > NAME_BYTES_MAX
             || hello.region.len() > NAME_BYTES_MAX
             || hello.drives.len() > DRIVES_MAX
+            || hello.peer_addr.len() > PEER_ADDR_BYTES_MAX
+            || hello.peer_addr.contains('\0')
         {
             return Err(away("the hello is out of bounds", true));
         }
@@ -171,41 +202,15 @@ impl Authority {
 
     pub(crate) async fn open_ops_reported(
         &self,
-        node_id: Uuid,
+        session_id: Uuid,
         open: &wire::OpenOps,
     ) -> Result<(), StoreError> {
         let (oldest, count) = (Uuid::from_slice(&open.oldest).ok(), open.count.min(i64::MAX as u64));
-        self.inner.truth.open_ops(node_id, oldest, count).await
+        self.inner.truth.open_ops(session_id, oldest, count).await
     }
 
     pub(crate) async fn left(&self, session_id: Uuid) {
         let _ = self.inner.truth.leave(session_id).await;
-    }
-
-    /// Does this database have the highest commit that a client of the node was told of? If not, rows were lost:
-    /// a dump was restored, or a standby that lagged was promoted.
-    async fn check_history(&self, hello: &wire::Hello, assigned: u64) -> Result<bool, StoreError> {
-        let seen = hello.acknowledged_seq_max;
-        let epoch = seen >> EPOCH_SHIFT;
-        let lost = if seen == 0 {
-            false
-        } else if epoch == assigned >> EPOCH_SHIFT || seen > assigned {
-            seen > assigned
-        } else {
-            self.inner.truth.last_seq(epoch).await?.is_none_or(|last| last < seen)
-        };
-        if lost {
-            self.inner.history_lost.store(true, Ordering::Relaxed);
-            self.inner.metrics.history_lost.set(1);
-            tracing::error!(
-                node = %hello.node_name,
-                seen,
-                assigned,
-                "HISTORY LOST: a node remembers commits that this database does not have; nothing is reaped. Was a dump \
-                 restored, or an asynchronous standby promoted? See `holdfast admin recover`"
-            );
-        }
-        Ok(lost)
     }
 
     async fn replay(&self, since: u64) -> Result<Option<Vec<wire::InvalidatedKey>>, StoreError> {

@@ -9,7 +9,7 @@
 mod hub;
 pub mod wait;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -54,6 +54,14 @@ pub struct SessionFacts {
 /// The first ordinal of every session is its replay, reserved before anything else can be queued.
 pub const REPLAY_ORDINAL: u64 = 1;
 
+/// Why a batch was not begun.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotBegun {
+    NotLeading,
+    /// It has mutations of these sessions, whose nodes are revoked.
+    Revoked(HashSet<Uuid>),
+}
+
 /// A batch that was begun: its sequence numbers, and the end of its pending time.
 pub struct Begun {
     pub epoch: u64,
@@ -77,7 +85,10 @@ impl Sessions {
         hub.epoch = epoch;
         hub.term_until = Some(term_until);
         hub.leases_until = None;
+        hub.revoked.clear();
         hub.sequence = Sequence::of_epoch(epoch);
+        hub.admitted.clear();
+        hub.heard_at = Some(Instant::now());
     }
 
     pub fn prolong_term(&self, epoch: u64, term_until: Instant) {
@@ -149,6 +160,8 @@ impl Sessions {
             }
             session.node_id != node_id
         });
+        hub.admitted.insert(node_id);
+        hub.heard_at = Some(Instant::now());
         let (sender, queue) = mpsc::unbounded_channel();
         let assigned = hub.sequence.assigned();
         let session = Session {
@@ -167,6 +180,27 @@ impl Sessions {
         Some(Admitted { epoch: hub.epoch, watermark: hub.sequence.watermark(), assigned, queue })
     }
 
+    /// Whether this node was admitted in this epoch.
+    #[must_use]
+    pub fn was_admitted(&self, node_id: Uuid) -> bool {
+        self.hub.lock().admitted.contains(&node_id)
+    }
+
+    /// For how long no node has been heard; `None`: this process does not lead.
+    #[must_use]
+    pub fn silence(&self) -> Option<Duration> {
+        let hub = self.hub.lock();
+        hub.heard_at.filter(|_| hub.term_until.is_some()).map(|at| at.elapsed())
+    }
+
+    /// Ends the streams of all but one node. Their leases run on until they say hello again, or run out.
+    pub fn dismiss(&self, reason: &str, all_but: Uuid) {
+        for session in self.hub.lock().sessions.values_mut().filter(|session| session.node_id != all_but) {
+            session.say(0, goodbye(reason, None));
+            session.queue = None;
+        }
+    }
+
     /// The cache of this session starts empty: what it has heard since it was admitted is what counts.
     pub fn cover_from(&self, id: Uuid, covered_from: u64) {
         if let Some(session) = self.hub.lock().sessions.get_mut(&id) {
@@ -183,6 +217,20 @@ impl Sessions {
             if !leased || crate::mutant!("wait-for-connected-sessions-only") {
                 hub.sessions.remove(&id);
             }
+        }
+    }
+
+    /// Ends a node's sessions for good. Their leases run on, for the node may not have heard of it, and are waited for; they
+    /// are not prolonged.
+    pub fn revoke(&self, node_id: Uuid) {
+        let mut hub = self.hub.lock();
+        let Hub { sessions, revoked, .. } = &mut *hub;
+        for (id, session) in sessions.iter_mut().filter(|(_, session)| session.node_id == node_id) {
+            let reason = "this node is revoked".to_owned();
+            let bye = wire::Goodbye { reason, permanent: true, leader: String::new() };
+            session.say(0, Message::Goodbye(bye));
+            session.queue = None;
+            revoked.insert(*id);
         }
     }
 
@@ -224,13 +272,16 @@ impl Sessions {
         let mut hub = self.hub.lock();
         let now = Instant::now();
         let Some(term_until) = hub.term_until else { return false };
+        hub.heard_at = Some(now);
         let watermark = hub.sequence.watermark();
         let room = term_until.saturating_duration_since(now).saturating_sub(CLOCK_MARGIN);
         let mut lease_ms = self.lease_ms.min(u64::try_from(room.as_millis()).unwrap_or(u64::MAX));
         if crate::mutant!("lease-beyond-the-term") {
             lease_ms = self.lease_ms;
         }
-        let Some(session) = hub.sessions.get_mut(&id) else { return false };
+        let Some(session) = hub.sessions.get_mut(&id).filter(|session| session.queue.is_some()) else {
+            return false;
+        };
         let late =
             session.unacknowledged.front().is_some_and(|(_, sent)| now.duration_since(*sent) > ACK_LATE);
         if late || lease_ms < LEASE_MS_MIN.min(self.lease_ms) {
@@ -277,18 +328,32 @@ impl Sessions {
 
     // -------------------------------------------------------------------------------------------- commits
 
-    /// Begins a batch: numbers for its items, and its keys pending from now on. `None`: not leading.
-    pub fn begin(&self, items: usize, keys: Vec<(u64, Bytes)>) -> Option<Begun> {
+    /// Begins a batch of mutations of these sessions: numbers for them, and their keys pending from now on.
+    ///
+    /// # Errors
+    /// [`NotBegun`]; nothing has happened then.
+    pub fn begin(
+        &self,
+        senders: impl ExactSizeIterator<Item = Uuid> + Clone,
+        keys: Vec<(u64, Bytes)>,
+    ) -> Result<Begun, NotBegun> {
         let mut hub = self.hub.lock();
         if !hub.term_live(Instant::now()) {
-            return None;
+            return Err(NotBegun::NotLeading);
         }
-        let range = hub.sequence.assign(items);
+        // Under the same lock that gives the numbers: what a revocation finds assigned is all there will be of its node.
+        if !hub.revoked.is_empty() {
+            let revoked: HashSet<Uuid> = senders.clone().filter(|id| hub.revoked.contains(id)).collect();
+            if !revoked.is_empty() {
+                return Err(NotBegun::Revoked(revoked));
+            }
+        }
+        let range = hub.sequence.assign(senders.len());
         let (released, pending) = watch::channel(false);
         for key in &keys {
             hub.pending.insert(key.clone(), pending.clone());
         }
-        Some(Begun { epoch: hub.epoch, range, keys, released })
+        Ok(Begun { epoch: hub.epoch, range, keys, released })
     }
 
     /// Tells every session what a batch has changed and settles its numbers. Returns what to wait for.

@@ -6,6 +6,8 @@
 
 mod postgres;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use holdfast_common::id::OpId;
 use holdfast_common::wire;
@@ -15,12 +17,13 @@ pub use crate::app::commit::transaction::{Context, Failure};
 use crate::plan::decide::Facts;
 use crate::plan::writes::Writes;
 use crate::store::access_key::AccessKeyRow;
-use crate::store::authority::Taken;
+use crate::store::authority::Claim;
 use crate::store::backend::BackendRow;
 use crate::store::bucket::BucketRow;
 use crate::store::changelog::Changed;
+use crate::store::cluster::History;
 use crate::store::head::Line;
-use crate::store::node::{Entered, NodeRow};
+use crate::store::node::{Entered, NodeRow, PeerRow};
 use crate::store::tenant::TenantRow;
 use crate::store::version::VersionRow;
 use crate::store::{Store, StoreError};
@@ -33,6 +36,18 @@ pub struct Configuration {
     pub backends: Vec<BackendRow>,
     pub placements: Vec<(u32, Vec<u32>)>,
     pub tenants: Vec<TenantRow>,
+    pub peers: Vec<PeerRow>,
+}
+
+/// Leadership that was taken, and what was found there at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub epoch: u64,
+    /// As `store::lineage::timeline`.
+    pub timeline: u32,
+    pub history: History,
+    /// Whether the commit that was asked about is there.
+    pub has_remembered: bool,
 }
 
 /// A mutation with its op id.
@@ -50,8 +65,11 @@ pub trait Truth: Send + Sync + 'static {
     /// Whether nodes' drives are written down there.
     fn keeps_drives(&self) -> bool;
 
-    /// As `store::authority::take`.
-    async fn take(&self, holder: &str, term_ms: u64, force: bool) -> Result<Option<Taken>, StoreError>;
+    /// As `store::authority::take`; also says whether the commit `remembered` is there (0: none is asked about).
+    async fn take(&self, claim: Claim<'_>, remembered: u64) -> Result<Option<Taken>, StoreError>;
+
+    /// As `store::lineage::has_lagging_standby`.
+    async fn has_lagging_standby(&self) -> bool;
 
     /// Prolongs the term; false when another took over.
     async fn renew(&self, epoch: u64, term_ms: u64) -> Result<bool, StoreError>;
@@ -62,26 +80,41 @@ pub trait Truth: Send + Sync + 'static {
     /// Epoch and name of who leads, by the row.
     async fn holder(&self) -> Result<(u64, String), StoreError>;
 
-    /// The last sequence of an ended epoch; `None`: this database never saw that epoch end.
-    async fn last_seq(&self, epoch: u64) -> Result<Option<u64>, StoreError>;
+    /// A node asked this follower, `holder`, for the leader.
+    async fn node_heard(&self, holder: &str) -> Result<(), StoreError>;
 
-    /// Registers a node and its session. `None`: the node is revoked.
+    /// Whether another than `holder` heard a node within the last `ms`.
+    async fn node_heard_elsewhere(&self, holder: &str, ms: u64) -> Result<bool, StoreError>;
+
+    /// Whether this database has the commit `seq` of an epoch that has ended.
+    async fn has(&self, seq: u64) -> Result<bool, StoreError>;
+
+    /// Remembers that commits are missing, until an administrator accepts it.
+    async fn lose_history(&self) -> Result<(), StoreError>;
+
+    async fn is_revoked(&self, node_id: Uuid) -> Result<bool, StoreError>;
+
+    /// Registers a node and its session. `None`: the node is revoked. Callers hold the configuration lock.
     async fn enter(
         &self,
         node: &NodeRow,
+        peer_addr: &str,
         session_id: Uuid,
         epoch: u64,
     ) -> Result<Option<Entered>, StoreError>;
 
     async fn leave(&self, session_id: Uuid) -> Result<(), StoreError>;
 
-    /// Remembers the oldest op id the node may still commit.
-    async fn open_ops(&self, node_id: Uuid, oldest: Option<Uuid>, count: u64) -> Result<(), StoreError>;
+    /// Remembers the oldest op id the session's node may still commit.
+    async fn open_ops(&self, session_id: Uuid, oldest: Option<Uuid>, count: u64) -> Result<(), StoreError>;
 
     async fn configuration(&self) -> Result<Configuration, StoreError>;
 
     /// Everything cached that changed after `since`, oldest first; `None`: too much, or trimmed.
     async fn changed_since(&self, since: u64, rows_max: i64) -> Result<Option<Vec<Changed>>, StoreError>;
+
+    /// Of these placements, those that exist.
+    async fn known_placements(&self, asked: &BTreeSet<u32>) -> Result<Vec<u32>, StoreError>;
 
     /// The rows that a batch is decided by. With `again` every item's recorded outcome is among them.
     async fn facts(&self, items: &[Asked<'_>], again: bool) -> Result<Facts, Failure>;

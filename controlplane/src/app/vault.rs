@@ -7,10 +7,11 @@ use holdfast_common::wire;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use uuid::Uuid;
 
 use crate::store::access_key::SealedSecret;
 
-/// Version that new secrets are sealed under; a rotation will add another.
+/// Version of how secrets are sealed. A rotation of the master key seals all of them anew at once and needs no other.
 const KEY_VERSION: i32 = 1;
 
 /// Letters of access key ids, AWS's: base 32.
@@ -20,12 +21,14 @@ const SECRET_LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 
 pub struct Vault {
     key: LessSafeKey,
+    /// Ticket keys of nodes come from it.
+    tickets: hmac::Key,
     random: SystemRandom,
 }
 
 /// The master key does not fit, or what was sealed was changed.
 #[derive(Debug, thiserror::Error)]
-#[error("the secret of the access key {0} does not open: the master key is not the one it was sealed with")]
+#[error("the secret of {0} does not open: the master key is not the one it was sealed with")]
 pub struct DoesNotOpen(String);
 
 impl Vault {
@@ -33,7 +36,21 @@ impl Vault {
     #[must_use]
     pub fn new(master_key: &Secret) -> Option<Self> {
         let key = UnboundKey::new(&AES_256_GCM, master_key.expose()).ok()?;
-        Some(Self { key: LessSafeKey::new(key), random: SystemRandom::new() })
+        let tickets = step(master_key.expose(), b"holdfast ticket keys");
+        Some(Self {
+            key: LessSafeKey::new(key),
+            tickets: hmac::Key::new(hmac::HMAC_SHA256, tickets.expose()),
+            random: SystemRandom::new(),
+        })
+    }
+
+    /// What tickets for the fragments of this node are made with: 32 bytes, known to the node and to nobody else, the same
+    /// from every control plane of the cluster.
+    #[must_use]
+    pub fn ticket_key(&self, node_id: Uuid) -> Secret {
+        let mut name = b"ticket".to_vec();
+        name.extend_from_slice(node_id.as_bytes());
+        Secret::new(hmac::sign(&self.tickets, &name).as_ref().to_vec())
     }
 
     /// Random bytes.
@@ -57,27 +74,24 @@ impl Vault {
         Secret::new(self.random::<40>().map(|byte| SECRET_LETTERS[usize::from(byte & 63)]).to_vec())
     }
 
-    /// Sealed for this access key id and no other.
+    /// Sealed for this name and no other: an access key id, or what no access key id can be.
     #[must_use]
-    pub fn seal(&self, access_key_id: &str, secret: &Secret) -> SealedSecret {
+    pub fn seal(&self, name: &str, secret: &Secret) -> SealedSecret {
         let nonce = self.random::<NONCE_LEN>();
         let mut text = secret.expose().to_vec();
         self.key
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(access_key_id),
-                &mut text,
-            )
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name), &mut text)
             .expect("a secret is far shorter than AES-GCM's limit");
         SealedSecret { ciphertext: text, nonce: nonce.to_vec(), version: KEY_VERSION }
     }
 
-    pub fn open(&self, access_key_id: &str, sealed: &SealedSecret) -> Result<Secret, DoesNotOpen> {
-        let fails = || DoesNotOpen(access_key_id.to_owned());
+    /// # Errors
+    /// When it was sealed with another master key or for another name, or was changed since.
+    pub fn open(&self, name: &str, sealed: &SealedSecret) -> Result<Secret, DoesNotOpen> {
+        let fails = || DoesNotOpen(name.to_owned());
         let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce).map_err(|_| fails())?;
         let mut text = sealed.ciphertext.clone();
-        let length =
-            self.key.open_in_place(nonce, Aad::from(access_key_id), &mut text).map_err(|_| fails())?.len();
+        let length = self.key.open_in_place(nonce, Aad::from(name), &mut text).map_err(|_| fails())?.len();
         text.truncate(length);
         Ok(Secret::new(text))
     }
@@ -124,6 +138,14 @@ mod tests {
         assert!(!sealed.ciphertext.windows(8).any(|window| secret.expose().starts_with(window)));
         assert!(Vault::new(&Secret::new(vec![7; 31])).is_none());
         assert_eq!(vault.fresh_access_key_id().len(), 20);
+    }
+
+    #[test]
+    fn every_node_has_its_own_ticket_key_and_every_control_plane_the_same() {
+        let vault = |byte| Vault::new(&Secret::new(vec![byte; 32])).expect("32 bytes");
+        let key = |byte, node| vault(byte).ticket_key(uuid::Uuid::from_u128(node)).expose().to_vec();
+        assert_eq!((key(7, 1), key(7, 1).len()), (key(7, 1), 32));
+        assert!(key(7, 1) != key(7, 2) && key(7, 1) != key(8, 1));
     }
 
     /// AWS's published example: docs.aws.amazon.com, "Examples of how to derive a signing key" (region us-east-1, iam)

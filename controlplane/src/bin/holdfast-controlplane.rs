@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use holdfast_common::telemetry;
 use holdfast_controlplane::api::{Api, Listener};
-use holdfast_controlplane::config::{Config, init_secrets};
-use holdfast_controlplane::limits::CORES_PER_WORKER;
-use holdfast_controlplane::server;
+use holdfast_controlplane::app::{AdminError, Authority};
+use holdfast_controlplane::config::{Config, RootCredentials, init_secrets, read_master_key};
+use holdfast_controlplane::limits::{CORES_PER_WORKER, ROOT_KEY_TICK};
+use holdfast_controlplane::{rotate, server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -33,6 +34,18 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Seal everything in the database with a new master key instead of the old one. All control planes must be stopped.
+    RotateMasterKey {
+        /// Names the database.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The master key that everything is sealed with.
+        #[arg(long, value_name = "FILE")]
+        old: PathBuf,
+        /// The next one, made before: 64 hex digits, readable by this user only.
+        #[arg(long, value_name = "FILE")]
+        new: PathBuf,
+    },
 }
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -41,6 +54,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match (args.command, args.config) {
         (Some(Command::Init { config }), _) => init(&config),
+        (Some(Command::RotateMasterKey { config, old, new }), _) => rotate_master_key(&config, &old, &new),
         (None, Some(config)) => serve(&config),
         (None, None) => Err("name a configuration with --config FILE".into()),
     };
@@ -66,6 +80,22 @@ fn init(path: &Path) -> Outcome<()> {
     Ok(())
 }
 
+fn rotate_master_key(path: &Path, old: &Path, new: &Path) -> Outcome<()> {
+    let config = Config::load(path)?;
+    let (from, to) = (read_master_key(old)?, read_master_key(new)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let rotated = runtime.block_on(rotate::rotate(&config.database()?, &from, &to))?;
+    eprintln!(
+        "Sealed anew: {} access keys{}. Now put {} in the place of {} on every control plane, start them, and destroy {}.",
+        rotated.access_keys,
+        if rotated.authority { " and the cluster's authority" } else { "" },
+        new.display(),
+        config.resolve(&config.master_key_file).display(),
+        old.display()
+    );
+    Ok(())
+}
+
 fn serve(path: &Path) -> Outcome<()> {
     let config = Config::load(path)?;
     telemetry::init(config.log_format, &config.log)?;
@@ -75,6 +105,30 @@ fn serve(path: &Path) -> Outcome<()> {
         .enable_all()
         .build()?;
     runtime.block_on(run(config))
+}
+
+/// The root key is there before the first request of the leader is answered; a follower sees to it when it leads.
+async fn install(authority: &Authority, root: RootCredentials) -> Outcome<()> {
+    match authority.ensure_root_key(&root.access_key_id, &root.secret_access_key).await {
+        Ok(()) => return Ok(()),
+        Err(AdminError::NotLeader { .. } | AdminError::Unavailable(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let authority = authority.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(ROOT_KEY_TICK).await;
+            match authority.ensure_root_key(&root.access_key_id, &root.secret_access_key).await {
+                Ok(()) => return,
+                Err(AdminError::NotLeader { .. } | AdminError::Unavailable(_)) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the root key cannot be installed; see `root_credentials_file`");
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
 }
 
 async fn run(config: Config) -> Outcome<()> {
@@ -87,8 +141,10 @@ async fn run(config: Config) -> Outcome<()> {
     let (stop, stopped) = watch::channel(false);
     let api = Api::new(running.authority.clone(), token_hash, config.dataplane_ops_addr);
     let serving = tokio::spawn(listener.serve(api.router(), stopped));
+    let scheme = if config.admin_tls_cert_file.is_some() { "https" } else { "http" };
+    running.authority.announce(format!("{scheme}://{}", config.admin_addr)).await;
     if let Some(root) = root {
-        running.authority.ensure_root_key(&root.access_key_id, &root.secret_access_key).await?;
+        install(&running.authority, root).await?;
     }
     tracing::info!(admin = %config.admin_addr, grpc = %running.grpc_addr, "serving");
     tokio::select! {

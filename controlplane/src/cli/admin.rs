@@ -7,6 +7,7 @@ use holdfast_common::secret::Secret;
 use serde_json::{Value, json};
 
 use super::drive::{DriveCommand, redundancy};
+use super::node::NodeCommand;
 use super::table::{bytes, render, time};
 use super::{CliError, print};
 use crate::api::ErrorBody;
@@ -61,9 +62,15 @@ enum AdminCommand {
     ListBuckets,
     /// Show leadership, nodes and drives.
     Status,
+    /// After `ROWS WERE LOST`, when nothing more can be brought back: accept what the database has, and delete again what
+    /// nothing names.
+    Recover,
     /// What drives hold, how far scrubs and drains are; drain one, or declare one gone.
     #[command(subcommand)]
     Drive(DriveCommand),
+    /// Invite machines to become nodes; list nodes, empty one, throw one out.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Show how many fragments an object has, and how many it should have.
     ObjectRedundancy {
         #[arg(long)]
@@ -94,6 +101,11 @@ pub(super) async fn run(args: AdminArgs) -> Result<(), CliError> {
         print(&format!("{answer:#}\n"));
     } else {
         print(&human(&args.command, &answer));
+        if let AdminCommand::Node(command) = &args.command
+            && let Some(note) = command.note(&answer)
+        {
+            eprintln!("{note}");
+        }
     }
     Ok(())
 }
@@ -118,7 +130,9 @@ fn wire(command: &AdminCommand) -> (&'static str, String, Option<Value>) {
         }
         AdminCommand::ListBuckets => ("GET", path("/v1/buckets"), None),
         AdminCommand::Status => ("GET", path("/v1/status"), None),
+        AdminCommand::Recover => ("POST", path("/v1/recover"), None),
         AdminCommand::Drive(command) => command.wire(),
+        AdminCommand::Node(command) => command.wire(),
         AdminCommand::ObjectRedundancy { bucket, key } => {
             ("GET", format!("/v1/objects/redundancy?bucket={}&key={}", escaped(bucket), escaped(key)), None)
         }
@@ -192,8 +206,9 @@ fn human(command: &AdminCommand, answer: &Value) -> String {
         AdminCommand::ListBuckets => {
             list(answer, &["bucket_id", "name", "tenant_id", "region", "created_ms"])
         }
-        AdminCommand::Status => status(answer),
+        AdminCommand::Status | AdminCommand::Recover => status(answer),
         AdminCommand::Drive(command) => command.human(answer),
+        AdminCommand::Node(command) => command.human(answer),
         AdminCommand::ObjectRedundancy { .. } => redundancy(answer),
     }
 }
@@ -210,7 +225,8 @@ fn status(answer: &Value) -> String {
         out += "\nBYTES ARE LOST: some blobs have fewer fragments than their code needs; bring back the drives that held them\n";
     }
     if answer["history_lost"] == true {
-        out += "\nROWS WERE LOST: the database lacks commits that nodes had acknowledged; restore it to a later state\n";
+        out += "\nROWS WERE LOST: the database lacks commits that nodes had acknowledged; restore it to a later state,\n\
+                or accept what it has with `holdfast admin recover`; nothing is deleted until then\n";
     }
     out += "\n";
     out += &list(&answer["nodes"], &["node_id", "name", "region", "connected", "lease_live", "build"]);

@@ -22,6 +22,8 @@ pub enum ConfigError {
     TwoDatabases,
     #[error("{key} is {addr}, which is not loopback, and has no TLS; set {tls} or listen on 127.0.0.1")]
     PlainBeyondLoopback { key: &'static str, addr: std::net::SocketAddr, tls: &'static str },
+    #[error("{key} {why}; `holdfast config reference` lists every key")]
+    OutOfBounds { key: &'static str, why: String },
     #[error("cannot read {what} {path}: {cause}; {next}")]
     SecretUnreadable { what: &'static str, path: PathBuf, cause: std::io::Error, next: &'static str },
     #[error("{what} {path} can be read by others (mode {mode:o}); run `chmod 600 {path}`", path = path.display())]

@@ -1,10 +1,12 @@
 //! From text to a checked [`Config`]: file, then environment, then the rules between keys.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use toml::{Table, Value};
 
 use super::{Config, ConfigError, ENV_PREFIX, SETTINGS};
+use crate::limits::{GRPC_NAMES_MAX, NODE_CERT_HOURS};
 
 impl Config {
     /// Reads the file and the environment.
@@ -59,15 +61,32 @@ impl Config {
             "admin_tls_key_file",
             self.admin_tls_key_file.is_some(),
         )?;
-        for (key, addr, covered, tls) in [
-            ("grpc_addr", self.grpc_addr, self.grpc_tls_cert_file.is_some(), "grpc_tls_cert_file"),
-            ("admin_addr", self.admin_addr, self.admin_tls_cert_file.is_some(), "admin_tls_cert_file"),
-        ] {
-            if !covered && !addr.ip().is_loopback() {
-                return Err(ConfigError::PlainBeyondLoopback { key, addr, tls });
-            }
+        if self.admin_tls_cert_file.is_none() && !self.admin_addr.ip().is_loopback() {
+            let (key, tls) = ("admin_addr", "admin_tls_cert_file");
+            return Err(ConfigError::PlainBeyondLoopback { key, addr: self.admin_addr, tls });
         }
-        Ok(())
+        self.check_nodes()
+    }
+
+    fn check_nodes(&self) -> Result<(), ConfigError> {
+        if !NODE_CERT_HOURS.contains(&self.node_cert_hours) {
+            let (least, most) = (NODE_CERT_HOURS.start(), NODE_CERT_HOURS.end());
+            let why = format!("is {}; it may be {least} to {most}", self.node_cert_hours);
+            return Err(ConfigError::OutOfBounds { key: "node_cert_hours", why });
+        }
+        let host = |name: &str| {
+            let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            name.parse::<IpAddr>().is_ok()
+                || !name.is_empty() && name.len() <= 253 && name.bytes().all(letter)
+        };
+        let why = match self.grpc_names.iter().find(|name| !host(name)) {
+            Some(name) => format!("holds {name:?}; it holds host names and addresses, without port"),
+            None if self.grpc_names.len() > GRPC_NAMES_MAX => {
+                format!("holds more than {GRPC_NAMES_MAX} names")
+            }
+            None => return Ok(()),
+        };
+        Err(ConfigError::OutOfBounds { key: "grpc_names", why })
     }
 }
 
@@ -151,5 +170,20 @@ mod tests {
         assert!(refused("database_url = 'x'\nadmin_addr = '0.0.0.0:1'").contains("not loopback"));
         assert!(refused("database_url = 'x'\nadmin_tls_cert_file = 'c'").contains("admin_tls_key_file"));
         assert!(refused("database_url = ").contains("does not parse"));
+        assert!(refused("database_url = 'x'\nnode_cert_hours = 0").contains("node_cert_hours is 0"));
+        assert!(refused("database_url = 'x'\ngrpc_names = ['https://x']").contains("grpc_names holds"));
+    }
+
+    #[test]
+    fn nodes_are_served_in_clear_on_loopback_only() {
+        let speaks = |text: &str| {
+            let config = parse(&format!("database_url = 'x'\n{text}"), &[]).expect("parses");
+            config.speaks_grpc_tls()
+        };
+        assert!(!speaks(""));
+        assert!(!speaks("grpc_addr = '[::1]:1'"));
+        assert!(speaks("grpc_addr = '0.0.0.0:1'"));
+        assert!(speaks("grpc_addr = '10.0.0.1:1'"));
+        assert!(speaks("grpc_tls = true"));
     }
 }

@@ -36,15 +36,7 @@ impl Config {
     /// # Errors
     /// When the file is missing, open to others, or not 64 hex digits.
     pub fn master_key(&self) -> Result<Secret, ConfigError> {
-        let path = self.resolve(&self.master_key_file);
-        let text = read_owner_only("the master key", &path, RUN_INIT)?;
-        let bytes = hex::decode(text.expose().trim_ascii()).ok().filter(|bytes| bytes.len() == 32);
-        bytes.map(Secret::new).ok_or(ConfigError::SecretMalformed {
-            what: "the master key",
-            path,
-            expected: "64 hex digits",
-            next: "restore it from where you keep it; a new one cannot open what the old one sealed",
-        })
+        read_master_key(&self.resolve(&self.master_key_file))
     }
 
     /// SHA-256 of the admin token.
@@ -97,6 +89,21 @@ impl RootCredentials {
             secret_access_key: Secret::from(file.secret_access_key),
         })
     }
+}
+
+/// A master key: 64 hex digits, 32 bytes.
+///
+/// # Errors
+/// When the file is missing, open to others, or holds something else.
+pub fn read_master_key(path: &Path) -> Result<Secret, ConfigError> {
+    let text = read_owner_only("the master key", path, RUN_INIT)?;
+    let bytes = hex::decode(text.expose().trim_ascii()).ok().filter(|bytes| bytes.len() == 32);
+    bytes.map(Secret::new).ok_or_else(|| ConfigError::SecretMalformed {
+        what: "the master key",
+        path: path.to_owned(),
+        expected: "64 hex digits",
+        next: "restore it from where you keep it; a new one cannot open what the old one sealed",
+    })
 }
 
 /// What is stored of an admin token.

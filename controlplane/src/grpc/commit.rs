@@ -10,19 +10,21 @@ use tonic::{Status, Streaming};
 use crate::app::Authority;
 use crate::app::commit::Work;
 use crate::grpc::connected;
+use crate::grpc::gate::Caller;
 use crate::limits::{COMMIT_DOWN_ITEMS_MAX, COMMIT_DOWN_QUEUE_MAX, COMMIT_UP_ITEMS_MAX};
 use crate::plan::refuse_for_now;
 
 /// `COMMIT_DOWN_QUEUE_MAX` mutations of a node may be unanswered; beyond it the stream is not read.
 pub(super) fn serve(
     authority: Authority,
+    caller: Caller,
     up: Streaming<CommitUp>,
 ) -> UnboundedReceiverStream<Result<CommitDown, Status>> {
     let (down, stream) = mpsc::unbounded_channel();
     let (reply, results) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(COMMIT_DOWN_QUEUE_MAX));
     tokio::spawn(send(results, down, room.clone()));
-    tokio::spawn(receive(authority, up, reply, room));
+    tokio::spawn(receive(authority, caller, up, reply, room));
     UnboundedReceiverStream::new(stream)
 }
 
@@ -45,13 +47,14 @@ async fn send(
 
 async fn receive(
     authority: Authority,
+    caller: Caller,
     mut up: Streaming<CommitUp>,
     reply: mpsc::UnboundedSender<MutationResult>,
     room: Arc<Semaphore>,
 ) {
     while let Ok(Some(message)) = up.message().await {
-        let session =
-            connected(&authority, &message.session_id).filter(|_| message.items.len() <= COMMIT_UP_ITEMS_MAX);
+        let session = connected(&authority, caller, &message.session_id)
+            .filter(|_| message.items.len() <= COMMIT_UP_ITEMS_MAX);
         for mutation in message.items {
             let Ok(permit) = room.acquire().await else { return };
             permit.forget();

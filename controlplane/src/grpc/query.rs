@@ -10,15 +10,17 @@ use tonic::{Status, Streaming};
 
 use crate::app::{Authority, query};
 use crate::grpc::connected;
+use crate::grpc::gate::Caller;
 use crate::limits::QUERIES_IN_FLIGHT_MAX;
 use crate::plan::refuse_for_now;
 
 pub(super) fn serve(
     authority: Authority,
+    caller: Caller,
     up: Streaming<QueryUp>,
 ) -> ReceiverStream<Result<QueryDown, Status>> {
     let (down, stream) = mpsc::channel(QUERIES_IN_FLIGHT_MAX);
-    tokio::spawn(receive(authority, up, down));
+    tokio::spawn(receive(authority, caller, up, down));
     ReceiverStream::new(stream)
 }
 
@@ -44,15 +46,16 @@ fn messages(answers: Vec<Answer>) -> Vec<Vec<Answer>> {
 
 async fn receive(
     authority: Authority,
+    caller: Caller,
     mut up: Streaming<QueryUp>,
     down: mpsc::Sender<Result<QueryDown, Status>>,
 ) {
     let room = Arc::new(Semaphore::new(QUERIES_IN_FLIGHT_MAX));
     while let Ok(Some(message)) = up.message().await {
-        if connected(&authority, &message.session_id).is_none() {
+        let Some(session) = connected(&authority, caller, &message.session_id) else {
             let _ = down.send(Err(Status::unavailable("the session has ended"))).await;
             return;
-        }
+        };
         if !authority.inner.sessions.may_query(&message.session_id) {
             let refused =
                 refuse_for_now(Refusal::Unavailable, "the session has not heard of a key's revocation");
@@ -68,7 +71,7 @@ async fn receive(
         let Ok(permit) = room.clone().acquire_owned().await else { return };
         let (authority, down) = (authority.clone(), down.clone());
         tokio::spawn(async move {
-            let answers = query::answer_all(&authority, message.items).await;
+            let answers = query::answer_all(&authority, session, message.items).await;
             let (now, later): (Vec<_>, Vec<_>) =
                 answers.into_iter().partition(|(_, pending)| pending.is_empty());
             let items: Vec<_> = now.into_iter().map(|(answer, _)| answer).collect();

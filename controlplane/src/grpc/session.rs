@@ -7,13 +7,15 @@ use tonic::{Status, Streaming};
 
 use crate::app::Authority;
 use crate::app::session::{Turned, Welcomed};
-use crate::limits::HELLO_DEADLINE;
+use crate::grpc::gate::Caller;
+use crate::limits::{HELLO_DEADLINE, WELCOME_DEADLINE};
 
 /// Messages between the session's queue and the socket.
 const DOWN_QUEUE: usize = 64;
 
 pub(super) async fn serve(
     authority: Authority,
+    caller: Caller,
     mut up: Streaming<SessionUp>,
 ) -> Result<ReceiverStream<Result<SessionDown, Status>>, Status> {
     let first = tokio::time::timeout(HELLO_DEADLINE, up.message())
@@ -23,12 +25,19 @@ pub(super) async fn serve(
         return Err(Status::invalid_argument("the first message is a hello"));
     };
     let (down, stream) = mpsc::channel(DOWN_QUEUE);
-    match authority.welcome(&hello).await {
+    let welcome = async {
+        match speaks_for(caller, &hello) {
+            Ok(()) => authority.welcome(&hello).await,
+            Err(bye) => Err(Turned::Away(bye)),
+        }
+    };
+    let welcomed = tokio::time::timeout(WELCOME_DEADLINE, welcome).await;
+    match welcomed.map_err(|_| Status::deadline_exceeded("the database did not answer in time"))? {
         Ok(welcomed) => {
             tokio::spawn(hold(authority, hello.node_name, welcomed, up, down));
         }
         Err(Turned::Away(bye)) => {
-            tracing::warn!(node = %hello.node_name, reason = %bye.reason, "a node was turned away");
+            tracing::warn!(node = %hello.node_name, node_id = %hello.node_id, reason = %bye.reason, "a node was turned away");
             let message = Some(session_down::Message::Goodbye(bye));
             // The channel is fresh and empty.
             let _ = down.try_send(Ok(SessionDown { ordinal: 0, message }));
@@ -36,6 +45,19 @@ pub(super) async fn serve(
         Err(Turned::Failed(error)) => return Err(Status::unavailable(error.to_string())),
     }
     Ok(ReceiverStream::new(stream))
+}
+
+/// A node's hello must name the node that its certificate names.
+fn speaks_for(caller: Caller, hello: &wire::Hello) -> Result<(), wire::Goodbye> {
+    let Caller::Node(certified) = caller else { return Ok(()) };
+    if uuid::Uuid::try_parse(&hello.node_id).is_ok_and(|said| said == certified) {
+        return Ok(());
+    }
+    let reason = format!(
+        "the node's certificate names node {certified}, its hello node {}: start it with the data directory that it joined with",
+        hello.node_id
+    );
+    Err(wire::Goodbye { reason, permanent: true, leader: String::new() })
 }
 
 async fn hold(
@@ -101,7 +123,7 @@ async fn receive(
             // Reports go to the database beside the stream: acknowledgements must not wait for it.
             Some(session_up::Message::OpenOps(open)) => {
                 let authority = authority.clone();
-                tokio::spawn(async move { authority.open_ops_reported(node_id, &open).await });
+                tokio::spawn(async move { authority.open_ops_reported(session_id, &open).await });
             }
             Some(session_up::Message::Drives(report)) => {
                 let (authority, region) = (authority.clone(), region.to_owned());

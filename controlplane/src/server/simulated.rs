@@ -13,11 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::{Stream, StreamExt as _};
 use uuid::Uuid;
 
-use super::{Database, DatabaseTls, GRPC_KEEPALIVE, StartError, handle, node_server};
+use super::transport::{GRPC_KEEPALIVE, no_enrolment, node_server};
+use super::{Database, DatabaseTls, StartError, handle};
 use crate::app::commit;
 use crate::app::truth::Truth;
 use crate::app::vault::Vault;
-use crate::grpc::NodeService;
 use crate::leader;
 use crate::store::Store;
 
@@ -56,11 +56,12 @@ where
         holder: settings.holder,
         lease_ms: settings.lease_ms,
         delete_delay_ms: 0,
+        enrolment: no_enrolment(settings.cluster_id, truth.now_ms() / 1000)?,
     };
     let (authority, work) = handle(Store::unconnected(&nowhere)?, truth, vault, about);
     tokio::spawn(commit::run(authority.inner.clone(), work));
     tokio::spawn(leader::run(authority.clone(), None));
-    let service = TowerToHyperService::new(node_server(NodeService::new(authority)));
+    let service = TowerToHyperService::new(node_server(&authority));
     let mut incoming = pin!(incoming);
     while let Some(connection) = incoming.next().await {
         let mut http = http2::Builder::new(TokioExecutor::new());

@@ -1,6 +1,6 @@
 //! `access_key`: who may sign. The secret lies sealed; only `app/vault` opens it.
 
-use super::{Client, StoreError, ms, signed, unsigned};
+use super::{Client, StoreError, Transaction, ms, signed, unsigned};
 
 #[derive(Clone, Debug)]
 pub struct AccessKeyRow {
@@ -113,4 +113,25 @@ pub async fn revoke(client: &Client, id: &str) -> Result<bool, StoreError> {
         )
         .await?;
     Ok(changed == 1)
+}
+
+/// Every secret as it lies here, held until the transaction ends.
+pub async fn sealed(work: &Transaction<'_>) -> Result<Vec<(String, SealedSecret)>, StoreError> {
+    let text = "SELECT access_key_id, secret_sealed, secret_nonce, key_version FROM access_key FOR UPDATE";
+    let sealed = |row: &tokio_postgres::Row| SealedSecret {
+        ciphertext: row.get(1),
+        nonce: row.get(2),
+        version: row.get(3),
+    };
+    Ok(work.query(text, &[]).await?.iter().map(|row| (row.get(0), sealed(row))).collect())
+}
+
+/// The same secret under another master key: nobody need be told.
+pub async fn reseal(work: &Transaction<'_>, id: &str, secret: &SealedSecret) -> Result<(), StoreError> {
+    work.execute(
+        "UPDATE access_key SET secret_sealed = $2, secret_nonce = $3, key_version = $4 WHERE access_key_id = $1",
+        &[&id, &secret.ciphertext, &secret.nonce, &secret.version],
+    )
+    .await?;
+    Ok(())
 }

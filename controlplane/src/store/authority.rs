@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use uuid::Uuid;
 
 use super::{Client, StoreError, Transaction, signed, unsigned};
+use crate::app::sequence::EPOCH_SHIFT;
 
 /// Today's only shard; wire and schema carry it.
 pub const SHARD: i32 = 0;
@@ -18,46 +19,49 @@ pub const FENCE: &str = "SELECT 1 FROM authority WHERE shard = $1 AND epoch = $2
 pub static FENCE_OR_FAIL: LazyLock<String> =
     LazyLock::new(|| format!("SELECT 1 / count(*) FROM ({FENCE}) AS fence"));
 
-/// What a takeover found.
+/// Who wants to lead, and how.
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
-    pub epoch: u64,
-    pub trimmed_seq: u64,
+pub struct Claim<'a> {
+    pub holder: &'a str,
+    pub term_ms: u64,
+    /// Although the term on record has not run out.
+    pub force: bool,
+    /// The new epoch lies above this one too: somebody remembers it, and this database may not.
+    pub above: u64,
 }
 
-/// Takes leadership when the term on record has run out (or at once with `force`), under the next epoch.
-pub async fn take(
-    client: &Client,
-    holder: &str,
-    term_ms: u64,
-    force: bool,
-) -> Result<Option<Taken>, StoreError> {
-    let row = client
+/// Takes leadership when the term on record has run out (or at once with `force`), under a later epoch, which is returned.
+/// All of it or nothing: an epoch that ended is never without its last sequence.
+pub async fn take(client: &mut Client, claim: Claim<'_>) -> Result<Option<u64>, StoreError> {
+    let work = client.transaction().await?;
+    // Waits for the commits under way, which hold the row.
+    let row = work
         .query_opt(
-            "UPDATE authority SET epoch = epoch + 1, holder = $2,
-                 expires_at = clock_timestamp() + $3 * interval '1 millisecond'
-             WHERE shard = $1 AND (expires_at < clock_timestamp() OR $4) RETURNING epoch, trimmed_seq",
-            &[&SHARD, &holder, &(signed(term_ms) as f64), &force],
+            "SELECT epoch, trimmed_seq FROM authority
+             WHERE shard = $1 AND (expires_at < clock_timestamp() OR $2) FOR UPDATE",
+            &[&SHARD, &claim.force],
         )
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let taken = Taken { epoch: unsigned(row.get(0)), trimmed_seq: unsigned(row.get(1)) };
-    // From here on no commit of an earlier epoch can succeed, so its highest sequence is final.
-    client
-        .execute(
-            "INSERT INTO term (shard, epoch, last_seq)
-             SELECT $1, $2, greatest($4, coalesce((SELECT seq FROM changelog WHERE seq < $3 ORDER BY seq DESC LIMIT 1), 0))
-             ON CONFLICT (shard, epoch) DO UPDATE SET last_seq = greatest(term.last_seq, excluded.last_seq)",
-            // What was trimmed counts too: after an idle week the changelog is empty, and no history was lost.
-            &[
-                &SHARD,
-                &signed(taken.epoch - 1),
-                &signed(taken.epoch << crate::app::sequence::EPOCH_SHIFT),
-                &signed(taken.trimmed_seq),
-            ],
-        )
-        .await?;
-    Ok(Some(taken))
+    let (ended, trimmed_seq) = (unsigned(row.get(0)), row.get::<_, i64>(1));
+    let epoch = ended.max(claim.above) + 1;
+    // From here on no commit of an earlier epoch can succeed, so its highest sequence is final. What was trimmed counts too:
+    // after an idle week the changelog is empty, and no history was lost.
+    work.execute(
+        "INSERT INTO term (shard, epoch, last_seq)
+         SELECT $1, $2, greatest($4, coalesce((SELECT seq FROM changelog WHERE seq < $3 ORDER BY seq DESC LIMIT 1), 0))
+         ON CONFLICT (shard, epoch) DO UPDATE SET last_seq = greatest(term.last_seq, excluded.last_seq)",
+        &[&SHARD, &signed(ended), &signed((ended + 1) << EPOCH_SHIFT), &trimmed_seq],
+    )
+    .await?;
+    work.execute(
+        "UPDATE authority SET epoch = $2, holder = $3, expires_at = clock_timestamp() + $4 * interval '1 millisecond'
+         WHERE shard = $1",
+        &[&SHARD, &signed(epoch), &claim.holder, &(signed(claim.term_ms) as f64)],
+    )
+    .await?;
+    work.commit().await?;
+    Ok(Some(epoch))
 }
 
 /// Holds the epoch for the rest of a transaction, as commits do: no other leader can take over before its end. Returns
@@ -100,10 +104,23 @@ pub async fn holder(client: &Client) -> Result<(u64, String), StoreError> {
     Ok((unsigned(row.get(0)), row.get(1)))
 }
 
-/// The last sequence of an ended epoch; `None`: this database never saw that epoch end.
-pub async fn last_seq(client: &Client, epoch: u64) -> Result<Option<u64>, StoreError> {
+/// Whether this database has the commit `seq` of an epoch that has ended. One that it never saw end it has nothing of.
+pub async fn has(client: &Client, seq: u64) -> Result<bool, StoreError> {
+    let epoch = i64::try_from(seq >> EPOCH_SHIFT).unwrap_or(i64::MAX);
     let row = client
-        .query_opt("SELECT last_seq FROM term WHERE shard = $1 AND epoch = $2", &[&SHARD, &signed(epoch)])
+        .query_opt("SELECT last_seq FROM term WHERE shard = $1 AND epoch = $2", &[&SHARD, &epoch])
         .await?;
-    Ok(row.map(|row| unsigned(row.get(0))))
+    Ok(row.is_some_and(|row| unsigned(row.get(0)) >= seq))
+}
+
+/// Whether this epoch is still the one on record.
+pub async fn stands(client: &Client, epoch: u64) -> Result<bool, StoreError> {
+    Ok(holder(client).await?.0 == epoch)
+}
+
+/// Holds the row until the transaction ends: nobody can begin to lead. Returns who leads now.
+pub async fn hold(work: &Transaction<'_>) -> Result<Option<String>, StoreError> {
+    let text = "SELECT holder, expires_at > clock_timestamp() FROM authority WHERE shard = $1 FOR UPDATE";
+    let row = work.query_one(text, &[&SHARD]).await?;
+    Ok(row.get::<_, bool>(1).then(|| row.get(0)))
 }

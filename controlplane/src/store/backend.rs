@@ -1,5 +1,7 @@
 //! `backend` and `placement`: places that hold fragments, and the dictionary of ordered lists of them.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::{Client, StoreError, signed, unsigned};
@@ -158,6 +160,17 @@ pub async fn intend(client: &Client, id: u32, intent: Option<Intent>) -> Result<
     Ok(read(&row))
 }
 
+/// Notes or takes back the drain of all drives of a node, but those that were replaced; returns what has changed. Callers hold
+/// the configuration lock.
+pub async fn intend_node(client: &Client, node_id: Uuid, drain: bool) -> Result<Vec<BackendRow>, StoreError> {
+    let (from, to) = if drain { (vec![""], "draining") } else { (vec!["draining", "drained"], "") };
+    let text = format!(
+        "UPDATE backend SET intent = $3, intent_at = clock_timestamp(), revision = revision + 1
+         WHERE node_id = $1 AND intent = ANY($2) RETURNING {COLUMNS}"
+    );
+    Ok(client.query(&text, &[&node_id, &from, &to]).await?.iter().map(read).collect())
+}
+
 /// Ends a drain of at least `settled_ms` ago; `None`: it is younger, or there is none. Callers hold the configuration lock.
 pub async fn drained(client: &Client, id: u32, settled_ms: u64) -> Result<Option<BackendRow>, StoreError> {
     let text = format!(
@@ -170,12 +183,14 @@ pub async fn drained(client: &Client, id: u32, settled_ms: u64) -> Result<Option
     Ok(row.as_ref().map(read))
 }
 
-/// How many backends the widest placement has that this one is in; 0: it is in none.
+/// How many backends of its own node the widest placement has that this one is in; 0: it is in none. Those of other nodes
+/// take nothing from it that they would not take anyway.
 pub async fn widest_with(client: &Client, id: u32) -> Result<usize, StoreError> {
-    let text =
-        "SELECT coalesce(max(cardinality(backends)), 0) FROM placement WHERE backends && ARRAY[$1::integer]";
+    let text = "SELECT coalesce(max((SELECT count(*) FROM backend b WHERE b.id = ANY(p.backends)
+             AND b.node_id IS NOT DISTINCT FROM (SELECT node_id FROM backend WHERE id = $1))), 0)
+         FROM placement p WHERE p.backends && ARRAY[$1::integer]";
     let row = client.query_one(text, &[&i32::try_from(id).unwrap_or(0)]).await?;
-    Ok(usize::try_from(row.get::<_, i32>(0)).unwrap_or(0))
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }
 
 pub async fn placements(client: &Client) -> Result<Vec<(u32, Vec<u32>)>, StoreError> {
@@ -200,6 +215,13 @@ pub async fn intern_placement(client: &Client, backends: &[u32]) -> Result<(u32,
         )
         .await?;
     Ok((id(row.get(0)), true))
+}
+
+/// Of these placements, those that exist.
+pub async fn known_placements(client: &Client, ids: &BTreeSet<u32>) -> Result<Vec<u32>, StoreError> {
+    let numbers: Vec<i32> = ids.iter().filter_map(|id| i32::try_from(*id).ok()).collect();
+    let statement = client.prepare_cached("SELECT id FROM placement WHERE id = ANY($1)").await?;
+    Ok(client.query(&statement, &[&numbers]).await?.iter().map(|row| id(row.get(0))).collect())
 }
 
 /// How many of these ids exist.

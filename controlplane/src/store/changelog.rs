@@ -1,6 +1,6 @@
 //! `changelog`: one row per op id that was committed, with the answer that was given; seven days of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -71,6 +71,21 @@ pub async fn kinds(work: &Transaction<'_>, op_ids: &[Uuid]) -> Result<HashMap<Uu
         .await?;
     let rows = work.query(&statement, &[&op_ids, first, last]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Of these op ids (ascending, at least one), those that were committed; and the id below which rows may have been trimmed.
+pub async fn committed(client: &Client, op_ids: &[Uuid]) -> Result<(HashSet<Uuid>, Uuid), StoreError> {
+    let (first, last) = (op_ids.first().copied(), op_ids.last().copied());
+    let statement = client
+        .prepare_cached(
+            "SELECT trimmed_before, ARRAY(SELECT op_id FROM changelog
+                 WHERE op_id = ANY($2) AND op_id >= $3 AND op_id <= $4 AND kind <> $5)
+             FROM authority WHERE shard = $1",
+        )
+        .await?;
+    let abandoned = Kind::Abandoned as i16;
+    let row = client.query_one(&statement, &[&SHARD, &op_ids, &first, &last, &abandoned]).await?;
+    Ok((row.get::<_, Vec<Uuid>>(1).into_iter().collect(), row.get(0)))
 }
 
 /// A key that changed after a node's watermark.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Client, StoreError};
+use super::{Client, StoreError, signed, unsigned};
 
 /// Reads the row, and makes it on the first start, together with the tenant `root`.
 pub async fn ensure(client: &Client, fresh: Uuid, root_canonical_id: &str) -> Result<Uuid, StoreError> {
@@ -14,4 +14,36 @@ pub async fn ensure(client: &Client, fresh: Uuid, root_canonical_id: &str) -> Re
         )
         .await?;
     Ok(client.query_one("SELECT cluster_id FROM cluster", &[]).await?.get(0))
+}
+
+/// What is known of lost commits.
+#[derive(Clone, Copy, Debug)]
+pub struct History {
+    /// Some are missing, and nobody has accepted that yet.
+    pub lost: bool,
+    /// What is remembered of this epoch and of earlier ones counts no more. 0: everything counts.
+    pub accepted_epoch: u64,
+}
+
+pub async fn history(client: &Client) -> Result<History, StoreError> {
+    let row = client
+        .query_one("SELECT history_lost_at IS NOT NULL, history_accepted_epoch FROM cluster", &[])
+        .await?;
+    Ok(History { lost: row.get(0), accepted_epoch: unsigned(row.get(1)) })
+}
+
+/// Remembers that commits are missing, until [`history_accepted`].
+pub async fn lose_history(client: &Client) -> Result<(), StoreError> {
+    client
+        .execute("UPDATE cluster SET history_lost_at = coalesce(history_lost_at, clock_timestamp())", &[])
+        .await?;
+    Ok(())
+}
+
+/// An administrator knows of it; what is left is the truth.
+pub async fn history_accepted(client: &Client, epoch: u64) -> Result<(), StoreError> {
+    client
+        .execute("UPDATE cluster SET history_lost_at = NULL, history_accepted_epoch = $1", &[&signed(epoch)])
+        .await?;
+    Ok(())
 }

@@ -7,7 +7,7 @@ use prost::Message as _;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{Client, StoreError, Transaction, signed, unsigned};
+use super::{Client, StoreError, Transaction, ms, signed, unsigned};
 use crate::limits::{JOB_PAUSE_MS, JOB_PAUSE_MS_MAX, JOBS_COUNTED_MAX};
 use crate::plan::redundancy;
 use crate::store::freed::placement_number;
@@ -125,6 +125,25 @@ pub async fn lease(
             Ok(Leased { blob: decode(row.get(0), "job.payload")?, missing, attempts })
         })
         .collect()
+}
+
+/// Of these blobs, those that a deletion or a repair is leased for to this node, and until when: unix milliseconds.
+pub async fn leased_to(
+    client: &Client,
+    node_id: Uuid,
+    subjects: &[Uuid],
+) -> Result<HashMap<Uuid, u64>, StoreError> {
+    // Both end their lease where they may be leased again.
+    let text = concat!(
+        "SELECT subject, ", ms!("not_before"), " FROM job
+         WHERE kind = 'repair' AND subject = ANY($2) AND leased_to = $1 AND state = 1 AND not_before > clock_timestamp()
+         UNION ALL
+         SELECT op_id, ", ms!("not_before"), " FROM freed
+         WHERE op_id = ANY($2) AND leased_to = $1 AND NOT pages AND not_before > clock_timestamp()"
+    );
+    let statement = client.prepare_cached(text).await?;
+    let rows = client.query(&statement, &[&node_id, &subjects]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), unsigned(row.get(1)))).collect())
 }
 
 /// What a repair came to, as its node says.

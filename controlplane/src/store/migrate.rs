@@ -16,6 +16,9 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_drives", include_str!("../../../migrations/0006_drives.sql")),
     ("0007_freed_age", include_str!("../../../migrations/0007_freed_age.sql")),
     ("0008_versions", include_str!("../../../migrations/0008_versions.sql")),
+    ("0009_peers", include_str!("../../../migrations/0009_peers.sql")),
+    ("0010_enrolment", include_str!("../../../migrations/0010_enrolment.sql")),
+    ("0011_candidates", include_str!("../../../migrations/0011_candidates.sql")),
 ];
 
 /// Any number that no other program uses; held only while migrating, never on the commit path.

@@ -140,5 +140,5 @@ async fn placements_are_interned() {
             .await
             .expect("a welcome");
     let config = again.welcome.config.expect("a snapshot");
-    assert_eq!((config.backends.len(), config.placements.len()), (4, 2));
+    assert_eq!((config.backends.len(), config.placements.len()), (4, 3), "and the one that is always there");
 }

@@ -67,14 +67,21 @@ impl Node {
         addr: std::net::SocketAddr,
         hello: wire::Hello,
     ) -> Result<Self, wire::Goodbye> {
-        let mut client = NodeClient::connect(format!("http://{addr}")).await.expect("a connection");
+        let client = NodeClient::connect(format!("http://{addr}")).await.expect("a connection");
+        Self::join_by(client, hello).await.expect("a session")
+    }
+
+    /// Over a connection of the caller's making.
+    pub(crate) async fn join_by(
+        mut client: NodeClient<tonic::transport::Channel>,
+        hello: wire::Hello,
+    ) -> Result<Result<Self, wire::Goodbye>, tonic::Status> {
         let (up, stream) = mpsc::unbounded_channel();
         up.send(wire::SessionUp { message: Some(session_up::Message::Hello(hello)) }).expect("queued");
-        let mut down =
-            client.session(UnboundedReceiverStream::new(stream)).await.expect("a session").into_inner();
+        let mut down = client.session(UnboundedReceiverStream::new(stream)).await?.into_inner();
         let welcome = match down.message().await.expect("a message").and_then(|down| down.message) {
             Some(session_down::Message::Welcome(welcome)) => welcome,
-            Some(session_down::Message::Goodbye(bye)) => return Err(bye),
+            Some(session_down::Message::Goodbye(bye)) => return Ok(Err(bye)),
             other => panic!("neither welcome nor goodbye: {other:?}"),
         };
         let (commits, stream) = mpsc::unbounded_channel();
@@ -119,7 +126,19 @@ impl Node {
         node.listen(down);
         node.renew();
         node.until(|down| matches!(down.message, Some(session_down::Message::Lease(_)))).await;
-        Ok(node)
+        Ok(Ok(node))
+    }
+
+    /// Says hello until there is a welcome: the leader begins another epoch first, or there is none yet.
+    pub(crate) async fn join_at_last(addr: std::net::SocketAddr, hello: wire::Hello) -> Self {
+        for _ in 0..300 {
+            match Self::join_as(addr, hello.clone()).await {
+                Ok(node) => return node,
+                Err(bye) => assert!(!bye.permanent, "{bye:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no welcome");
     }
 
     fn listen(&self, mut down: tonic::Streaming<wire::SessionDown>) {
@@ -271,6 +290,17 @@ impl Node {
     pub(crate) fn say_drives(&self, drives: Vec<wire::Drive>) {
         let report = session_up::Message::Drives(wire::DrivesReport { drives });
         self.up.send(wire::SessionUp { message: Some(report) }).expect("queued");
+    }
+
+    /// Says what it may still commit: nothing below `oldest`.
+    pub(crate) fn say_open(&self, oldest: OpId) {
+        let open = session_up::Message::OpenOps(wire::OpenOps { oldest: oldest.to_wire(), count: 0 });
+        self.up.send(wire::SessionUp { message: Some(open) }).expect("queued");
+    }
+
+    /// An op id as this node makes it.
+    pub(crate) fn op_at(&self, ms: u64) -> OpId {
+        OpId::of_node(ms, random(), self.welcome.node_number.try_into().expect("a number"))
     }
 
     /// Asks for or about background work.

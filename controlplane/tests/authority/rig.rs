@@ -129,8 +129,20 @@ impl Db {
 
     /// With a delay before what was freed is deleted; [`Self::start`] has none.
     pub(crate) async fn start_with_delay(&self, delete_delay_ms: u64) -> Running {
-        let settings = Settings { delete_delay_ms, ..self.settings(true) };
-        server::start(settings).await.expect("the authority starts")
+        self.start_as(Settings { delete_delay_ms, ..self.settings(true) }).await
+    }
+
+    /// The placement that blobs of `crate::node` name exists then, on a drive of no node.
+    pub(crate) async fn start_as(&self, settings: Settings) -> Running {
+        let running = server::start(settings).await.expect("the authority starts");
+        self.place().await;
+        running
+    }
+
+    /// Makes placement 1, if it is not there.
+    pub(crate) async fn place(&self) {
+        let text = "INSERT INTO placement (id, backends) VALUES (1, '{1000000}') ON CONFLICT DO NOTHING";
+        self.client().await.batch_execute(text).await.expect("a placement");
     }
 
     /// One number.
@@ -150,6 +162,6 @@ impl Db {
     }
 
     pub(crate) async fn start(&self) -> Running {
-        server::start(self.settings(true)).await.expect("the authority starts")
+        self.start_as(self.settings(true)).await
     }
 }

@@ -181,7 +181,7 @@ async fn a_node_that_was_away_is_told_what_it_missed() {
     assert!(writer.welcome.cache_reset);
     // One who remembers more than there is: rows were lost.
     let ahead = wire::Hello { acknowledged_seq_max: since + 1000, applied_watermark: since, ..hello() };
-    let ahead = Node::join_as(running.grpc_addr, ahead).await.expect("a welcome");
+    let ahead = Node::join_at_last(running.grpc_addr, ahead).await;
     assert!(ahead.welcome.history_lost && ahead.welcome.cache_reset);
     assert!(running.authority.status().await.expect("status").history_lost);
 }

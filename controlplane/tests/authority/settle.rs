@@ -13,14 +13,14 @@ use crate::work::deficit;
 
 const HOUR: u64 = 3_600_000;
 
-async fn settle_to(node: &Node, op_ids: Vec<Bytes>, settled_to: Bytes) -> Vec<Verdict> {
+pub(crate) async fn settle_to(node: &Node, op_ids: Vec<Bytes>, settled_to: Bytes) -> Vec<Verdict> {
     match node.work(What::Settle(SettleOps { op_ids, settled_to })).await {
         Answer::Settled(settled) => settled.verdicts().collect(),
         other => panic!("not settled: {other:?}"),
     }
 }
 
-async fn settle(node: &Node, op_ids: Vec<Bytes>) -> Vec<Verdict> {
+pub(crate) async fn settle(node: &Node, op_ids: Vec<Bytes>) -> Vec<Verdict> {
     settle_to(node, op_ids, Bytes::new()).await
 }
 
@@ -58,6 +58,11 @@ async fn commits_and_reapers_in_a_race_agree() {
     let db = Db::fresh().await;
     let running = db.start().await;
     let (node, other) = (Node::join(running.grpc_addr).await, Node::join(running.grpc_addr).await);
+    // Each says that it has closed all of them.
+    for node in [&node, &other] {
+        node.say_open(op_at(now_ms() + HOUR));
+    }
+    db.until_count("node WHERE oldest_op IS NOT NULL", 2).await;
     let bucket = node.bucket("b").await;
     let (mut committed, mut abandoned) = (0, 0);
     for round in 0..30 {
@@ -159,7 +164,7 @@ async fn nothing_is_abandoned_while_history_is_lost() {
     let db = Db::fresh().await;
     let running = db.start().await;
     let mine = Hello { acknowledged_seq_max: 1 << 50, ..hello() };
-    let node = Node::join_as(running.grpc_addr, mine.clone()).await.expect("a welcome");
+    let node = Node::join_at_last(running.grpc_addr, mine.clone()).await;
     assert!(node.welcome.history_lost);
     let op_id = op_at(now_ms()).to_wire();
     assert_eq!(settle_to(&node, vec![op_id.clone()], op_id).await, [Verdict::Keep]);

@@ -257,7 +257,7 @@ async fn nothing_is_deleted_while_history_is_lost() {
     node.commit(put_on(placement, bucket, "gone", 0b1111)).await.expect("put");
     node.commit(delete(bucket, "gone")).await.expect("delete");
     let remembers = Hello { acknowledged_seq_max: node.welcome.watermark + 1000, ..mine };
-    let node = Node::join_as(running.grpc_addr, remembers).await.expect("a welcome");
+    let node = Node::join_at_last(running.grpc_addr, remembers).await;
     assert!(node.welcome.history_lost);
     let kinds: Vec<Kind> = lease(&node, 10, 10).await.iter().map(wire::Job::kind).collect();
     assert_eq!(kinds, [Kind::Repair]);

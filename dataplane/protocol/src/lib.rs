@@ -1,5 +1,5 @@
-//! The pure core of the data plane: HTTP heads and bodies, S3 routing, POST forms, SigV4, digests, erasure layout, placement,
-//! on-disk records, quorum tallies. Bytes and `now` in, decisions out.
+//! The pure core of the data plane: HTTP heads and bodies, what proxies say, S3 routing, POST forms, SigV4, digests, erasure
+//! layout, placement, on-disk records, fragments between nodes, quorum tallies. Bytes and `now` in, decisions out.
 //!
 //! What is absent here is the invariant: no clock, no sockets, no files, no threads, no randomness, no unsafe.
 
@@ -16,10 +16,13 @@ pub mod form;
 pub mod http;
 pub mod limits;
 pub mod name;
+pub mod network;
 pub mod operation;
+pub mod peer;
 pub mod placement;
 pub mod policy;
 pub mod precondition;
+pub mod proxy;
 pub mod quorum;
 pub mod range;
 pub mod record;

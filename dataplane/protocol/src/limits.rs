@@ -15,6 +15,13 @@ pub const QUERY_ARGUMENTS_MAX: usize = 100;
 /// Empty lines that are forgiven before a request line (RFC 9112, 2.2 asks for at least one).
 pub const LEADING_EMPTY_LINES_MAX: usize = 2;
 
+/// Ranges of proxies that a node trusts. The largest content network lists some 200, and each request is held against all.
+pub const TRUSTED_PROXIES_MAX: usize = 1024;
+/// Addresses of one `X-Forwarded-For` that are looked at, from its end: proxies behind one another, of which three are many.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+/// A whole PROXY header: an SSL record with a client's name, a host name, an id and a network's are under 2 KiB.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// A chunk-size line of HTTP's chunked coding, extensions included. No S3 client sends extensions.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Hex digits of a chunk size, HTTP's and aws-chunked's: what a u64 holds.
@@ -63,6 +70,12 @@ pub const STRING_TO_SIGN_BYTES_MAX: usize = 26 + 16 + (8 + REGION_BYTES_MAX + 2 
 pub const FRAGMENTS_MAX: u32 = 32;
 /// Fragments of class `LOCAL` on a node with more drives than that; each blob then takes its own drives of the ring.
 pub const LOCAL_FRAGMENTS_MAX: usize = 16;
+/// Nodes that a blob of class `NODES` is spread over, at least: of two neither could go on without the other's half.
+pub const NODES_MIN: usize = 3;
+/// And at most; of more nodes each blob takes its own six. A read waits for the slowest node of those it needs.
+pub const NODES_FRAGMENTS_MAX: usize = 6;
+/// Of those, the most that may be spare: half, as on drives.
+pub const NODES_PARITY_MAX: usize = NODES_FRAGMENTS_MAX / 2;
 /// Payload of a full piece. Long enough that a spinning drive reads more than it seeks, short enough that two rows of
 /// 4+2 fit a request's 3 MiB.
 pub const PIECE_BYTES: u32 = 256 * 1024;
@@ -79,6 +92,7 @@ pub const COPY_BYTES_MAX: u64 = 16 * 1024;
 
 const _: () = assert!(FRAGMENTS_MAX <= 64, "`proven` is a u64");
 const _: () = assert!(LOCAL_FRAGMENTS_MAX <= FRAGMENTS_MAX as usize);
+const _: () = assert!(NODES_FRAGMENTS_MAX <= FRAGMENTS_MAX as usize && NODES_MIN <= NODES_FRAGMENTS_MAX);
 const _: () = assert!(PIECE_BYTES_MIN <= PIECE_BYTES && PIECE_BYTES <= PIECE_BYTES_MAX);
 const _: () = assert!(
     PIECE_BYTES.is_multiple_of(PIECE_ALIGN_BYTES) && PIECE_BYTES_MIN.is_multiple_of(PIECE_ALIGN_BYTES)
@@ -92,6 +106,25 @@ pub const RECORD_PAYLOAD_BYTES_MAX: usize = PIECE_BYTES_MAX as usize;
 /// Header of one record: the checksums of 256 blocks are 1 KiB; the rest is room for an encryption envelope and a
 /// sealed recovery manifest (MinIO's whole `xl.meta` for one version is about 1 KiB).
 pub const RECORD_HEADER_BYTES_MAX: usize = 8 * 1024;
+
+// ---- Fragments between nodes ----------------------------------------------------------------------------------------
+
+/// What of a frame is not payload. The longest is the list of what a node holds of a blob.
+pub const PEER_META_BYTES_MAX: usize = 64 * 1024;
+/// Fragments of one blob that one node may hold: 32 of each of a few attempts, on more drives than one after a repair.
+pub const PEER_HELD_MAX: usize = 1024;
+/// Drives of one node that an answer may name; a node has at most [`LOCAL_FRAGMENTS_MAX`], and some may be gone.
+pub const PEER_BACKENDS_MAX: usize = 256;
+/// Drives that one answer says could not delete; further ones are left out.
+pub const PEER_DELETED_FAILED_MAX: usize = LOCAL_FRAGMENTS_MAX;
+/// A sentence of an error on the wire, bytes; longer ones are cut.
+pub const PEER_TEXT_BYTES_MAX: usize = 512;
+
+const _: () = assert!(PEER_HELD_MAX * 38 + 2 <= PEER_META_BYTES_MAX);
+const _: () = assert!(PEER_BACKENDS_MAX <= PEER_HELD_MAX);
+// Of each drive its number and a fault of two sentences.
+const _: () = assert!(PEER_DELETED_FAILED_MAX * (5 + 2 * (PEER_TEXT_BYTES_MAX + 2)) <= PEER_META_BYTES_MAX);
+const _: () = assert!(holdfast_common::ticket::TICKET_BYTES_MAX + 128 <= PEER_META_BYTES_MAX);
 
 // ---- S3 operations and XML -------------------------------------------------------------------------------------
 

@@ -4,15 +4,23 @@
 //! says. A backend that cannot be written now keeps its place in the list: its bit in `proven` stays 0 and repair fills it
 //! in later, so a list is the same before, during and after a drive's failure. The start of the ring comes from the op
 //! id, which spreads load evenly and keeps the number of different lists (they are interned, DESIGN 3.1) at one per start.
+//!
+//! A class over nodes puts one fragment on each node. On which of its drives says the op id too, with the same turn for all
+//! nodes, so that there are as many lists as starts times the drives of a node and not those drives to the sixth power.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_common::id::{BackendId, DriveId, OpId};
 
 use crate::erasure::{Coding, CodingError};
-use crate::limits::LOCAL_FRAGMENTS_MAX;
+use crate::limits::{LOCAL_FRAGMENTS_MAX, NODES_FRAGMENTS_MAX, NODES_MIN};
 use crate::quorum::write_quorum;
+
+/// Over one node's drives; also what a row or a record of before there were others says.
+pub const CLASS_LOCAL: u32 = 0;
+/// Over nodes, one fragment on each.
+pub const CLASS_NODES: u32 = 1;
 
 /// How objects of a class are kept (DESIGN 6).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,10 +30,39 @@ pub struct Class {
     pub spread: Spread,
 }
 
+impl Class {
+    /// Over the writing node's drives, of which `parity` may be lost.
+    #[must_use]
+    pub fn local(parity: usize) -> Self {
+        let spread = Spread { distinct: Level::Drive, at_least: 1 };
+        Self { id: CLASS_LOCAL, rule: Rule::Local { parity }, spread }
+    }
+
+    /// Over all nodes, of which `parity` may be lost.
+    #[must_use]
+    pub fn nodes(parity: usize) -> Self {
+        let spread = Spread { distinct: Level::Node, at_least: 1 };
+        Self { id: CLASS_NODES, rule: Rule::Nodes { parity }, spread }
+    }
+
+    /// The fragments that a blob of this class may lose.
+    #[must_use]
+    pub fn parity(&self) -> usize {
+        match self.rule {
+            Rule::Local { parity } | Rule::Nodes { parity } | Rule::ReedSolomon { parity, .. } => parity,
+            Rule::Copies { copies } => copies.saturating_sub(1),
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
     /// An erasure code over all drives of the writing node: `parity` of them may be lost.
     Local {
+        parity: usize,
+    },
+    /// An erasure code over nodes, one fragment on each: `parity` of them may be lost.
+    Nodes {
         parity: usize,
     },
     /// This many whole copies.
@@ -97,6 +134,11 @@ pub enum Refusal {
     )]
     TooFewBackends { class: u32, need: usize, have: usize },
     #[error(
+        "class {class} spreads a blob over {need} nodes or more and {have} may take fragments; let more nodes join, lower \
+         `parity`, or set `spread = \"drives\"`"
+    )]
+    TooFewNodes { class: u32, need: usize, have: usize },
+    #[error(
         "class {class} must reach {need} of {fragments} backends, only {writable} take writes now; out: {out}"
     )]
     NoQuorum { class: u32, need: usize, fragments: usize, writable: usize, out: String },
@@ -116,7 +158,10 @@ pub fn place(
     op: OpId,
     size: Option<u64>,
 ) -> Result<Placement, Refusal> {
-    let ring = ring(class, node, backends, op);
+    let ring = match class.rule {
+        Rule::Nodes { .. } => ring_of_nodes(backends, op),
+        _ => ring(class, node, backends, op),
+    };
     let (data, parity) = shape(class, ring.len())?;
     let coding = Coding::for_blob(data as u32, parity as u32, size)
         .map_err(|error| Refusal::Coding { class: class.id, error })?;
@@ -151,6 +196,34 @@ fn ring<'a>(class: &Class, node: &str, backends: &'a [Backend], op: OpId) -> Vec
     ring
 }
 
+/// One drive of each node that may take fragments, in order of the nodes' names from a start that the op id gives: one that
+/// takes writes, unless the node has none, and then the one that would be if all of them did.
+fn ring_of_nodes(backends: &[Backend], op: OpId) -> Vec<&Backend> {
+    let mut nodes: BTreeMap<&str, Vec<&Backend>> = BTreeMap::new();
+    let mut drives = BTreeSet::new();
+    let mut eligible: Vec<&Backend> =
+        backends.iter().filter(|b| b.state != BackendState::Draining && !b.node.is_empty()).collect();
+    eligible.sort_by_key(|b| b.id);
+    for backend in eligible.into_iter().filter(|b| drives.insert(b.drive)) {
+        nodes.entry(&backend.node).or_default().push(backend);
+    }
+    if nodes.is_empty() {
+        return Vec::new();
+    }
+    let count = nodes.len() as u64;
+    let most = nodes.values().map(Vec::len).max().unwrap_or(1) as u64;
+    let hash = spread_hash(op);
+    let turn = (hash / count % most) as usize;
+    let mut ring = Vec::with_capacity(nodes.len());
+    for all in nodes.into_values() {
+        let writable: Vec<&Backend> = all.iter().copied().filter(|b| is_writable(b)).collect();
+        let from = if writable.is_empty() { all } else { writable };
+        ring.push(from[turn % from.len()]);
+    }
+    ring.rotate_left((hash % count) as usize);
+    ring
+}
+
 /// An even number from an op id, whose random part is its second half: the finaliser of splitmix64.
 #[must_use]
 pub fn spread_hash(op: OpId) -> u64 {
@@ -168,6 +241,14 @@ fn shape(class: &Class, have: usize) -> Result<(usize, usize), Refusal> {
             Some(data) if data > 0 => Ok((data, parity)),
             _ => Err(Refusal::TooFewBackends { class: class.id, need: parity + 1, have }),
         },
+        Rule::Nodes { parity } => {
+            let need = NODES_MIN.max(parity + 1);
+            let fragments = have.min(NODES_FRAGMENTS_MAX);
+            if fragments < need {
+                return Err(Refusal::TooFewNodes { class: class.id, need, have });
+            }
+            Ok((fragments - parity, parity))
+        }
         Rule::Copies { copies } => Ok((1, copies.saturating_sub(1))),
         Rule::ReedSolomon { data, parity } => Ok((data, parity)),
     }

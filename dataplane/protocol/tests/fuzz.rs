@@ -28,8 +28,12 @@ mod form_policy;
 mod harness;
 #[path = "fuzz/head.rs"]
 mod head;
+#[path = "fuzz/peer.rs"]
+mod peer;
 #[path = "fuzz/policy.rs"]
 mod policy;
+#[path = "fuzz/proxy.rs"]
+mod proxy;
 #[path = "fuzz/refusal.rs"]
 mod refusal;
 #[path = "fuzz/request.rs"]
@@ -65,6 +69,8 @@ macro_rules! harnesses {
 
 harnesses! {
     request_head: head::grow, head::check;
+    proxy_header: proxy::grow_header, proxy::check_header;
+    forwarded: text::grow(proxy::FORWARDED_WORDS), proxy::check_forwarded;
     query: text::grow(head::QUERY_WORDS), head::check_query;
     route: route::grow, route::check;
     chunked: body::grow_chunked, body::check_chunked;
@@ -90,4 +96,5 @@ harnesses! {
     version_id: text::grow(value::VERSION_WORDS), value::check_version;
     tag_header: text::grow(value::TAG_WORDS), value::check_tag_header;
     list_token: text::grow(value::TOKEN_WORDS), value::check_token;
+    peer_frame: peer::grow, peer::check;
 }

@@ -4,8 +4,12 @@
 //! changed (a drive was replaced, or has been away for longer than its grace) and from time to time; never while a drive
 //! is away for a moment, because what that one holds cannot be told from what is lost. What reads found on their way
 //! ([`super::Notes`]) is looked at in between.
+//!
+//! Blobs that spread over nodes are asked about on all nodes, and left out while a node is away for a moment. Every node
+//! that holds a fragment looks after the blob: any of them may be the one that is left.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_common::id::BackendId;
@@ -20,39 +24,58 @@ use crate::env::Env;
 use crate::limits::{AGENT_AUDIT_EVERY, AGENT_DEFICITS_BATCH, AGENT_HEADER_COST_BYTES, AGENT_POLL};
 use crate::rt::Rt as _;
 
-/// The last finished pass: when, and over which drives.
+/// The last finished pass.
 #[derive(Default)]
-pub(super) struct Auditor(RefCell<Option<(Instant, Vec<BackendId>)>>);
+pub(super) struct Auditor(RefCell<Option<Pass>>);
+
+#[derive(Clone)]
+struct Pass {
+    at: Instant,
+    /// Over which drives of this node.
+    drives: Vec<BackendId>,
+    /// Without which nodes; `None`: blobs over nodes were left out.
+    away: Option<Vec<Arc<str>>>,
+}
 
 impl<E: Env> Agent<E> {
     /// Notes, and a pass if one is due.
     pub(super) async fn audit(&self) -> Result<Duration, Trouble> {
+        self.probe().await?;
         self.look_at_notes().await?;
         let fleet = self.fleet();
+        let waiting = !fleet.nodes_in_grace.is_empty();
         let last = self.auditor.0.borrow().clone();
-        let due = last.is_none_or(|(at, drives)| {
-            drives != fleet.here || E::Rt::now().duration_since(at) >= AGENT_AUDIT_EVERY
+        let due = last.is_none_or(|last| {
+            last.drives != fleet.here
+                || E::Rt::now().duration_since(last.at) >= AGENT_AUDIT_EVERY
+                || (!waiting && last.away.as_ref() != Some(&fleet.silent_nodes))
         });
-        if due && fleet.in_grace.is_empty() && self.reaper.asked_to().is_some() {
-            self.audit_pass(&fleet).await?;
-            *self.auditor.0.borrow_mut() = Some((E::Rt::now(), fleet.here));
+        if due && fleet.in_grace.is_empty() && self.reaper.has_asked() {
+            let whole = self.audit_pass(&fleet).await?;
+            let away = Some(fleet.silent_nodes).filter(|_| whole);
+            let pass = Pass { at: E::Rt::now(), drives: fleet.here, away };
+            *self.auditor.0.borrow_mut() = Some(pass);
         }
         Ok(AGENT_POLL)
     }
 
-    async fn audit_pass(&self, fleet: &Fleet) -> Result<(), Trouble> {
+    /// False: not all blobs could be looked at, because nodes are away for a moment.
+    async fn audit_pass(&self, fleet: &Fleet) -> Result<bool, Trouble> {
         let mut walk = Walk::new(&self.drives, &fleet.here, None);
-        let (mut deficits, mut blobs, mut thin) = (Vec::new(), 0u64, 0u64);
+        let (mut deficits, mut blobs, mut thin, mut left_out) = (Vec::new(), 0u64, 0u64, 0u64);
+        let number = self.number();
         while let Some((op, held)) = walk.next().await? {
-            // Beyond it a blob may be on its way still, or come to nothing.
-            if self.reaper.asked_to().is_none_or(|bound| op >= bound) {
-                break;
-            }
             self.go_on()?;
-            if !self.is_claimed(op) {
-                let found = self.audit_blob(fleet, (op, held)).await?;
-                (blobs, thin) = (blobs + 1, thin + u64::from(found.is_some()));
-                deficits.extend(found);
+            // One that is not settled may be on its way still, or come to nothing.
+            if self.reaper.is_settled(op, number) && !self.is_claimed(op) {
+                match self.audit_blob(fleet, (op, held)).await? {
+                    Audited::Whole => blobs += 1,
+                    Audited::LeftOut => left_out += 1,
+                    Audited::Thin(found) => {
+                        (blobs, thin) = (blobs + 1, thin + 1);
+                        deficits.push(found);
+                    }
+                }
             }
             if deficits.len() == AGENT_DEFICITS_BATCH {
                 self.tell(std::mem::take(&mut deficits)).await?;
@@ -60,26 +83,47 @@ impl<E: Env> Agent<E> {
             }
         }
         self.tell(deficits).await?;
-        tracing::info!(blobs, thin, "every blob's fragments were counted");
-        Ok(())
+        tracing::info!(blobs, thin, left_out, "every blob's fragments were counted");
+        Ok(left_out == 0)
     }
 
-    async fn audit_blob(&self, fleet: &Fleet, (op, held): Found) -> Result<Option<wire::Deficit>, Trouble> {
+    async fn audit_blob(&self, fleet: &Fleet, (op, held): Found) -> Result<Audited, Trouble> {
         self.pay(AGENT_HEADER_COST_BYTES).await;
         let stock = match Stock::of(&*self.drives, op, None, held).await {
+            Ok(stock) if stock.spans => return self.audit_spread(stock).await,
             Ok(stock) => stock,
             Err(why) => {
                 tracing::debug!(blob = %op, %why, "a blob cannot be audited");
-                return Ok(None);
+                return Ok(Audited::Whole);
             }
         };
         let missing = stock.missing();
         if missing == 0 {
             self.tidy(fleet, stock).await?;
-            return Ok(None);
+            return Ok(Audited::Whole);
         }
-        let reason = "no drive of its node holds all of it".to_owned();
-        Ok(Some(wire::Deficit { blob: Some(stock.to_wire()), missing, reason }))
+        Ok(Audited::thin(&stock, missing, "no drive of its node holds all of it"))
+    }
+
+    /// `stock` is what this node holds of it.
+    async fn audit_spread(&self, mut stock: Stock) -> Result<Audited, Trouble> {
+        stock.held = self.holders(stock.op, true).await?;
+        let fleet = self.fleet();
+        if !fleet.nodes_in_grace.is_empty() {
+            return Ok(Audited::LeftOut);
+        }
+        let missing = stock.missing();
+        if missing != 0 {
+            return Ok(Audited::thin(&stock, missing, "no drive of any node that answers holds all of it"));
+        }
+        // What a silent node holds may be the better copy.
+        if !fleet.silent_nodes.is_empty() {
+            return Ok(Audited::Whole);
+        }
+        match self.tidy_own(&fleet, &stock).await? {
+            0 => Ok(Audited::Whole),
+            crowded => Ok(Audited::thin(&stock, crowded, "it shares a node with another fragment")),
+        }
     }
 
     async fn look_at_notes(&self) -> Result<(), Trouble> {
@@ -99,11 +143,25 @@ impl<E: Env> Agent<E> {
     }
 }
 
+/// What is to be said of one blob.
+enum Audited {
+    Whole,
+    Thin(wire::Deficit),
+    /// A node is away for a moment.
+    LeftOut,
+}
+
+impl Audited {
+    fn thin(stock: &Stock, missing: u64, reason: &str) -> Self {
+        Self::Thin(wire::Deficit { blob: Some(stock.to_wire()), missing, reason: reason.to_owned() })
+    }
+}
+
 /// What a reader found, without what a drive that is away for a moment may still have.
 fn deficit_of(note: &Note, fleet: &Fleet) -> Option<wire::Deficit> {
     let counts = |error: &DriveError, home: &BackendId| match error {
         DriveError::Rotten(_) => true,
-        DriveError::NotFound => fleet.in_grace.is_empty(),
+        DriveError::NotFound => fleet.in_grace.is_empty() && fleet.nodes_in_grace.is_empty(),
         DriveError::Io { .. } => fleet.here.contains(home),
         DriveError::Full | DriveError::Failed | DriveError::Busy | DriveError::ReadOnly => false,
     };

@@ -19,8 +19,9 @@ impl<E: Env> Agent<E> {
         let (jobs, _): (Vec<wire::Job>, Instant) = self.lease(AGENT_DELETES_LEASED, 0).await?;
         let full = jobs.len() == AGENT_DELETES_LEASED as usize;
         let reports: Vec<wire::JobReport> = stream::iter(jobs)
-            .filter_map(|job| async move { OpId::from_wire(&job.blob?.op_id) })
-            .map(|op| self.delete(op))
+            .filter_map(|job| async move { job.blob })
+            .filter_map(|blob| async move { Some((OpId::from_wire(&blob.op_id)?, blob)) })
+            .map(|(op, blob)| self.delete(op, blob))
             .buffer_unordered(AGENT_DELETES_AT_ONCE)
             .collect()
             .await;
@@ -29,25 +30,29 @@ impl<E: Env> Agent<E> {
         Ok(if full && done { Duration::ZERO } else { AGENT_POLL })
     }
 
-    async fn delete(&self, blob: OpId) -> wire::JobReport {
-        let outcome = self.try_delete(blob).await;
+    async fn delete(&self, op: OpId, blob: wire::Blob) -> wire::JobReport {
+        let outcome = self.try_delete(op, self.spans(&blob)).await;
         match &outcome {
             Ok(()) => self.progress.deleted.add(1),
             Err(_) => self.progress.deletes_later.add(1),
         }
         match outcome {
-            Ok(()) => report(Kind::Delete, blob, Outcome::Done, 0, String::new()),
-            Err(why) => report(Kind::Delete, blob, Outcome::Later, 0, why),
+            Ok(()) => report(Kind::Delete, op, Outcome::Done, 0, String::new()),
+            Err(why) => report(Kind::Delete, op, Outcome::Later, 0, why),
         }
     }
 
-    /// `Err`: why it must wait.
-    async fn try_delete(&self, blob: OpId) -> Result<(), String> {
+    /// `Err`: why it must wait. A blob that spreads over nodes is gone only when every node has said so that may come back:
+    /// a repair may have put fragments anywhere.
+    async fn try_delete(&self, blob: OpId, spans: bool) -> Result<(), String> {
         if self.state.pins.is_pinned(blob) && !crate::mutant!("delete-pinned-blobs") {
             return Err("it is being read".to_owned());
         }
         let _claim = self.claim(blob).ok_or("it is being repaired or moved")?;
-        let errors = self.drives.delete_blob(blob).await;
+        let errors = match spans {
+            true => self.drives.delete_everywhere(blob).await,
+            false => self.drives.delete_blob(blob).await,
+        };
         self.remember_deleted(blob);
         let fleet = self.fleet();
         if let Some((backend, error)) = errors.iter().find(|(backend, _)| !fleet.gone.contains(backend)) {

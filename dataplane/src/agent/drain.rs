@@ -2,10 +2,14 @@
 //!
 //! A fragment moves only to a drive that holds no other fragment of its blob: a drain never makes a blob less safe than it
 //! was. What no drive may take is counted as stuck, and waits for one.
+//!
+//! A fragment of a blob over nodes goes to another drive of this node, which is as good a place; where there is none it is
+//! said to be missing, and the repair that follows puts it on another node.
 
 use std::time::{Duration, Instant};
 
 use holdfast_common::id::{BackendId, FragmentId};
+use holdfast_common::wire;
 
 use super::stock::Stock;
 use super::{Agent, Trouble};
@@ -60,7 +64,7 @@ impl<E: Env> Agent<E> {
     async fn drain_fragment(&self, from: BackendId, held: Held, pass: &mut Pass) -> Result<(), Trouble> {
         let op = held.fragment.blob;
         // What is not settled yet may still be on its way; the next pass comes by.
-        if self.reaper.asked_to().is_none_or(|bound| op >= bound) {
+        if !self.reaper.is_settled(op, self.number()) {
             return Ok(());
         }
         let Some(_claim) = self.claim(op) else { return Ok(()) };
@@ -71,6 +75,7 @@ impl<E: Env> Agent<E> {
             return Ok(()); // deleted meanwhile
         }
         let stock = match Stock::of(&*self.drives, op, None, all).await {
+            Ok(stock) if stock.spans => return self.drain_spread(from, held, stock, pass).await,
             Ok(stock) => stock,
             Err(why) => {
                 tracing::warn!(blob = %op, %from, %why, "a fragment cannot be moved");
@@ -82,7 +87,18 @@ impl<E: Env> Agent<E> {
             pass.stuck_pieces += u64::from(held.pieces);
             return Ok(());
         };
-        let moved = self.rewrite(&stock, &[(held.fragment.index, target)]).await?;
+        self.drain_to(&stock, (from, held), target, pass).await
+    }
+
+    async fn drain_to(
+        &self,
+        stock: &Stock,
+        (from, held): (BackendId, Held),
+        target: BackendId,
+        pass: &mut Pass,
+    ) -> Result<(), Trouble> {
+        let (op, index) = (stock.op, held.fragment.index);
+        let moved = self.rewrite(stock, &[(index, target)]).await?;
         if moved.proven == 0 {
             tracing::warn!(blob = %op, %from, %target, why = ?moved.trouble, "a fragment was not moved");
             return Ok(());
@@ -92,6 +108,32 @@ impl<E: Env> Agent<E> {
         pass.moved_bytes += moved.bytes;
         pass.left_pieces = pass.left_pieces.saturating_sub(held.pieces.into());
         pass.left_bytes = pass.left_bytes.saturating_sub(held.bytes);
+        Ok(())
+    }
+
+    /// `stock` is what this node holds.
+    async fn drain_spread(
+        &self,
+        from: BackendId,
+        held: Held,
+        mut stock: Stock,
+        pass: &mut Pass,
+    ) -> Result<(), Trouble> {
+        let fleet = self.fleet();
+        // Any other drive of this node that holds nothing of it.
+        let holds = |backend: &BackendId| stock.held.iter().any(|(at, _)| at == backend);
+        let target = self.roomiest(fleet.writable.iter().copied().filter(|backend| !holds(backend)));
+        stock.held = self.holders(stock.op, true).await?;
+        let index = held.fragment.index;
+        if let Some(target) = target {
+            return self.drain_to(&stock, (from, held), target, pass).await;
+        }
+        pass.stuck_pieces += u64::from(held.pieces);
+        if self.roomy(&fleet, &stock, index, &[]).is_some() {
+            let reason = format!("it lies on backend {from}, which is to be emptied");
+            let blob = Some(stock.to_wire());
+            self.tell(vec![wire::Deficit { blob, missing: 1 << index, reason }]).await?;
+        }
         Ok(())
     }
 

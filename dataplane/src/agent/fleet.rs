@@ -1,4 +1,5 @@
-//! This node's drives as background work sees them: who answers, who may take fragments, who is away and for how long.
+//! The drives as background work sees them: who answers, who may take fragments, who is away and for how long. Of this node
+//! every drive; of the other nodes what concerns blobs that spread over nodes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,13 +8,15 @@ use std::time::Instant;
 
 use holdfast_common::id::BackendId;
 
+use super::stock::Stock;
 use crate::drives::{DriveState, DriveStatus};
+use crate::limits::AGENT_SILENCE_REMEMBERED;
 use crate::link::state::View;
 
 /// The drives at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fleet {
-    /// They answer, and what they hold counts.
+    /// Drives of this node. They answer, and what they hold counts.
     pub(super) here: Vec<BackendId>,
     /// Of these: they take new fragments.
     pub(super) writable: Vec<BackendId>,
@@ -23,50 +26,137 @@ pub(super) struct Fleet {
     pub(super) silent: Vec<BackendId>,
     /// Of the silent: not for so long that what they hold counts as missing.
     pub(super) in_grace: Vec<BackendId>,
-    /// The administrator says that they never come back with what they held.
+    /// Of all nodes: the administrator says that they never come back with what they held.
     pub(super) gone: Vec<BackendId>,
+    /// Drives that take fragments of blobs over nodes, of all nodes.
+    pub(super) writable_everywhere: Vec<BackendId>,
+    /// Nodes that were silent when they were asked last, and may come back.
+    pub(super) silent_nodes: Vec<Arc<str>>,
+    /// Of these: not for so long that what they hold counts as missing.
+    pub(super) nodes_in_grace: Vec<Arc<str>>,
+    /// Whose each drive is.
+    nodes: HashMap<BackendId, Arc<str>>,
 }
 
-/// Since when each silent drive has been silent.
+impl Fleet {
+    /// Whether two drives may not each hold a fragment of this blob.
+    pub(super) fn is_together(&self, stock: &Stock, a: BackendId, b: BackendId) -> bool {
+        let same_node = || self.nodes.get(&a).is_some_and(|node| self.nodes.get(&b) == Some(node));
+        a == b || (stock.spans && same_node())
+    }
+
+    /// Whether `backend`, or its node where that counts, holds a fragment of the blob other than `index`.
+    pub(super) fn has_sibling(&self, stock: &Stock, backend: BackendId, index: u8) -> bool {
+        let sibling = |at: BackendId, other: u8| other != index && self.is_together(stock, at, backend);
+        stock.held.iter().any(|(at, held)| sibling(*at, held.fragment.index))
+    }
+
+    /// Of the fragments that are held or on their way, how many would share a drive or node with one on `backend`.
+    pub(super) fn company(&self, stock: &Stock, backend: BackendId, taken: &[(u8, BackendId)]) -> usize {
+        let held = stock.held.iter().map(|(at, _)| *at);
+        let taken = taken.iter().map(|(_, at)| *at);
+        held.chain(taken).filter(|at| self.is_together(stock, *at, backend)).count()
+    }
+
+    /// Drives that take fragments of this blob now.
+    pub(super) fn takers(&self, stock: &Stock) -> &[BackendId] {
+        if stock.spans { &self.writable_everywhere } else { &self.writable }
+    }
+
+    /// Something that may hold fragments of this blob is away for a moment.
+    pub(super) fn is_waiting(&self, stock: &Stock) -> bool {
+        !self.in_grace.is_empty() || (stock.spans && !self.nodes_in_grace.is_empty())
+    }
+
+    /// Something that may hold fragments of this blob does not answer, and may yet come back.
+    pub(super) fn is_silent(&self, stock: &Stock) -> bool {
+        !self.silent.is_empty() || (stock.spans && !self.silent_nodes.is_empty())
+    }
+}
+
+/// Since when each silent drive has been silent, and each node, and when a node was last found to be.
 #[derive(Default)]
-pub(super) struct Silence(HashMap<BackendId, Instant>);
+pub(super) struct Silence {
+    drives: HashMap<BackendId, Instant>,
+    nodes: HashMap<Arc<str>, (Instant, Instant)>,
+}
 
 impl Silence {
-    /// Sorts the drives of `node_id`; those in `view` that are not open are silent.
+    /// All nodes were asked, and these did not answer.
+    pub(super) fn heard(&mut self, silent: &[Arc<str>], now: Instant) {
+        self.nodes.retain(|node, _| silent.contains(node));
+        for node in silent {
+            let (since, last) = self.nodes.entry(node.clone()).or_insert((now, now));
+            // Nobody asked for a while: it may have been here in between.
+            if now.duration_since(*last) > AGENT_SILENCE_REMEMBERED {
+                *since = now;
+            }
+            *last = now;
+        }
+    }
+
+    /// Sorts the drives of `node_id`; those in `view` that are not open are silent. `reachable` are drives of other nodes
+    /// that take fragments.
     pub(super) fn look(
         &mut self,
         view: &View,
         node_id: &Arc<str>,
         statuses: &[DriveStatus],
+        reachable: &[BackendId],
         grace: Duration,
         now: Instant,
     ) -> Fleet {
         let mut fleet = Fleet::default();
-        let mut ours: Vec<_> =
-            view.backends.values().filter(|backend| *backend.node_id == **node_id).collect();
-        ours.sort_by_key(|backend| backend.backend_id);
-        for backend in ours {
+        self.look_at_nodes(&mut fleet, view, grace, now);
+        let takes = |node: &str| view.peers.get(node).is_none_or(|peer| peer.state == "active");
+        let mut all: Vec<_> = view.backends.values().collect();
+        all.sort_by_key(|backend| backend.backend_id);
+        for backend in all {
             let id = BackendId(backend.backend_id);
-            let state = statuses.iter().find(|status| status.backend == Some(id)).map(|status| &status.state);
-            if matches!(backend.state.as_str(), "replaced" | "drained") {
+            fleet.nodes.insert(id, backend.node_id.as_str().into());
+            let revoked =
+                view.peers.get(backend.node_id.as_str()).is_some_and(|peer| peer.state == "revoked");
+            if revoked || matches!(backend.state.as_str(), "replaced" | "drained") {
                 fleet.gone.push(id);
                 continue;
             }
+            if *backend.node_id != **node_id {
+                if backend.state == "active" && reachable.contains(&id) && takes(&backend.node_id) {
+                    fleet.writable_everywhere.push(id);
+                }
+                continue;
+            }
+            let state = statuses.iter().find(|status| status.backend == Some(id)).map(|status| &status.state);
             if let Some(DriveState::Active | DriveState::Full) = state {
-                self.0.remove(&id);
+                self.drives.remove(&id);
                 fleet.here.push(id);
                 if backend.state == "draining" {
                     fleet.draining.push(id);
                 } else if backend.state == "active" && state == Some(&DriveState::Active) {
                     fleet.writable.push(id);
+                    if takes(node_id) {
+                        fleet.writable_everywhere.push(id);
+                    }
                 }
                 continue;
             }
             fleet.silent.push(id);
-            if now.duration_since(*self.0.entry(id).or_insert(now)) < grace {
+            if now.duration_since(*self.drives.entry(id).or_insert(now)) < grace {
                 fleet.in_grace.push(id);
             }
         }
         fleet
+    }
+
+    fn look_at_nodes(&self, fleet: &mut Fleet, view: &View, grace: Duration, now: Instant) {
+        let revoked = |node: &str| view.peers.get(node).is_some_and(|peer| peer.state == "revoked");
+        for (node, (since, _)) in self.nodes.iter().filter(|(node, _)| !revoked(node)) {
+            fleet.silent_nodes.push(node.clone());
+            if now.duration_since(*since) < grace {
+                fleet.nodes_in_grace.push(node.clone());
+            }
+        }
+        fleet.silent_nodes.sort();
+        fleet.nodes_in_grace.sort();
     }
 }

@@ -81,10 +81,10 @@ impl OpenOps {
         drop(gone);
     }
 
-    fn begin(&self, unix_ms: u64, random: [u8; 10]) -> OpId {
+    fn begin(&self, unix_ms: u64, random: [u8; 10], node: u16) -> OpId {
         let mut state = self.0.lock();
         state.next_ms = state.next_ms.max(unix_ms);
-        let op = OpId::new(state.next_ms, random);
+        let op = OpId::of_node(state.next_ms, random, node);
         *state.open.entry(op).or_default() += 1;
         op
     }
@@ -98,9 +98,10 @@ pub struct OpenOp {
 }
 
 impl OpenOp {
+    /// `node`: the number that the authority gave this node.
     #[must_use]
-    pub fn begin(ops: &Arc<OpenOps>, unix_ms: u64, random: [u8; 10]) -> Self {
-        Self { op: ops.begin(unix_ms, random), ops: Arc::clone(ops) }
+    pub fn begin(ops: &Arc<OpenOps>, unix_ms: u64, random: [u8; 10], node: u16) -> Self {
+        Self { op: ops.begin(unix_ms, random, node), ops: Arc::clone(ops) }
     }
 
     /// Another hold on an id that is open; `None` when it is not.
@@ -134,11 +135,11 @@ mod tests {
     #[test]
     fn ids_only_grow_whatever_the_clock_does() {
         let ops = Arc::new(OpenOps::default());
-        let late = OpenOp::begin(&ops, 9_000, [0xff; 10]).id();
-        let after_the_jump = OpenOp::begin(&ops, 100, [0; 10]).id();
-        assert_eq!(after_the_jump.unix_ms(), late.unix_ms());
+        let late = OpenOp::begin(&ops, 9_000, [0xff; 10], 1).id();
+        let after_the_jump = OpenOp::begin(&ops, 100, [0; 10], 1).id();
+        assert_eq!((after_the_jump.unix_ms(), after_the_jump.node()), (late.unix_ms(), 1));
         ops.settled(OpId::new(20_000, [0xff; 10]));
-        assert!(OpenOp::begin(&ops, 9_001, [0; 10]).id() > OpId::new(20_000, [0xff; 10]));
+        assert!(OpenOp::begin(&ops, 9_001, [0; 10], 1).id() > OpId::new(20_000, [0xff; 10]));
     }
 
     #[test]
@@ -146,13 +147,13 @@ mod tests {
         let ops = Arc::new(OpenOps::default());
         let (none_open, count) = ops.oldest(5_000);
         assert_eq!(count, 0);
-        let first = OpenOp::begin(&ops, 4_000, [0; 10]);
+        let first = OpenOp::begin(&ops, 4_000, [0; 10], 1);
         assert!(first.id() > none_open);
         // Another one begun in the same millisecond with lower random bits.
-        let high = OpenOp::begin(&ops, 6_000, [0xff; 10]);
+        let high = OpenOp::begin(&ops, 6_000, [0xff; 10], 1);
         drop(first);
         let (bound, count) = ops.oldest(6_000);
-        let low = OpenOp::begin(&ops, 6_000, [0; 10]);
+        let low = OpenOp::begin(&ops, 6_000, [0; 10], 1);
         assert!(low.id() >= bound && high.id() >= bound && count == 1);
     }
 
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn an_id_is_open_until_its_last_holder_is_gone() {
         let ops = Arc::new(OpenOps::default());
-        let op = OpenOp::begin(&ops, 1, [1; 10]);
+        let op = OpenOp::begin(&ops, 1, [1; 10], 1);
         let sweep = OpenOp::hold(&ops, op.id()).unwrap();
         drop(op);
         assert_eq!(ops.oldest(9), (OpId::new(1, [0; 10]), 1));

@@ -7,6 +7,7 @@ use futures_util::stream;
 use holdfast_common::id::{BackendId, OpId};
 use holdfast_common::wire::job_report::Outcome;
 use holdfast_common::wire::{self, job::Kind};
+use holdfast_protocol::placement::spread_hash;
 
 use super::fleet::Fleet;
 use super::stock::{Stock, Unknown};
@@ -66,20 +67,29 @@ impl<E: Env> Agent<E> {
         blob: &wire::Blob,
         missing: u64,
     ) -> Result<(Outcome, u64, String), Trouble> {
-        let held = match self.drives.find(op).await {
+        let spans = self.spans(blob);
+        let held = match self.holders(op, spans).await {
             Ok(held) => held,
             Err(error) => return Ok((Outcome::Later, missing, format!("a drive's index: {error}"))),
         };
+        let fleet = self.fleet();
+        let silent = !fleet.silent.is_empty() || (spans && !fleet.silent_nodes.is_empty());
         let stock = match Stock::of(&*self.drives, op, Some(blob), held).await {
-            Ok(stock) => stock,
+            Ok(mut stock) => {
+                stock.spans = spans;
+                stock
+            }
             Err(Unknown::Nowhere) if self.was_deleted(op) => return Ok((Outcome::Done, 0, String::new())),
-            Err(Unknown::Nowhere) if self.fleet().silent.is_empty() => {
+            Err(Unknown::Nowhere) if !silent => {
                 return Ok((Outcome::Lost, missing, Unknown::Nowhere.to_string()));
             }
             Err(why) => return Ok((Outcome::Later, missing, why.to_string())),
         };
         // A fragment without bytes is never missing.
         let mut left = stock.indexes().fold(0, |bits, index| bits | 1 << index) & missing;
+        if spans {
+            left &= !self.there_after_all(&fleet, &stock, left).await;
+        }
         let (targets, homeless) = self.targets(&stock, blob.placement_id, left);
         let rewritten = self.rewrite(&stock, &targets).await?;
         left &= !rewritten.proven;
@@ -94,6 +104,30 @@ impl<E: Env> Agent<E> {
         Ok((outcome, left, rewritten.trouble.unwrap_or_else(homeless)))
     }
 
+    /// Of the fragments `wanted` of a blob over nodes, those that are whole where they should lie, every piece read: their
+    /// node is back. Where no better place is to be had, any place will do.
+    async fn there_after_all(&self, fleet: &Fleet, stock: &Stock, wanted: u64) -> u64 {
+        let mut there = 0;
+        for index in stock.indexes().filter(|index| wanted >> index & 1 == 1) {
+            let nowhere_better = self.roomy(fleet, stock, index, &[]).is_none();
+            let state = |backend| self.state.view().backends.get(&backend).map(|known| known.state.clone());
+            let lies_well = |backend: BackendId| {
+                !fleet.has_sibling(stock, backend, index)
+                    && state(backend.0).is_some_and(|state| matches!(state.as_str(), "active" | "full"))
+            };
+            for (backend, held) in stock.copies(index) {
+                if stock.is_whole(&held)
+                    && (nowhere_better || lies_well(backend))
+                    && self.read_whole(stock, backend, held.fragment).await.is_ok()
+                {
+                    there |= 1 << index;
+                    break;
+                }
+            }
+        }
+        there
+    }
+
     /// A drive for each fragment of `wanted`, and those that none takes.
     fn targets(&self, stock: &Stock, placement_id: u32, wanted: u64) -> (Vec<(u8, BackendId)>, u64) {
         let fleet = self.fleet();
@@ -102,8 +136,11 @@ impl<E: Env> Agent<E> {
         for index in stock.indexes().filter(|index| wanted >> index & 1 == 1) {
             let home =
                 homes.as_ref().and_then(|homes| homes.get(usize::from(index))).map(|id| BackendId(*id));
-            let home = home.filter(|home| fleet.writable.contains(home));
+            let home = home.filter(|home| fleet.takers(stock).contains(home));
+            // Over nodes home is no better than another place once a sibling has moved in.
+            let free = |home: &BackendId| !stock.spans || is_free(&fleet, stock, index, *home, &targets);
             let target = home
+                .filter(free)
                 .or_else(|| self.roomy(&fleet, stock, index, &targets))
                 .or_else(|| self.crowded(&fleet, stock, &targets));
             match target {
@@ -114,7 +151,8 @@ impl<E: Env> Agent<E> {
         (targets, homeless)
     }
 
-    /// The drive with the most room among those without a sibling of this fragment.
+    /// The drive with the most room among those without a sibling of this fragment, this node's first: what room others have
+    /// is not known here, and they are taken in the blob's own order.
     pub(super) fn roomy(
         &self,
         fleet: &Fleet,
@@ -122,25 +160,41 @@ impl<E: Env> Agent<E> {
         index: u8,
         taken: &[(u8, BackendId)],
     ) -> Option<BackendId> {
-        let free = |backend: &BackendId| {
-            !stock.has_sibling(*backend, index) && !taken.iter().any(|(_, target)| target == backend)
-        };
+        let free = |backend: &BackendId| is_free(fleet, stock, index, *backend, taken);
+        let takers = fleet.takers(stock).iter().copied().filter(free);
+        if let Some(own) = self.roomiest(takers.clone().filter(|backend| fleet.here.contains(backend))) {
+            return Some(own);
+        }
+        let others: Vec<BackendId> = takers.collect();
+        let turn = spread_hash(stock.op) % others.len().max(1) as u64;
+        others.get(turn as usize).copied()
+    }
+
+    /// Of these drives of this node the one with the most room.
+    pub(super) fn roomiest(&self, backends: impl Iterator<Item = BackendId>) -> Option<BackendId> {
         let statuses = self.drives.statuses();
         let room = |backend: &BackendId| {
             statuses.iter().find(|status| status.backend == Some(*backend)).map(|status| status.free_bytes)
         };
-        fleet.writable.iter().copied().filter(|backend| free(backend)).max_by_key(room)
+        backends.max_by_key(room)
     }
 
     /// No other drive is left, and none is about to come back: the one with the fewest siblings.
     fn crowded(&self, fleet: &Fleet, stock: &Stock, taken: &[(u8, BackendId)]) -> Option<BackendId> {
-        if !fleet.in_grace.is_empty() {
+        if fleet.is_waiting(stock) {
             return None;
         }
-        let siblings = |backend: &BackendId| {
+        let on_it = |backend: &BackendId| {
             stock.held.iter().filter(|(at, _)| at == backend).count()
                 + taken.iter().filter(|(_, target)| target == backend).count()
         };
-        fleet.writable.iter().copied().min_by_key(siblings)
+        let siblings = |backend: &BackendId| (fleet.company(stock, *backend, taken), on_it(backend));
+        fleet.takers(stock).iter().copied().min_by_key(siblings)
     }
+}
+
+/// No other fragment of the blob shares this drive, or its node where that counts, nor is about to.
+fn is_free(fleet: &Fleet, stock: &Stock, index: u8, backend: BackendId, taken: &[(u8, BackendId)]) -> bool {
+    !fleet.has_sibling(stock, backend, index)
+        && !taken.iter().any(|(_, target)| fleet.is_together(stock, *target, backend))
 }

@@ -3,6 +3,7 @@
 use holdfast_common::id::{BackendId, OpId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{Coding, Layout};
+use holdfast_protocol::placement::CLASS_NODES;
 use holdfast_protocol::record::{PieceCoding, PieceScheme};
 
 use crate::drives::{DriveError, Drives, Held, PieceFacts};
@@ -26,13 +27,16 @@ pub(super) struct Stock {
     pub(super) layout: Layout,
     pub(super) class_id: u32,
     pub(super) rows: u32,
+    /// Its fragments lie on several nodes.
+    pub(super) spans: bool,
     pub(super) held: Vec<(BackendId, Held)>,
     /// The attempt that the row names, or the lowest there is.
     attempt: u8,
 }
 
 impl Stock {
-    /// `blob` is what the authority says; what it does not say comes from a record.
+    /// `blob` is what the authority says; what it does not say comes from a record. Who finds that the class spreads over
+    /// nodes has asked this node only, as yet.
     ///
     /// # Errors
     /// [`Unknown`].
@@ -65,7 +69,7 @@ impl Stock {
         let rows = layout.rows().ok_or(Unknown::Coding)?;
         let lowest = held.iter().map(|(_, held)| held.fragment.attempt).min().unwrap_or(0);
         let attempt = blob.and_then(|blob| u8::try_from(blob.attempt).ok()).unwrap_or(lowest);
-        Ok(Self { op, layout, class_id, rows, held, attempt })
+        Ok(Self { op, layout, class_id, rows, spans: class_id == CLASS_NODES, held, attempt })
     }
 
     pub(super) fn coding(&self) -> Coding {
@@ -102,11 +106,6 @@ impl Stock {
     pub(super) fn missing(&self) -> u64 {
         let whole = |index: &u8| self.copies(*index).iter().any(|(_, held)| self.is_whole(held));
         self.indexes().filter(|index| !whole(index)).fold(0, |bits, index| bits | 1 << index)
-    }
-
-    /// Whether `backend` holds a fragment of this blob other than `index`.
-    pub(super) fn has_sibling(&self, backend: BackendId, index: u8) -> bool {
-        self.held.iter().any(|(at, held)| *at == backend && held.fragment.index != index)
     }
 
     /// A name that was never deleted anywhere, because a deleted one that is written again is gone after a restart. As

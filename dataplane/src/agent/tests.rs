@@ -1,6 +1,7 @@
 //! The agent against drives in memory and an authority in memory.
 
 mod authority;
+mod nodes;
 mod repairing;
 mod retiring;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use holdfast_common::id::{BackendId, DriveId, OpId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{Coders, choose};
-use holdfast_protocol::placement::{Backend, BackendState, Class, Level, Rule, Spread, place};
+use holdfast_protocol::placement::{Backend, BackendState, Class, place};
 
 use self::authority::Authority;
 use super::*;
@@ -42,46 +43,45 @@ struct Rig {
     blobs: Blobs<FakeDrives, EpollRt>,
     /// Backends that blobs are placed on.
     taking: Vec<u32>,
-    parity: usize,
+    class: Class,
+    coders: Rc<Coders>,
     _cache: tempfile::TempDir,
 }
 
 impl Rig {
     /// Blobs go to backends 1 to `drives`.
     fn new(drives: u32, parity: usize) -> Self {
+        let rig = Self::empty(Class::local(parity), (1..=drives).collect());
+        (1..=drives).for_each(|backend| rig.add_drive(backend));
+        rig
+    }
+
+    /// Without drives, as yet.
+    fn empty(class: Class, taking: Vec<u32>) -> Self {
         let cache_dir = tempfile::tempdir().unwrap();
         let (_, cache) = crate::cache::open(cache_dir.path()).unwrap();
         let state = Arc::new(NodeState::new(cache, [0; 16]));
         let drives_in_memory = Rc::new(FakeDrives::default());
         let coders = Rc::new(Coders::new(choose(cpu_features())));
         let authority = Authority::default();
-        let settings = AgentSettings {
-            node_id: NODE.into(),
-            reap_period: Duration::from_secs(1),
-            scrub_period: Duration::from_secs(1),
-            scrub_file: None,
-            drive_grace: Duration::from_secs(3600),
-            bytes_per_second: 1 << 40,
-        };
-        let rig = Self {
+        Self {
             blobs: Blobs::new(drives_in_memory.clone(), coders.clone()),
             agent: Agent::new(
-                settings,
+                settings(NODE),
                 state.clone(),
                 drives_in_memory.clone(),
-                coders,
+                coders.clone(),
                 authority.clone(),
                 Arc::default(),
             ),
             drives: drives_in_memory,
             authority,
             state,
-            taking: (1..=drives).collect(),
-            parity,
+            taking,
+            class,
+            coders,
             _cache: cache_dir,
-        };
-        (1..=drives).for_each(|backend| rig.add_drive(backend));
-        rig
+        }
     }
 
     /// The same with another grace.
@@ -99,7 +99,7 @@ impl Rig {
     fn administer(&self, backend_id: u32, state: &str) {
         let backend = wire::Backend {
             backend_id,
-            node_id: NODE.to_owned(),
+            node_id: node_of(backend_id).to_owned(),
             state: state.to_owned(),
             ..Default::default()
         };
@@ -111,25 +111,25 @@ impl Rig {
 
     /// Writes a blob of `size` bytes made at `unix_ms`.
     async fn write(&self, unix_ms: u64, size: usize) -> (wire::Blob, Vec<u8>) {
-        let op_id = OpId::new(unix_ms, [size as u8; 10]);
+        self.write_as(OpId::new(unix_ms, [size as u8; 10]), size).await
+    }
+
+    /// The same under a given op id.
+    async fn write_as(&self, op_id: OpId, size: usize) -> (wire::Blob, Vec<u8>) {
+        let unix_ms = op_id.unix_ms();
         let backend = |id: &u32| Backend {
             id: BackendId(*id),
             state: BackendState::Active,
             drive: DriveId([*id as u8; 16]),
-            node: NODE.into(),
+            node: node_of(*id).into(),
             provider: "".into(),
             country: "".into(),
             region: "".into(),
         };
         let backends: Vec<Backend> = self.taking.iter().map(backend).collect();
-        let class = Class {
-            id: 1,
-            rule: Rule::Local { parity: self.parity },
-            spread: Spread { distinct: Level::Drive, at_least: 1 },
-        };
         let size_known = Some(size as u64);
-        let placement = place(&class, NODE, &backends, op_id, size_known).unwrap();
-        let new = NewBlob { op_id, attempt: 0, class_id: 1, size: size_known };
+        let placement = place(&self.class, NODE, &backends, op_id, size_known).unwrap();
+        let new = NewBlob { op_id, attempt: 0, class_id: self.class.id, size: size_known };
         let mut writer = self.blobs.write(new, &placement);
         let body = bytes(size);
         writer.push(&body).await.unwrap();
@@ -175,6 +175,22 @@ impl Rig {
         let job = wire::Job { blob: Some(blob.clone()), missing, ..Default::default() };
         self.agent.repair(&job).await.unwrap().expect("nobody else has it")
     }
+}
+
+fn settings(node_id: &str) -> AgentSettings {
+    AgentSettings {
+        node_id: node_id.into(),
+        reap_period: Duration::from_secs(1),
+        scrub_period: Duration::from_secs(1),
+        scrub_file: None,
+        drive_grace: Duration::from_secs(3600),
+        bytes_per_second: 1 << 40,
+    }
+}
+
+/// Whose a backend is: ten numbers for each node.
+fn node_of(backend: u32) -> &'static str {
+    [NODE, "two", "three", "four", "five"][backend as usize / 10]
 }
 
 fn op_of(blob: &wire::Blob) -> OpId {

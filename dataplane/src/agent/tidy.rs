@@ -1,7 +1,11 @@
-//! A blob of which everything is there, and not as it should lie: copies too many, or two fragments on one drive.
+//! A blob of which everything is there, and not as it should lie: copies too many, or two fragments on one drive or node.
 //!
-//! Copies too many are left by a repair that was cut off, and by a drive that came back after its fragments were made
-//! again. One goes only after the copy that stays was read whole.
+//! Copies too many are left by a repair that was cut off, and by a drive or node that came back after its fragments were
+//! made again. One goes only after the copy that stays was read whole.
+//!
+//! Of a blob that spreads over nodes each node puts right what is its own, without leave from anybody: it drops its copies
+//! too many. To move a fragment to another node takes a lease, so that one node does it: it is said to be missing where it
+//! should be, and the repair that follows finds it in the wrong place.
 
 use holdfast_common::id::{BackendId, FragmentId};
 
@@ -16,7 +20,7 @@ impl<E: Env> Agent<E> {
     pub(super) async fn tidy(&self, fleet: &Fleet, mut stock: Stock) -> Result<(), Trouble> {
         let lies_well = |stock: &Stock, index: u8| {
             let copies = stock.copies(index);
-            copies.len() == 1 && !stock.has_sibling(copies[0].0, index)
+            copies.len() == 1 && !fleet.has_sibling(stock, copies[0].0, index)
         };
         if stock.indexes().all(|index| lies_well(&stock, index)) {
             return Ok(());
@@ -25,10 +29,11 @@ impl<E: Env> Agent<E> {
         for index in stock.indexes() {
             self.go_on()?;
             if stock.copies(index).len() > 1 {
-                self.drop_copies(&stock, index).await?;
+                self.drop_copies(&stock, index, |_| true).await?;
                 stock.held = self.drives.find(stock.op).await?;
             }
-            let crowded = stock.copies(index).iter().any(|(backend, _)| stock.has_sibling(*backend, index));
+            let crowded =
+                stock.copies(index).iter().any(|(backend, _)| fleet.has_sibling(&stock, *backend, index));
             if let Some(target) = self.roomy(fleet, &stock, index, &[]).filter(|_| crowded) {
                 let moved = self.rewrite(&stock, &[(index, target)]).await?;
                 self.progress.moved.add(moved.proven.count_ones().into());
@@ -39,16 +44,48 @@ impl<E: Env> Agent<E> {
         Ok(())
     }
 
-    async fn drop_copies(&self, stock: &Stock, index: u8) -> Result<(), Trouble> {
+    /// The same for what this node holds of a blob over nodes, all of which have answered. Returns the fragments that share
+    /// this node with another and could lie on a node of their own.
+    pub(super) async fn tidy_own(&self, fleet: &Fleet, stock: &Stock) -> Result<u64, Trouble> {
+        let own = |backend: BackendId| fleet.here.contains(&backend);
+        let mut crowded = 0u64;
+        for index in stock.indexes() {
+            self.go_on()?;
+            let copies = stock.copies(index);
+            if copies.len() > 1 && copies.iter().any(|(backend, _)| own(*backend)) {
+                let Some(_claim) = self.claim(stock.op) else { return Ok(0) };
+                self.drop_copies(stock, index, own).await?;
+            } else if let [(backend, _)] = copies[..]
+                && own(backend)
+                && fleet.has_sibling(stock, backend, index)
+                && self.roomy(fleet, stock, index, &[]).is_some()
+            {
+                crowded |= 1 << index;
+            }
+        }
+        // One of them may stay.
+        Ok(if crowded.count_ones() > 1 { crowded & (crowded - 1) } else { crowded })
+    }
+
+    async fn drop_copies(
+        &self,
+        stock: &Stock,
+        index: u8,
+        may_go: impl Fn(BackendId) -> bool,
+    ) -> Result<(), Trouble> {
         let copies = stock.copies(index);
-        let best = |(_, held): &&(BackendId, Held)| (stock.is_whole(held), held.fragment.attempt);
+        // Of two that are equal, which two nodes may have made at once, every node keeps the same one.
+        let best = |(at, held): &&(BackendId, Held)| (stock.is_whole(held), held.fragment.attempt, *at);
         let Some((home, kept)) = copies.iter().max_by_key(best).copied() else { return Ok(()) };
         if !stock.is_whole(&kept) || self.read_whole(stock, home, kept.fragment).await.is_err() {
             return Ok(());
         }
         // A later attempt that is not whole stays: its name must not be given again.
-        let older = |held: &Held| held.fragment.attempt < kept.fragment.attempt;
-        for (backend, held) in copies.into_iter().filter(|(_, held)| older(held)) {
+        let goes = |(at, held): &(BackendId, Held)| {
+            *at != home && held.fragment.attempt == kept.fragment.attempt
+                || held.fragment.attempt < kept.fragment.attempt
+        };
+        for (backend, held) in copies.into_iter().filter(|copy| goes(copy) && may_go(copy.0)) {
             self.go_on()?;
             tracing::debug!(blob = %stock.op, index, %backend, "a copy too many of a fragment goes");
             self.forget(backend, held.fragment, held.last_row + 1).await;
@@ -56,7 +93,12 @@ impl<E: Env> Agent<E> {
         Ok(())
     }
 
-    async fn read_whole(&self, stock: &Stock, backend: BackendId, id: FragmentId) -> Result<(), DriveError> {
+    pub(super) async fn read_whole(
+        &self,
+        stock: &Stock,
+        backend: BackendId,
+        id: FragmentId,
+    ) -> Result<(), DriveError> {
         for row in 0..stock.pieces(id.index) {
             let len = stock.layout.stored_len(row, id.index);
             self.pay(len.into()).await;

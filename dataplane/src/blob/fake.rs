@@ -1,15 +1,15 @@
 //! Drives in memory whose faults a test chooses. They keep the contract of [`Drives`] and nothing else of the real ones.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
 use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
 
 use crate::drives::{
-    DriveError, DriveState, DriveStatus, Drives, Held, Piece, PieceFacts, PieceRead, Receipt, Verified,
-    VerifyCursor,
+    DriveError, DriveState, DriveStatus, Drives, Everywhere, Held, Piece, PieceFacts, PieceRead, Receipt,
+    Verified, VerifyCursor,
 };
 use crate::rt::epoll::EpollRt;
 use crate::rt::{AlignedBuf, Chunk, Rt};
@@ -44,9 +44,15 @@ struct Stored {
 struct State {
     pieces: BTreeMap<(u32, FragmentId, u32), Stored>,
     /// Names that were deleted, by drive: never written again.
-    deleted: std::collections::BTreeSet<(u32, FragmentId, u32)>,
+    deleted: BTreeSet<(u32, FragmentId, u32)>,
     /// Drives that say how they are.
     states: BTreeMap<u32, DriveState>,
+    /// Whose a drive is; without a word, everybody's own.
+    nodes: BTreeMap<u32, &'static str>,
+    /// Which node looks at the drives.
+    me: &'static str,
+    /// Nodes that do not answer the others.
+    silent: BTreeSet<&'static str>,
     durable: BTreeMap<(u32, FragmentId, u32), bool>,
     faults: BTreeMap<u32, Faults>,
     reads: Vec<(u32, u32)>,
@@ -102,13 +108,63 @@ impl FakeDrives {
         all.into_values().collect()
     }
 
+    /// The drive is this node's, which is seen by others as far as [`FakeDrives::silence`] lets them.
+    pub(crate) fn set_node(&self, backend: u32, node: &'static str) {
+        self.0.borrow_mut().nodes.insert(backend, node);
+    }
+
+    /// Another node looks.
+    pub(crate) fn look_from(&self, node: &'static str) {
+        self.0.borrow_mut().me = node;
+    }
+
+    pub(crate) fn silence(&self, node: &'static str, silent: bool) {
+        let mut state = self.0.borrow_mut();
+        if silent {
+            state.silent.insert(node)
+        } else {
+            state.silent.remove(node)
+        };
+    }
+
     fn is_there(&self, backend: u32) -> bool {
         let state = self.0.borrow();
         state.states.is_empty() || state.states.contains_key(&backend)
     }
 
+    /// Drives of the node that looks.
     fn backends(&self) -> Vec<u32> {
-        self.0.borrow().states.keys().copied().collect()
+        let state = self.0.borrow();
+        state.states.keys().copied().filter(|backend| state.is_own(*backend)).collect()
+    }
+
+    /// Drives of all nodes that answer it.
+    fn everywhere(&self) -> Vec<u32> {
+        let state = self.0.borrow();
+        state.states.keys().copied().filter(|backend| state.answers(*backend)).collect()
+    }
+
+    fn answers(&self, backend: BackendId) -> Result<(), DriveError> {
+        if self.0.borrow().answers(backend.0) { Ok(()) } else { Err(DriveError::Failed) }
+    }
+
+    fn find_on(&self, backends: Vec<u32>, blob: OpId) -> Vec<(BackendId, Held)> {
+        let of = |backend: u32| self.held(backend).into_iter().map(move |held| (BackendId(backend), held));
+        backends.into_iter().flat_map(of).filter(|(_, held)| held.fragment.blob == blob).collect()
+    }
+
+    async fn delete_from(&self, backends: Vec<u32>, blob: OpId) -> Vec<(BackendId, DriveError)> {
+        let mut errors = Vec::new();
+        for backend in backends.into_iter().map(BackendId) {
+            let held = self.held(backend.0).into_iter().filter(|held| held.fragment.blob == blob);
+            for held in held.collect::<Vec<_>>() {
+                if let Err(error) = self.delete(backend, held.fragment, u32::MAX).await {
+                    errors.push((backend, error));
+                    break;
+                }
+            }
+        }
+        errors
     }
 
     async fn read_piece(
@@ -118,6 +174,7 @@ impl FakeDrives {
         row: u32,
         range: Range<u32>,
     ) -> Result<PieceRead, DriveError> {
+        self.answers(backend)?;
         let faults = self.faults(backend);
         self.0.borrow_mut().reads.push((backend.0, row));
         pause(faults.read_delay).await;
@@ -163,6 +220,16 @@ impl FakeDrives {
     }
 }
 
+impl State {
+    fn is_own(&self, backend: u32) -> bool {
+        self.nodes.get(&backend).is_none_or(|node| *node == self.me)
+    }
+
+    fn answers(&self, backend: u32) -> bool {
+        self.is_own(backend) || !self.nodes.get(&backend).is_some_and(|node| self.silent.contains(node))
+    }
+}
+
 async fn pause(delay: Duration) {
     match delay.is_zero() {
         true => EpollRt::yield_now().await,
@@ -172,6 +239,7 @@ async fn pause(delay: Duration) {
 
 impl Drives for FakeDrives {
     async fn append(&self, backend: BackendId, piece: Piece) -> Result<Receipt, DriveError> {
+        self.answers(backend)?;
         let faults = self.faults(backend);
         {
             let mut state = self.0.borrow_mut();
@@ -197,6 +265,7 @@ impl Drives for FakeDrives {
     }
 
     async fn flush(&self, backend: BackendId, _: Receipt) -> Result<(), DriveError> {
+        self.answers(backend)?;
         let faults = self.faults(backend);
         let covered: Vec<_> =
             self.0.borrow().pieces.keys().filter(|(b, ..)| *b == backend.0).copied().collect();
@@ -220,10 +289,10 @@ impl Drives for FakeDrives {
         range: Range<u32>,
     ) -> Result<PieceRead, DriveError> {
         let read = self.read_piece(backend, id, row, range.clone()).await;
-        if !matches!(read, Err(DriveError::NotFound)) {
+        if !matches!(read, Err(DriveError::NotFound | DriveError::Failed)) {
             return read;
         }
-        for other in self.backends() {
+        for other in self.everywhere() {
             for held in self.held(other) {
                 if (held.fragment.blob, held.fragment.index) == (id.blob, id.index) {
                     let read = self.read_piece(BackendId(other), held.fragment, row, range.clone()).await;
@@ -242,6 +311,7 @@ impl Drives for FakeDrives {
 
     async fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
         pause(Duration::ZERO).await;
+        self.answers(backend)?;
         if self.faults(backend).delete_fails {
             return Err(DriveError::Failed);
         }
@@ -256,23 +326,36 @@ impl Drives for FakeDrives {
     }
 
     async fn delete_blob(&self, blob: OpId) -> Vec<(BackendId, DriveError)> {
-        let mut errors = Vec::new();
-        for backend in self.backends().into_iter().map(BackendId) {
-            let held = self.held(backend.0).into_iter().filter(|held| held.fragment.blob == blob);
-            for held in held.collect::<Vec<_>>() {
-                if let Err(error) = self.delete(backend, held.fragment, u32::MAX).await {
-                    errors.push((backend, error));
-                    break;
-                }
-            }
-        }
-        errors
+        self.delete_from(self.backends(), blob).await
     }
 
     async fn find(&self, blob: OpId) -> Result<Vec<(BackendId, Held)>, DriveError> {
         pause(Duration::ZERO).await;
-        let of = |backend: u32| self.held(backend).into_iter().map(move |held| (BackendId(backend), held));
-        Ok(self.backends().into_iter().flat_map(of).filter(|(_, held)| held.fragment.blob == blob).collect())
+        Ok(self.find_on(self.backends(), blob))
+    }
+
+    async fn find_everywhere(&self, blob: OpId) -> Result<Everywhere, DriveError> {
+        pause(Duration::ZERO).await;
+        let held = self.find_on(self.everywhere(), blob);
+        let state = self.0.borrow();
+        let silent = state.silent.iter().filter(|node| **node != state.me).map(|node| (*node).into());
+        Ok(Everywhere { held, silent: silent.collect() })
+    }
+
+    async fn delete_everywhere(&self, blob: OpId) -> Vec<(BackendId, DriveError)> {
+        let all: Vec<u32> = self.0.borrow().states.keys().copied().collect();
+        let silent = all.iter().map(|backend| BackendId(*backend)).filter(|id| self.answers(*id).is_err());
+        let mut errors: Vec<_> = silent.map(|backend| (backend, DriveError::Failed)).collect();
+        errors.extend(self.delete_from(self.everywhere(), blob).await);
+        errors
+    }
+
+    fn reachable(&self) -> Vec<BackendId> {
+        let state = self.0.borrow();
+        let takes = |(backend, drive): &(&u32, &DriveState)| {
+            !state.is_own(**backend) && state.answers(**backend) && **drive == DriveState::Active
+        };
+        state.states.iter().filter(takes).map(|(backend, _)| BackendId(*backend)).collect()
     }
 
     async fn survey(
@@ -291,6 +374,7 @@ impl Drives for FakeDrives {
 
     async fn facts(&self, backend: BackendId, id: FragmentId, row: u32) -> Result<PieceFacts, DriveError> {
         pause(Duration::ZERO).await;
+        self.answers(backend)?;
         let state = self.0.borrow();
         state.pieces.get(&(backend.0, id, row)).map(|piece| piece.facts).ok_or(DriveError::NotFound)
     }
@@ -319,6 +403,6 @@ impl Drives for FakeDrives {
             free_bytes: 1 << 39,
             state: state.clone(),
         };
-        state.states.iter().map(status).collect()
+        state.states.iter().filter(|(backend, _)| state.is_own(**backend)).map(status).collect()
     }
 }

@@ -2,13 +2,28 @@
 
 use std::net::IpAddr;
 
-use holdfast_protocol::limits::LOCAL_FRAGMENTS_MAX;
+use holdfast_protocol::limits::{LOCAL_FRAGMENTS_MAX, NODES_PARITY_MAX};
+use holdfast_protocol::proxy::TrustedProxies;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, ProxyProtocol, SpreadChoice};
 use crate::limits::BACKGROUND_RATE_MIN;
 use crate::rt::thread::cpus_allowed;
+use crate::server::Proxies;
 
 impl Config {
+    /// The proxies in front of the S3 port.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`]: `trusted_proxies` holds what is no address or range, or too broad a one.
+    pub fn proxies(&self) -> Result<Proxies, ConfigError> {
+        let trusted = TrustedProxies::parse(&self.trusted_proxies).map_err(|error| ConfigError::Value {
+            key: "trusted_proxies",
+            why: error.to_string(),
+            next: "name the proxies' own addresses, e.g. `10.0.0.7` or `10.1.0.0/16`".to_owned(),
+        })?;
+        Ok(Proxies { trusted, header_required: self.proxy_protocol == ProxyProtocol::Required })
+    }
+
     /// # Errors
     /// The first offence, as a sentence.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -18,7 +33,10 @@ impl Config {
         self.check_background()?;
         self.check_cores()?;
         self.check_names()?;
-        self.check_tls()
+        self.check_identity()?;
+        self.check_proxies()?;
+        self.check_tls()?;
+        self.check_peers()
     }
 
     fn check_addresses(&self) -> Result<(), ConfigError> {
@@ -59,6 +77,9 @@ impl Config {
             let next = "run several nodes on this machine".to_owned();
             (format!("names {count} directories; a node uses at most {LOCAL_FRAGMENTS_MAX}"), next)
         })?;
+        if self.spread == SpreadChoice::Nodes {
+            return self.check_parity_over_nodes();
+        }
         refuse(self.parity * 2 > count, "parity", || {
             let most = count / 2;
             (
@@ -67,6 +88,19 @@ impl Config {
                     self.parity
                 ),
                 format!("set it to {most} or less, or add drives"),
+            )
+        })
+    }
+
+    /// How many nodes there are is known only later.
+    fn check_parity_over_nodes(&self) -> Result<(), ConfigError> {
+        refuse(!(1..=NODES_PARITY_MAX).contains(&self.parity), "parity", || {
+            (
+                format!(
+                    "is {} with `spread = \"nodes\"`; 1 to {NODES_PARITY_MAX} nodes can be spare",
+                    self.parity
+                ),
+                format!("set it to 1 with three nodes, or to as much as {NODES_PARITY_MAX} with six"),
             )
         })
     }
@@ -123,6 +157,31 @@ impl Config {
         })
     }
 
+    fn check_proxies(&self) -> Result<(), ConfigError> {
+        let proxies = self.proxies()?;
+        refuse(proxies.header_required && proxies.trusted.is_empty(), "proxy_protocol", || {
+            (
+                "is `required`, and no proxy is trusted, so that every connection would be refused"
+                    .to_owned(),
+                "name the proxies: `trusted_proxies = [\"10.0.0.7\"]`".to_owned(),
+            )
+        })
+    }
+
+    fn check_identity(&self) -> Result<(), ConfigError> {
+        let files = [
+            ("node_cert_file", &self.node_cert_file),
+            ("node_key_file", &self.node_key_file),
+            ("cluster_ca_file", &self.cluster_ca_file),
+        ];
+        let some = files.iter().any(|(_, file)| file.is_some());
+        let missing = files.iter().find(|(_, file)| some && file.is_none()).map(|(key, _)| *key);
+        refuse(missing.is_some(), missing.unwrap_or_default(), || {
+            let next = "give all three of `node_cert_file`, `node_key_file` and `cluster_ca_file`, or none and `join`";
+            ("is missing beside the other two".to_owned(), next.to_owned())
+        })
+    }
+
     fn check_tls(&self) -> Result<(), ConfigError> {
         let (key, other) = match (&self.tls_cert_file, &self.tls_key_file) {
             (Some(_), None) => ("tls_key_file", "tls_cert_file"),
@@ -133,6 +192,26 @@ impl Config {
             key,
             why: format!("is missing beside `{other}`"),
             next: "give both for TLS, or none".to_owned(),
+        })
+    }
+}
+
+impl Config {
+    fn check_peers(&self) -> Result<(), ConfigError> {
+        let unknown = self.peer_addr.is_some_and(|addr| addr.port() == 0 || addr.ip().is_unspecified());
+        refuse(unknown && self.peer_advertise.is_none(), "peer_advertise", || {
+            let why = "is missing: other nodes cannot connect to `peer_addr` as it stands".to_owned();
+            (why, "say what they shall use: `peer_advertise = \"10.0.0.7:9003\"`".to_owned())
+        })?;
+        refuse(self.peer_advertise.is_some() && self.peer_addr.is_none(), "peer_addr", || {
+            ("is missing beside `peer_advertise`".to_owned(), "give both, or none".to_owned())
+        })?;
+        let bad = self.peer_advertise.as_deref().filter(|text| {
+            let port = text.rsplit_once(':').map(|(host, port)| (host.is_empty(), port.parse::<u16>()));
+            !matches!(port, Some((false, Ok(1..))))
+        });
+        refuse(bad.is_some(), "peer_advertise", || {
+            (format!("is {:?}", bad.unwrap_or_default()), "write it as `host:port`".to_owned())
         })
     }
 }

@@ -45,11 +45,15 @@ fn every_key_of_the_table_is_accepted_from_the_environment() {
         ("HOLDFAST_DATAPLANE_PARITY", "1"),
         ("HOLDFAST_DATAPLANE_REQUIRE_IO_URING", "true"),
         ("HOLDFAST_DATAPLANE_S3_ADDR", "[::1]:1"),
+        ("HOLDFAST_DATAPLANE_TRUSTED_PROXIES", "10.0.0.7,2001:db8::/48"),
+        ("HOLDFAST_DATAPLANE_PROXY_PROTOCOL", "required"),
     ];
     let config = parse(GOOD, &env).unwrap();
     assert_eq!(config.cores, Some(1));
     assert_eq!(config.drives, [PathBuf::from("/a"), PathBuf::from("/b")]);
     assert!(config.require_io_uring);
+    let proxies = config.proxies().unwrap();
+    assert!(proxies.header_required && proxies.trusted.holds("2001:db8::1".parse().unwrap()));
     assert_eq!(config.s3_addr.to_string(), "[::1]:1");
 }
 
@@ -61,16 +65,27 @@ fn what_is_wrong_is_said_with_its_key() {
     refused("", "`drives` names no directory");
     refused("drives = ['/a', '/a', '/b', '/c']", "names /a twice");
     refused("drives = ['/a', '/b', '/c']", "`parity` is 2 of 3 drives");
+    refused(&format!("{GOOD}spread = 'regions'"), "unknown variant `regions`");
+    refused("drives = ['/a']\nspread = 'nodes'\nparity = 4", "`parity` is 4 with `spread = \"nodes\"`");
+    refused("drives = ['/a']\nspread = 'nodes'\nparity = 0", "1 to 3 nodes can be spare");
     refused(&format!("{GOOD}cores = 0"), "`cores` is 0");
     refused(&format!("{GOOD}cores = 100000"), "this process may use");
     refused(&format!("{GOOD}control_url = 'http://10.0.0.1:9100'"), "only loopback is allowed");
     refused(&format!("{GOOD}control_url = 'ftp://x'"), "not a URL");
     refused(&format!("{GOOD}tls_cert_file = 'c'"), "`tls_key_file` is missing");
+    refused(&format!("{GOOD}node_cert_file = 'c'\ncluster_ca_file = 'a'"), "`node_key_file` is missing");
     refused(&format!("{GOOD}s3_addr = '127.0.0.1:9002'"), "like `s3_addr`");
     refused(&format!("{GOOD}reap_period_seconds = 0"), "`reap_period_seconds` is 0");
     refused(&format!("{GOOD}background_bytes_per_second = 5"), "set it to 1048576 or more");
     refused(&format!("{GOOD}region = 'US'"), "`region` is \"US\"");
     refused(&format!("{GOOD}domains = ['http://x']"), "bare host names");
+    refused(&format!("{GOOD}trusted_proxies = ['10.0.0.0/33']"), "`trusted_proxies` holds \"10.0.0.0/33\"");
+    refused(
+        &format!("{GOOD}trusted_proxies = ['0.0.0.0/0']"),
+        "any address; name the proxies' own addresses",
+    );
+    refused(&format!("{GOOD}proxy_protocol = 'required'"), "`proxy_protocol` is `required`, and no proxy");
+    refused(&format!("{GOOD}proxy_protocol = 'v1'"), "`proxy_protocol`: unknown variant");
     let sentence = parse(GOOD, &[("HOLDFAST_DATAPLANE_CORES", "two")]).unwrap_err().to_string();
     assert!(sentence.contains("the environment's HOLDFAST_DATAPLANE_CORES"), "{sentence}");
 }

@@ -46,7 +46,7 @@ impl Device {
 
     /// What an append that begins now is handed.
     pub fn receipt(&self) -> Receipt {
-        Receipt { failures: self.failures.load(Ordering::Acquire) }
+        Receipt::after(self.failures.load(Ordering::Acquire))
     }
 
     /// A flush outside of the tickets failed.

@@ -291,16 +291,18 @@ impl<E: Env> Core<E> {
         }
     }
 
-    /// Begins to write an object's or a part's bytes where the class and the backends as known put them.
+    /// Begins to write an object's or a part's bytes where the bucket's class and the backends as known put them.
     ///
     /// # Errors
-    /// `ServiceUnavailable` when too few drives can be written.
+    /// `ServiceUnavailable` when too few drives can be written; `NotImplemented` for a class that is not known.
     pub fn blob_write(
         &self,
         _grant: &Grant<PutObject>,
-        blob: NewBlob,
+        mut blob: NewBlob,
     ) -> Result<BlobWriter<E::Drives, E::Rt>, S3Error> {
-        let placement = self.place_blob(blob.op_id, blob.size)?;
+        let class = self.class(blob.class_id)?;
+        blob.class_id = class.id;
+        let placement = self.place_blob(&class, blob.op_id, blob.size)?;
         let writer = self.blobs.write(blob, &placement);
         Ok(match OpenOp::hold(&self.state.ops, blob.op_id) {
             Some(hold) => writer.holding(Box::new(hold)),

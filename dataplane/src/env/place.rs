@@ -1,20 +1,46 @@
-//! Where new bytes go: this node's drives as they are, and the interned names of lists of them.
+//! Where new bytes go: this node's drives as they are, other nodes' as far as they are reached, and the interned names of
+//! lists of them.
 
-use holdfast_common::id::{BackendId, OpId, PlacementId};
+use std::sync::Arc;
+
+use holdfast_common::id::{BackendId, DriveId, OpId, PlacementId};
 use holdfast_common::wire::{self, answer, query};
 use holdfast_protocol::error::{Code, S3Error};
-use holdfast_protocol::placement::{self, Backend, BackendState, Placement};
+use holdfast_protocol::placement::{self, Backend, BackendState, Class, Placement};
 
 use super::metadata::MetadataError;
 use super::{Core, Env};
 use crate::drives::{DriveState, DriveStatus, Drives as _};
 
 impl<E: Env> Core<E> {
-    /// Where the blob of `op` goes: class LOCAL over this node's drives.
-    pub(super) fn place_blob(&self, op: OpId, size: Option<u64>) -> Result<Placement, S3Error> {
+    /// The class of a bucket that names class `id`; 0 is this node's own.
+    pub(super) fn class(&self, id: u32) -> Result<Class, S3Error> {
+        let own = &self.settings.class;
+        match id {
+            0 => Ok(own.clone()),
+            _ if id == own.id => Ok(own.clone()),
+            placement::CLASS_NODES => Ok(Class::nodes(own.parity())),
+            _ => {
+                tracing::error!(class = id, "a bucket is of a class that this version does not know");
+                Err(S3Error::new(Code::NotImplemented)
+                    .message("The bucket's class is not known to this version."))
+            }
+        }
+    }
+
+    /// Where the blob of `op` goes.
+    pub(super) fn place_blob(
+        &self,
+        class: &Class,
+        op: OpId,
+        size: Option<u64>,
+    ) -> Result<Placement, S3Error> {
         let place = |slow| {
-            let backends = self.local_backends(slow);
-            placement::place(&self.settings.class, &self.settings.node_id, &backends, op, size)
+            let mut backends = self.local_backends(class, slow);
+            if class.id == placement::CLASS_NODES {
+                backends.extend(self.remote_backends());
+            }
+            placement::place(class, &self.settings.node_id, &backends, op, size)
         };
         // A slow drive is better than none.
         let placed = place(BackendState::Failed).or_else(|_| place(BackendState::Active));
@@ -26,12 +52,16 @@ impl<E: Env> Core<E> {
     }
 
     /// This node's drives as placement wants them: what the authority says of the backend and what the drive says itself.
-    fn local_backends(&self, slow: BackendState) -> Vec<Backend> {
+    fn local_backends(&self, class: &Class, slow: BackendState) -> Vec<Backend> {
         let view = self.view();
+        // A node that shall go takes part in nothing that other nodes could do without it.
+        let leaving = class.id == placement::CLASS_NODES
+            && view.peers.get(&*self.settings.node_id).is_some_and(|own| own.state != "active");
         let backend = |status: DriveStatus| {
             let id = status.backend?;
             let known = view.backends.get(&id.0)?;
             let state = match (known.state.as_str(), &status.state) {
+                _ if leaving => BackendState::Draining,
                 // What an administrator has taken out gets no place in new lists.
                 ("draining" | "drained" | "replaced", _) => BackendState::Draining,
                 ("active", DriveState::Active) => BackendState::Active,
@@ -39,17 +69,33 @@ impl<E: Env> Core<E> {
                 ("active", DriveState::Slow(_)) => slow,
                 _ => BackendState::Failed,
             };
-            Some(Backend {
-                id,
-                state,
-                drive: status.drive,
-                node: self.settings.node_id.clone(),
-                provider: known.provider.as_str().into(),
-                country: known.country.as_str().into(),
-                region: known.region.as_str().into(),
-            })
+            Some(of(known, status.drive, state, &self.settings.node_id))
         };
         self.drives.statuses().into_iter().filter_map(backend).collect()
+    }
+
+    /// Drives of the other nodes: what the authority says of them, and whether this node reaches them now. Nodes that share
+    /// nothing, are to be emptied or revoked have no place in new lists; one that is silent keeps its own.
+    fn remote_backends(&self) -> Vec<Backend> {
+        let view = self.view();
+        let reachable = self.drives.reachable();
+        let backend = |known: &wire::Backend| {
+            let peer = view.peers.get(known.node_id.as_str())?;
+            if known.node_id == *self.settings.node_id || peer.addr.is_empty() {
+                return None;
+            }
+            let id = BackendId(known.backend_id);
+            let state = match (peer.state.as_str(), known.state.as_str()) {
+                ("active", "draining" | "drained" | "replaced") => BackendState::Draining,
+                ("active", "active") if reachable.contains(&id) => BackendState::Active,
+                ("active", "full") => BackendState::Full,
+                ("active", _) => BackendState::Failed,
+                _ => BackendState::Draining,
+            };
+            let drive = DriveId(<[u8; 16]>::try_from(&*known.drive_id).ok()?);
+            Some(of(known, drive, state, &known.node_id.as_str().into()))
+        };
+        view.backends.values().filter_map(backend).collect()
     }
 
     /// The interned id of an ordered list of backends, asked once per list and core.
@@ -67,5 +113,17 @@ impl<E: Env> Core<E> {
         self.state.learn_placement(&placement);
         self.placements.borrow_mut().insert(list, placement.placement_id);
         Ok(PlacementId(placement.placement_id))
+    }
+}
+
+fn of(known: &wire::Backend, drive: DriveId, state: BackendState, node: &Arc<str>) -> Backend {
+    Backend {
+        id: BackendId(known.backend_id),
+        state,
+        drive,
+        node: node.clone(),
+        provider: known.provider.as_str().into(),
+        country: known.country.as_str().into(),
+        region: known.region.as_str().into(),
     }
 }

@@ -5,8 +5,6 @@ use std::pin::Pin;
 
 use tonic::transport::{Channel, Endpoint, Error};
 
-use crate::limits;
-
 /// A connection that is being made.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Channel, Error>> + Send + 'a>>;
 
@@ -21,7 +19,7 @@ pub trait Outside: Send + Sync + 'static {
     fn random(&self, out: &mut [u8]);
 
     /// A channel to one control plane.
-    fn connect<'a>(&'a self, url: &'a str) -> Connecting<'a>;
+    fn connect(&self, endpoint: Endpoint) -> Connecting<'_>;
 }
 
 /// This machine.
@@ -40,21 +38,7 @@ impl Outside for Machine {
         crate::rt::random(out);
     }
 
-    fn connect<'a>(&'a self, url: &'a str) -> Connecting<'a> {
-        Box::pin(async move { endpoint(url)?.connect().await })
+    fn connect(&self, endpoint: Endpoint) -> Connecting<'_> {
+        Box::pin(async move { endpoint.connect().await })
     }
-}
-
-/// How every channel is set up.
-///
-/// # Errors
-/// When the URL does not parse.
-pub fn endpoint(url: &str) -> Result<Endpoint, Error> {
-    Ok(Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(limits::LINK_CONNECT_DEADLINE)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(limits::LINK_KEEPALIVE)
-        .keep_alive_timeout(limits::LINK_KEEPALIVE)
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20))
 }

@@ -9,17 +9,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_common::id::OpId;
+use holdfast_common::ticket::TicketKey;
 use holdfast_common::wire::{self, node_client::NodeClient, session_down, session_up};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 use super::LinkConfig;
 use super::outside::Outside;
 use super::state::NodeState;
 use super::streams::{CommitQueue, QueryQueue};
+use super::turns::Turns;
 use super::work::WorkQueue;
 use crate::cache::Recovered;
+use crate::enrol::join::chain_of;
 use crate::limits;
 
 pub(crate) struct Queues {
@@ -32,14 +35,16 @@ pub(crate) struct Queues {
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
-    #[error("{0}")]
+    #[error("{}", chain_of(.0))]
     Stream(Box<tonic::Status>),
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", chain_of(.0))]
     Connect(tonic::transport::Error),
     #[error("the control plane said goodbye: {0}")]
     Goodbye(String, bool, String),
     #[error("the control plane broke the protocol: {0}")]
     Protocol(&'static str),
+    #[error("it wants a certificate and this node has none; get one with `holdfast-dataplane join`")]
+    NoCertificate,
     #[error("this node belongs to cluster {mine} and the control plane to {theirs}")]
     OtherCluster { mine: uuid::Uuid, theirs: uuid::Uuid },
 }
@@ -59,23 +64,25 @@ pub(crate) async fn run(
 ) {
     let mut interest: BTreeSet<u64> = state.cache.recovered().interest.iter().copied().collect();
     let mut failures = 0u32;
-    let mut leader_hint: Option<String> = None;
-    for turn in 0usize.. {
-        let url = leader_hint.take().unwrap_or_else(|| config.control[turn % config.control.len()].clone());
+    let mut turns = Turns::new(config.control.clone());
+    loop {
+        let url = turns.next(tokio::time::Instant::now());
         let began = tokio::time::Instant::now();
         let ended = one_session(&url, &config, &state, &mut queues, &mut interest, &outside).await;
         state.change(|view| view.ready = false);
         if began.elapsed() > limits::LINK_STEADY {
             failures = 0;
         }
+        let mut pause = pause(failures, &*outside);
         if let Ended::Goodbye(_, permanent, leader) = &ended {
-            leader_hint = Some(leader.clone()).filter(|leader| !leader.is_empty());
+            turns.turned_away(leader);
             if *permanent {
                 tracing::error!(%url, reason = %ended, "this node may not come back; it serves no more writes");
-                failures = failures.max(6);
+                pause = limits::LINK_PAUSE_PERMANENT;
             }
+        } else {
+            turns.failed(&url, tokio::time::Instant::now());
         }
-        let pause = pause(failures, &*outside);
         failures = (failures + 1).min(8);
         tracing::warn!(%url, reason = %ended, pause_ms = pause.as_millis(), "the control link is down");
         tokio::select! {
@@ -96,7 +103,7 @@ async fn absorb(queues: &mut Queues) -> std::convert::Infallible {
     }
 }
 
-/// 50 ms doubled per failure up to 2 s, and half of it random so that nodes do not come back in step.
+/// 50 ms doubled per failure up to `LINK_PAUSE_MAX`, and half of it random so that nodes do not come back in step.
 fn pause(failures: u32, outside: &dyn Outside) -> Duration {
     let whole = Duration::from_millis(50 << failures.min(5)).min(limits::LINK_PAUSE_MAX);
     let mut random = [0u8; 1];
@@ -104,8 +111,24 @@ fn pause(failures: u32, outside: &dyn Outside) -> Duration {
     whole / 2 + whole.mul_f64(f64::from(random[0]) / 512.0)
 }
 
-async fn connect(url: &str, outside: &dyn Outside) -> Result<NodeClient<Channel>, Ended> {
-    let channel = outside.connect(url).await.map_err(Ended::Connect)?;
+async fn connect(
+    url: &str,
+    config: &LinkConfig,
+    outside: &dyn Outside,
+) -> Result<NodeClient<Channel>, Ended> {
+    let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(Ended::Connect)?;
+    if url.starts_with("https://") {
+        let identity = config.identity.as_ref().ok_or(Ended::NoCertificate)?.get();
+        endpoint = identity.secure(endpoint).map_err(Ended::Connect)?;
+    }
+    let endpoint = endpoint
+        .connect_timeout(limits::LINK_CONNECT_DEADLINE)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(limits::LINK_KEEPALIVE)
+        .keep_alive_timeout(limits::LINK_KEEPALIVE)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20);
+    let channel = outside.connect(endpoint).await.map_err(Ended::Connect)?;
     Ok(NodeClient::new(channel)
         .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(wire::MESSAGE_BYTES_MAX))
@@ -121,13 +144,12 @@ async fn one_session(
 ) -> Ended {
     let opening = async {
         let opened = open_session(url, config, state, interest, outside).await?;
-        let clients = tokio::try_join!(connect(url, &**outside), connect(url, &**outside))?;
+        let clients = tokio::try_join!(connect(url, config, &**outside), connect(url, config, &**outside))?;
         Ok::<_, Ended>((opened, clients))
     };
-    // A control plane that accepts and then says nothing is no reason to keep clients waiting past their deadlines.
     let opened = tokio::select! {
         biased;
-        opened = tokio::time::timeout(limits::COMMIT_DEADLINE, opening) => opened,
+        opened = tokio::time::timeout(limits::LINK_OPEN_DEADLINE, opening) => opened,
         never = absorb(queues) => match never {},
     };
     let ((mut session, session_id), (commit_client, query_client)) = match opened {
@@ -172,7 +194,7 @@ async fn open_session(
     interest: &BTreeSet<u64>,
     outside: &Arc<dyn Outside>,
 ) -> Result<(Session, Bytes), Ended> {
-    let mut client = connect(url, &**outside).await?;
+    let mut client = connect(url, config, &**outside).await?;
     if !crate::mutant!("lease-kept-across-sessions") {
         state.lease_drop();
     }
@@ -193,7 +215,7 @@ async fn open_session(
         region: config.region.clone(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
         interest: interest.iter().copied().collect(),
-        peer_addr: String::new(),
+        peer_addr: config.peer_addr.clone(),
     };
     let hello = wire::SessionUp { message: Some(session_up::Message::Hello(hello)) };
     up.try_send(hello).map_err(|_| Ended::Protocol("the session stream is closed"))?;
@@ -246,12 +268,18 @@ fn welcomed(
     if let Some(settled) = OpId::from_wire(&welcome.settled_to) {
         state.ops.settled(settled);
     }
+    let node_number =
+        u16::try_from(welcome.node_number).map_err(|_| Ended::Protocol("a node's number of 16 bits"))?;
+    let ticket_key = TicketKey::new(&welcome.ticket_key);
     let config = welcome.config.unwrap_or_default();
     state.change(|view| {
         view.reset(config);
         view.cluster_id = cluster_id;
         view.epoch = welcome.epoch;
         view.history_lost = welcome.history_lost;
+        view.node_number = node_number;
+        view.ticket_key = ticket_key;
+        view.clock = (welcome.now_ms, outside.boottime_ms());
         view.interest = Arc::new(interest.iter().map(|bucket| (*bucket, 0)).collect());
         view.ready = true;
     });
@@ -276,6 +304,10 @@ impl Session {
     ) -> Ended {
         let mut renew = tokio::time::interval(Duration::from_millis(self.lease_ms / 3));
         let mut report = tokio::time::interval(limits::LINK_REPORT_TICK);
+        // Renewals are answered at once. One that leads without being heard, or is paused, is left when the lease has run out.
+        let patience = Duration::from_millis(self.lease_ms + self.lease_ms / 3);
+        let silence = tokio::time::sleep(patience);
+        tokio::pin!(silence);
         loop {
             let step = tokio::select! {
                 biased;
@@ -283,10 +315,15 @@ impl Session {
                 _ = report.tick() => self.report(drives()).await,
                 Some(bucket) = wanted.recv() => self.ask_interest(bucket, interest).await,
                 down = self.down.message() => match down {
-                    Ok(Some(down)) => self.handle(down, interest).await,
+                    Ok(Some(down)) => {
+                        silence.as_mut().reset(tokio::time::Instant::now() + patience);
+                        self.handle(down, interest).await
+                    }
                     Ok(None) => Err(Ended::Protocol("the session stream ended")),
                     Err(status) => Err(Ended::from(status)),
                 },
+                // Last: an answer that lies there counts, however late it is looked at.
+                () = &mut silence => Err(Ended::Protocol("renewals are not answered")),
             };
             if let Err(ended) = step {
                 return ended;
@@ -301,9 +338,9 @@ impl Session {
 
     async fn renew(&mut self) -> Result<(), Ended> {
         self.nonce += 1;
-        // Unanswered renewals are few: a lease's worth of them, then the session is as good as gone.
+        // A late session is not renewed, however long it takes to catch up; those renewals are never answered.
         if self.renewals.len() > 64 {
-            return Err(Ended::Protocol("renewals are not answered"));
+            self.renewals.retain(|nonce, _| *nonce + 64 > self.nonce);
         }
         self.renewals.insert(self.nonce, self.outside.boottime_ms());
         self.send(session_up::Message::Renew(wire::Renew { nonce: self.nonce })).await

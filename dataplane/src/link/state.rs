@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use holdfast_common::ticket::TicketKey;
 use holdfast_common::wire;
 use holdfast_protocol::access::{BucketFacts, KeyIdentity};
 use holdfast_protocol::sigv4::{KeyLookup, KeySource, SigningKey};
@@ -50,6 +51,14 @@ pub struct View {
     pub backends: Arc<HashMap<u32, wire::Backend>>,
     pub placements: Arc<HashMap<u32, Arc<[u32]>>>,
     pub tenants: Arc<HashMap<u64, Arc<wire::Tenant>>>,
+    /// The other nodes and this one, by id.
+    pub peers: Arc<HashMap<Box<str>, Arc<wire::Peer>>>,
+    /// This node's number, which stands in the op ids it makes; 0: not told.
+    pub node_number: u16,
+    /// What tickets for this node's fragments are made with.
+    pub ticket_key: Option<TicketKey>,
+    /// What the authority's clock said (ms since 1970), and this node's boot-time clock (ms) when it was heard.
+    pub clock: (u64, u64),
     /// Buckets that may be cached, with the watermark from which records count.
     pub interest: Arc<HashMap<u64, u64>>,
 }
@@ -267,16 +276,23 @@ impl View {
                     .map(|placement| (placement.placement_id, placement.backends.into())),
             );
         }
+        if !snapshot.peers.is_empty() {
+            let peers = Arc::make_mut(&mut self.peers);
+            peers.extend(
+                snapshot.peers.into_iter().map(|peer| (peer.node_id.as_str().into(), Arc::new(peer))),
+            );
+        }
         if !snapshot.tenants.is_empty() {
             let tenants = Arc::make_mut(&mut self.tenants);
             tenants.extend(snapshot.tenants.into_iter().map(|tenant| (tenant.tenant_id, Arc::new(tenant))));
         }
     }
 
-    /// Before the first session nothing is known, and nothing can be told from a wrong key.
+    /// What the authority's clock says now, or a little less: its word was on its way for a moment.
     #[must_use]
-    pub fn keys_unknown(&self) -> bool {
-        self.keys.is_empty()
+    pub fn authority_ms(&self, boottime_ms: u64) -> u64 {
+        let (said_ms, heard_ms) = self.clock;
+        said_ms + boottime_ms.saturating_sub(heard_ms)
     }
 
     /// Replaces everything: a new session starts from the authority's word alone.
@@ -286,6 +302,7 @@ impl View {
         self.backends = Arc::default();
         self.placements = Arc::default();
         self.tenants = Arc::default();
+        self.peers = Arc::default();
         self.upsert(snapshot);
     }
 
@@ -303,6 +320,10 @@ impl View {
         }
         if !change.removed_backends.is_empty() {
             Arc::make_mut(&mut self.backends).retain(|id, _| !change.removed_backends.contains(id));
+        }
+        if !change.removed_peers.is_empty() {
+            let peers = Arc::make_mut(&mut self.peers);
+            peers.retain(|node, _| !change.removed_peers.iter().any(|removed| **removed == **node));
         }
         if let Some(snapshot) = change.upsert {
             self.upsert(snapshot);

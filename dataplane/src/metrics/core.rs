@@ -29,6 +29,7 @@ pub struct CoreMetrics {
     opened: AtomicU64,
     closed: AtomicU64,
     tls_failed: AtomicU64,
+    proxy_refused: AtomicU64,
     signatures: AtomicU64,
     payload_modes: [AtomicU64; PayloadKind::ALL.len()],
     commit_batches: Distribution<{ BATCH_BOUNDS.len() + 1 }>,
@@ -74,6 +75,11 @@ impl CoreMetrics {
 
     pub fn connection_closed(&self) {
         self.closed.fetch_add(1, Relaxed);
+    }
+
+    /// No trusted proxy, or no good PROXY header.
+    pub fn proxy_refused(&self) {
+        self.proxy_refused.fetch_add(1, Relaxed);
     }
 
     pub fn tls_failed(&self) {
@@ -152,6 +158,13 @@ pub(super) fn write(writer: &mut Writer) {
     writer.gauge("holdfast_connections", "Connections open now", &[], opened.saturating_sub(closed));
     let tls_failed = sum(|core| &core.tls_failed);
     writer.counter("holdfast_tls_handshakes_failed_total", "TLS handshakes that failed", &[], tls_failed);
+    let refused = sum(|core| &core.proxy_refused);
+    writer.counter(
+        "holdfast_proxy_refused_total",
+        "Connections closed for want of a PROXY header",
+        &[],
+        refused,
+    );
     let signatures = sum(|core| &core.signatures);
     let help = "Signatures computed to hold those of requests against";
     writer.counter("holdfast_signatures_computed_total", help, &[], signatures);

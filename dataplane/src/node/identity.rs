@@ -1,4 +1,5 @@
-//! Who this node is, and which drives are its own: kept in `node.json` of its data directory.
+//! Who this node is, and which drives are its own: kept in `node.json` of its data directory. A node with a certificate is
+//! whom that names.
 //!
 //! A drive is formatted only the first time its path is named, when it is empty. A path that once was a drive and is empty now is a
 //! mount that went away; formatting it would fill the root disk, so it is left as it is and the engine refuses it.
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::drives::format;
 use crate::drives::host::RealHost;
+use crate::enrol;
 use crate::rt::random;
 
 pub(super) struct Identity {
@@ -34,7 +36,8 @@ struct Stored {
 }
 
 impl Identity {
-    pub(super) fn open(config: &Config) -> Result<Self, String> {
+    /// `certified`: the identity by the node's certificate, which goes before every other.
+    pub(super) fn open(config: &Config, certified: Option<&enrol::Identity>) -> Result<Self, String> {
         let dir = &config.data_dir;
         std::fs::create_dir_all(dir).map_err(|error| {
             format!(
@@ -43,7 +46,10 @@ impl Identity {
             )
         })?;
         let path = dir.join("node.json");
-        let mut stored = read(&path)?.map_or_else(|| new_identity(config), Ok)?;
+        let mut stored = read(&path)?.map_or_else(|| new_identity(config, certified), Ok)?;
+        if let Some(certified) = certified {
+            adopt_certificate(dir, &mut stored, certified)?;
+        }
         if config.cluster_id.is_some_and(|cluster| cluster != stored.cluster_id) {
             return Err(format!(
                 "{} belongs to cluster {} and the configuration names {}; use another `data_dir` or correct `cluster_id`",
@@ -62,13 +68,32 @@ impl Identity {
     }
 }
 
-fn new_identity(config: &Config) -> Result<Stored, String> {
+/// The node is whom its certificate names, in the cluster that made it.
+fn adopt_certificate(dir: &Path, stored: &mut Stored, certified: &enrol::Identity) -> Result<(), String> {
+    if stored.cluster_id != certified.cluster {
+        return Err(format!(
+            "{} belongs to cluster {} and the node's certificate to {}; use another `data_dir`, or join the cluster of this one",
+            dir.display(),
+            stored.cluster_id,
+            certified.cluster
+        ));
+    }
+    if stored.node_id != certified.node_id {
+        tracing::warn!(was = %stored.node_id, now = %certified.node_id, "this node is another now, by its certificate");
+        stored.node_id = certified.node_id;
+    }
+    Ok(())
+}
+
+fn new_identity(config: &Config, certified: Option<&enrol::Identity>) -> Result<Stored, String> {
     let mut of_drives = None;
     for drive in &config.drives {
         of_drives = of_drives.or(format::cluster_of(&RealHost, drive).map_err(|error| error.to_string())?);
     }
-    let cluster_id = config.cluster_id.or(of_drives.map(uuid::Uuid::from_bytes)).unwrap_or_else(new_uuid);
-    Ok(Stored { version: 1, node_id: new_uuid(), cluster_id, drives: BTreeMap::new() })
+    let cluster_id = config.cluster_id.or(of_drives.map(uuid::Uuid::from_bytes));
+    let cluster_id = cluster_id.or(certified.map(|certified| certified.cluster)).unwrap_or_else(new_uuid);
+    let node_id = certified.map_or_else(new_uuid, |certified| certified.node_id);
+    Ok(Stored { version: 1, node_id, cluster_id, drives: BTreeMap::new() })
 }
 
 /// Formats the directories that are named for the first time and are no drives yet.

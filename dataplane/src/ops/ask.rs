@@ -205,7 +205,8 @@ impl<E: Env> Call<'_, E> {
 
     fn read_facts(&self) -> Result<RequestFacts, S3Error> {
         let tags = self.tags.get().map(TagSet::pairs);
-        RequestFacts::read(self.head, self.context.peer.ip(), self.context.tls, tags)
+        let origin = self.context.origin;
+        RequestFacts::read(self.head, origin.address, origin.secure, tags)
     }
 }
 

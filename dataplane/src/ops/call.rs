@@ -91,7 +91,7 @@ impl<E: Env> Call<'_, E> {
 
     /// Where the request was sent, as the client addressed it: whichever style that was, percent-encoding included.
     pub(super) fn url(&self) -> String {
-        let scheme = if self.context.tls { "https" } else { "http" };
+        let scheme = if self.context.origin.secure { "https" } else { "http" };
         let host = self.head.host().unwrap_or_default();
         format!("{scheme}://{host}{}", String::from_utf8_lossy(self.head.path()))
     }

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::flight;
 use super::pool::blocking;
@@ -42,6 +43,14 @@ impl Rt for EpollRt {
 
     fn listen(config: &ListenConfig) -> io::Result<TcpListener> {
         TcpListener::bind(config)
+    }
+
+    fn connect(addr: SocketAddr, deadline: Instant) -> impl Future<Output = io::Result<TcpConn>> {
+        TcpConn::connect(addr, deadline)
+    }
+
+    fn duplicate(conn: &TcpConn) -> io::Result<TcpConn> {
+        conn.duplicate()
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> {

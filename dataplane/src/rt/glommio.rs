@@ -18,8 +18,9 @@ mod socket;
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::glommio::io::BufferedFile;
 use ::glommio::task::JoinHandle;
@@ -74,6 +75,14 @@ impl Rt for GlommioRt {
 
     fn listen(config: &ListenConfig) -> io::Result<GlommioListener> {
         GlommioListener::bind(config)
+    }
+
+    fn connect(addr: SocketAddr, deadline: Instant) -> impl Future<Output = io::Result<GlommioConn>> {
+        GlommioConn::connect(addr, deadline)
+    }
+
+    fn duplicate(conn: &GlommioConn) -> io::Result<GlommioConn> {
+        conn.duplicate()
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> {

@@ -7,11 +7,12 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::monoio::fs::File;
 
@@ -59,6 +60,14 @@ impl Rt for UringRt {
 
     fn listen(config: &ListenConfig) -> io::Result<TcpListener> {
         TcpListener::bind(config)
+    }
+
+    fn connect(addr: SocketAddr, deadline: Instant) -> impl Future<Output = io::Result<TcpConn>> {
+        TcpConn::connect(addr, deadline)
+    }
+
+    fn duplicate(conn: &TcpConn) -> io::Result<TcpConn> {
+        conn.duplicate()
     }
 
     fn sleep(duration: Duration) -> impl Future<Output = ()> {

@@ -58,7 +58,7 @@ impl Listener for TcpListener {
         })?;
         // A peer that has already gone makes this fail; the first receive will say so.
         let _ = stream.set_nodelay(true);
-        Ok(TcpConn { stream, peer, canceller: Canceller::new(), sized: false })
+        Ok(TcpConn::new(stream, peer))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -77,6 +77,50 @@ pub struct TcpConn {
 }
 
 impl TcpConn {
+    fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self { stream, peer, canceller: Canceller::new(), sized: false }
+    }
+
+    /// Connects without a call that blocks: the handshake is the kernel's, and what is waited for here is readiness, which
+    /// takes no bytes and may be given up.
+    pub(super) async fn connect(addr: SocketAddr, deadline: Instant) -> io::Result<Self> {
+        let domain = if addr.is_ipv6() { socket2::Domain::IPV6 } else { socket2::Domain::IPV4 };
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&addr.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let this = Self::new(TcpStream::from_std(socket.into())?, addr);
+        {
+            let mut ready = pin!(this.stream.writable(false));
+            let mut late = pin!(monoio::time::sleep_until(deadline.into()));
+            poll_fn(|cx| match ready.as_mut().poll(cx) {
+                Poll::Pending => late.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+                done => done,
+            })
+            .await?;
+        }
+        this.with_socket(|socket| {
+            socket.take_error()?.map_or(Ok(()), Err)?;
+            socket.set_tcp_nodelay(true)?;
+            // The ring waits by itself; of a socket that does not wait it would say so instead.
+            socket.set_nonblocking(monoio::utils::is_legacy())
+        })?;
+        Ok(this)
+    }
+
+    pub(super) fn duplicate(&self) -> io::Result<Self> {
+        let twin = self.with_socket(|socket| socket.try_clone())?;
+        TcpStream::from_std(twin.into()).map(|stream| Self::new(stream, self.peer))
+    }
+
+    fn with_socket<T>(&self, call: impl FnOnce(&socket2::Socket) -> T) -> T {
+        // SAFETY: the descriptor is open as long as `self`.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) };
+        call(&socket2::SockRef::from(&socket))
+    }
+
     /// Bounds the kernel's send buffer of a near client before the first large answer.
     ///
     /// Left alone it grows to megabytes, and each byte leaves the CPU's caches between our copy into it and the
@@ -87,9 +131,7 @@ impl TcpConn {
         // Both calls fail only on a connection that is broken, which the send after them will say.
         let near = round_trip(self.stream.as_raw_fd()).is_some_and(|time| time <= SEND_BUFFER_LOCAL_RTT);
         if near {
-            // SAFETY: the descriptor is open as long as `self`.
-            let socket = unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) };
-            let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_LOCAL_BYTES);
+            let _ = self.with_socket(|socket| socket.set_send_buffer_size(SEND_BUFFER_LOCAL_BYTES));
         }
     }
 }
@@ -168,9 +210,7 @@ impl Conn for TcpConn {
     }
 
     async fn shutdown_write(&mut self) {
-        // SAFETY: the descriptor is open as long as `self`.
-        let socket = unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) };
-        let _ = socket2::SockRef::from(&socket).shutdown(std::net::Shutdown::Write);
+        let _ = self.with_socket(|socket| socket.shutdown(std::net::Shutdown::Write));
     }
 
     fn peer(&self) -> SocketAddr {

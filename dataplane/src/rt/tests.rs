@@ -51,6 +51,8 @@ on_every_runtime!(
     stop_ends_accept_and_idle_waits,
     a_half_close_lets_the_client_finish,
     yielding_starves_nothing,
+    a_connection_sends_and_receives_at_the_same_time,
+    a_connection_to_nobody_is_refused,
     blocking_calls_run_beside_the_core,
     sleeping_takes_at_least_its_time,
 );
@@ -213,6 +215,52 @@ fn given_back_memory_is_poisoned() {
             again.space().iter().all(|byte| *byte == super::buf::POISON),
             "nothing of its last owner is left"
         );
+    });
+}
+
+/// What the server says comes back while more is on its way to it than any buffer holds.
+fn a_connection_sends_and_receives_at_the_same_time<R: Rt>() {
+    const BYTES: usize = 16 << 20;
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = server.local_addr().unwrap();
+    let echo = std::thread::spawn(move || {
+        let (stream, _) = server.accept().unwrap();
+        let count = std::io::copy(&mut &stream, &mut &stream).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        count
+    });
+    run::<R, _>(async {
+        let deadline = || Instant::now() + Duration::from_secs(30);
+        let mut conn = R::connect(addr, deadline()).await.unwrap();
+        let mut twin = R::duplicate(&conn).unwrap();
+        R::spawn(async move {
+            let chunk = Chunk::from(AlignedBuf::copy_of(&[7; 1 << 20]));
+            for _ in 0..BYTES >> 20 {
+                twin.send(Bytes::new(), Some(chunk.clone()), Duration::from_secs(30)).await.unwrap();
+            }
+            twin.shutdown_write().await;
+        });
+        let (mut received, mut buf) = (0, AlignedBuf::with_capacity(1 << 20));
+        loop {
+            let (count, back) = conn.recv(buf, 0..1 << 20, deadline()).await;
+            let count = count.unwrap();
+            assert!(back[..count].iter().all(|byte| *byte == 7));
+            received += count;
+            buf = back;
+            if count == 0 {
+                break;
+            }
+        }
+        assert_eq!(received, BYTES);
+    });
+    assert_eq!(echo.join().unwrap(), BYTES as u64);
+}
+
+fn a_connection_to_nobody_is_refused<R: Rt>() {
+    let addr = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    run::<R, _>(async {
+        let refused = R::connect(addr, Instant::now() + Duration::from_secs(30)).await;
+        assert_eq!(refused.err().unwrap().kind(), ErrorKind::ConnectionRefused);
     });
 }
 

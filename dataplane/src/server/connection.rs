@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use holdfast_protocol::http::head::{Method, RequestHead};
+use holdfast_protocol::proxy::Origin;
 
 use super::body::{Input, RequestBody, Rest};
 use super::head::{self, Next};
+use super::proxy;
 use super::response::{self, Sent};
 use super::tls::TlsConn;
 use super::{Context, Handler, Refusal, RequestId, Server, Wire};
@@ -16,7 +18,10 @@ use crate::metrics;
 use crate::rt::{AlignedBuf, Conn, Rt};
 
 /// Serves a connection to its end. With `full`, only tells the client to come back later.
-pub(super) async fn run<R: Rt, H: Handler<Wire<R::Conn>>>(server: &Server<H>, conn: R::Conn, full: bool) {
+pub(super) async fn run<R: Rt, H: Handler<Wire<R::Conn>>>(server: &Server<H>, mut conn: R::Conn, full: bool) {
+    let Some(told) = proxy::header(&mut conn, &server.proxies, full).await else {
+        return;
+    };
     let mut wire = match &server.tls {
         None => Wire::Plain(conn),
         Some(_) if full => return,
@@ -29,28 +34,37 @@ pub(super) async fn run<R: Rt, H: Handler<Wire<R::Conn>>>(server: &Server<H>, co
             }
         },
     };
+    let origin = Origin::new(wire.peer().ip(), matches!(wire, Wire::Tls(_))).proxied(&told);
     if full {
-        let context = context::<R, H>(server, &wire);
+        let context = context::<R, H>(server, &wire, origin);
         return refuse(server, &mut wire, Refusal::ConnectionsFull, &context).await;
     }
-    serve::<R, H>(server, &mut wire).await;
+    serve::<R, H>(server, &mut wire, origin).await;
 }
 
-async fn serve<R: Rt, H: Handler<Wire<R::Conn>>>(server: &Server<H>, wire: &mut Wire<R::Conn>) {
+/// `origin`: the connection's.
+async fn serve<R: Rt, H: Handler<Wire<R::Conn>>>(
+    server: &Server<H>,
+    wire: &mut Wire<R::Conn>,
+    origin: Origin,
+) {
     let mut input = Input::default();
     loop {
         let refusal = match head::next(wire, &mut input, &server.stop).await {
             Next::Closed => return wire.shutdown_write().await,
             Next::Malformed(error) => Refusal::Head(error),
             Next::Late => Refusal::HeadLate,
-            Next::Head(head) => match answer::<R, H>(server, wire, &mut input, &head).await {
-                After::Next => continue,
-                After::Done => return wire.shutdown_write().await,
-                After::Close => return linger(wire).await,
-                After::Broken => return,
-            },
+            Next::Head(head) => {
+                let context = context::<R, H>(server, wire, origin.forwarded(&head, &server.proxies.trusted));
+                match answer(server, wire, &mut input, &head, &context).await {
+                    After::Next => continue,
+                    After::Done => return wire.shutdown_write().await,
+                    After::Close => return linger(wire).await,
+                    After::Broken => return,
+                }
+            }
         };
-        let context = context::<R, H>(server, wire);
+        let context = context::<R, H>(server, wire, origin);
         return refuse(server, wire, refusal, &context).await;
     }
 }
@@ -66,22 +80,22 @@ enum After {
     Broken,
 }
 
-async fn answer<R: Rt, H: Handler<Wire<R::Conn>>>(
+async fn answer<C: Conn, H: Handler<C>>(
     server: &Server<H>,
-    wire: &mut Wire<R::Conn>,
+    wire: &mut C,
     input: &mut Input,
     head: &RequestHead,
+    context: &Context,
 ) -> After {
     let start = Instant::now();
-    let context = context::<R, H>(server, wire);
     let mut body = RequestBody::new(wire, input, head.framing(), head.expects_continue());
-    let response = server.handler.handle(head, &mut body, &context).await;
+    let response = server.handler.handle(head, &mut body, context).await;
     let keep = head.keep_alive() && !response.close && !server.stop.is_set() && may_keep(body.rest());
     let response = response.closing(!keep);
     let done = Done { operation: response.operation, status: response.status(), received: body.received() };
     let without_body = head.method() == Method::Head;
-    let sent = response::send(body.wire, response, &context, without_body).await;
-    report(head, &context, &done, &sent, start.elapsed());
+    let sent = response::send(body.wire, response, context, without_body).await;
+    report(head, context, &done, &sent, start.elapsed());
     match sent {
         Sent::Whole(_) if keep => drain_to_keep(&mut body).await,
         Sent::Whole(_) if body.rest() == Rest::Nothing && body.input_is_empty() => After::Done,
@@ -137,14 +151,14 @@ async fn linger<C: Conn>(wire: &mut C) {
     }
 }
 
-fn context<R: Rt, H>(server: &Server<H>, wire: &Wire<R::Conn>) -> Context {
+fn context<R: Rt, H>(server: &Server<H>, wire: &Wire<R::Conn>, origin: Origin) -> Context {
     let mut random = [0; 8];
     R::random(&mut random);
     Context {
         request_id: RequestId::new(random),
         host_id: server.host_id.clone(),
         peer: wire.peer(),
-        tls: matches!(wire, Wire::Tls(_)),
+        origin,
         received_ms: R::unix_ms(),
     }
 }
@@ -167,6 +181,7 @@ fn report(head: &RequestHead, context: &Context, done: &Done, sent: &Sent, took:
                 target: "access",
                 request_id = %context.request_id,
                 peer = %context.peer,
+                client = %context.origin.address,
                 method = head.method_str(),
                 path = %String::from_utf8_lossy(head.path()),
                 operation = done.operation,

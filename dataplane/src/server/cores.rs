@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use super::{Handler, Server, Wire, serve};
+use super::{Handler, Proxies, Server, Wire, serve};
 use crate::limits::LISTEN_BACKLOG;
 use crate::rt::{CoreConfig, ListenConfig, Listener, Rt, Stop};
 
@@ -21,6 +21,7 @@ pub struct CoresConfig {
     /// Goes into `x-amz-id-2`.
     pub host_id: Arc<str>,
     pub connections_max_per_core: usize,
+    pub proxies: Arc<Proxies>,
 }
 
 /// Makes a core's handler, on the core's own thread.
@@ -118,7 +119,8 @@ async fn run<R: Rt, S: CoreSetup<R>>(
     let addr = listener.local_addr()?;
     let stop = Stop::new();
     let server = Server::new(handler, config.host_id.clone(), config.tls.clone(), stop.clone())
-        .connections_max(config.connections_max_per_core);
+        .connections_max(config.connections_max_per_core)
+        .proxies(config.proxies.clone());
     let stopped = stopped.clone();
     R::spawn(async move {
         // A dropped sender means that the process is ending without a word.

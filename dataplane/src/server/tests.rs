@@ -2,6 +2,7 @@
 
 mod client;
 mod handler;
+mod proxy;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -48,10 +49,18 @@ on_every_runtime!(
     tls_carries_requests_both_ways,
     certificates_are_replaced_while_serving,
     a_clear_text_client_on_tls_is_dropped,
+    forwarded_headers_count_from_trusted_proxies_alone,
+    a_proxy_header_names_the_client,
+    a_proxy_header_comes_before_the_handshake,
+    a_connection_without_its_header_is_closed_without_a_word,
 );
 
 use crate::limits::HEAD_DEADLINE;
 use crate::rt::Rt;
+use proxy::{
+    a_connection_without_its_header_is_closed_without_a_word, a_proxy_header_comes_before_the_handshake,
+    a_proxy_header_names_the_client, forwarded_headers_count_from_trusted_proxies_alone,
+};
 use tls::{
     a_clear_text_client_on_tls_is_dropped, certificates_are_replaced_while_serving,
     tls_carries_requests_both_ways,

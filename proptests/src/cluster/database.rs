@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use holdfast_common::wire::{self, mutation::Op};
 use holdfast_controlplane::app::sequence::EPOCH_SHIFT;
-use holdfast_controlplane::app::truth::{Asked, Configuration, Context, Failure};
+use holdfast_controlplane::app::truth::{Asked, Configuration, Context, Failure, Taken};
 use holdfast_controlplane::plan::decide::Facts;
 use holdfast_controlplane::plan::writes::{ChangeRow, Writes};
-use holdfast_controlplane::store::authority::Taken;
+use holdfast_controlplane::store::authority::Claim;
 use holdfast_controlplane::store::bucket::{BucketRow, Versioning};
 use holdfast_controlplane::store::changelog::{Changed, Kind};
+use holdfast_controlplane::store::cluster::History;
 use holdfast_controlplane::store::head::{HeadRow, Line};
+use holdfast_controlplane::store::node::{Entered, NodeRow, PeerRow};
 use holdfast_controlplane::store::version::VersionRow;
 use holdfast_protocol::access::{Document, Setting};
 use uuid::Uuid;
@@ -30,6 +32,10 @@ pub struct Database {
     heads: BTreeMap<Bytes, HeadRow>,
     changelog: HashMap<Uuid, ChangeRow>,
     changes: BTreeMap<u64, Bytes>,
+    peers: Vec<PeerRow>,
+    /// When each follower was last asked for the leader.
+    heard_ms: BTreeMap<String, u64>,
+    history_lost: bool,
 }
 
 /// The only bucket: anybody may do anything in it.
@@ -57,16 +63,19 @@ fn bucket() -> BucketRow {
 }
 
 impl Database {
-    pub fn take(&mut self, now_ms: u64, holder: &str, term_ms: u64, force: bool) -> Option<Taken> {
-        if self.expires_ms >= now_ms && !force {
+    pub fn take(&mut self, now_ms: u64, claim: Claim<'_>, remembered: u64) -> Option<Taken> {
+        if self.expires_ms >= now_ms && !claim.force {
             return None;
         }
-        self.epoch += 1;
-        (self.holder, self.expires_ms) = (holder.to_owned(), now_ms + term_ms);
-        let last = self.changes.range(..self.epoch << EPOCH_SHIFT).next_back().map_or(0, |(seq, _)| *seq);
-        let term = self.terms.entry(self.epoch - 1).or_default();
+        let ended = self.epoch;
+        self.epoch = ended.max(claim.above) + 1;
+        (self.holder, self.expires_ms) = (claim.holder.to_owned(), now_ms + claim.term_ms);
+        let last = self.changes.range(..(ended + 1) << EPOCH_SHIFT).next_back().map_or(0, |(seq, _)| *seq);
+        let term = self.terms.entry(ended).or_default();
         *term = last.max(*term);
-        Some(Taken { epoch: self.epoch, trimmed_seq: 0 })
+        let history = History { lost: self.history_lost, accepted_epoch: 0 };
+        let has_remembered = remembered == 0 || self.has(remembered);
+        Some(Taken { epoch: self.epoch, timeline: 0, history, has_remembered })
     }
 
     pub fn renew(&mut self, now_ms: u64, epoch: u64, term_ms: u64) -> bool {
@@ -88,13 +97,45 @@ impl Database {
     }
 
     #[must_use]
-    pub fn last_seq(&self, epoch: u64) -> Option<u64> {
-        self.terms.get(&epoch).copied()
+    pub fn has(&self, seq: u64) -> bool {
+        self.terms.get(&(seq >> EPOCH_SHIFT)).is_some_and(|last| *last >= seq)
+    }
+
+    pub fn lose_history(&mut self) {
+        self.history_lost = true;
+    }
+
+    pub fn node_heard(&mut self, now_ms: u64, holder: String) {
+        self.heard_ms.insert(holder, now_ms);
     }
 
     #[must_use]
-    pub fn configuration() -> Configuration {
-        Configuration { buckets: vec![bucket()], ..Default::default() }
+    pub fn node_heard_elsewhere(&self, now_ms: u64, holder: &str, ms: u64) -> bool {
+        self.heard_ms.iter().any(|(other, at_ms)| other != holder && at_ms + ms > now_ms)
+    }
+
+    /// Nodes are numbered as they come.
+    pub fn enter(&mut self, node: &NodeRow, addr: String) -> Entered {
+        let known = self.peers.iter().position(|peer| peer.node_id == node.node_id);
+        let number = known.unwrap_or(self.peers.len()) + 1;
+        let peer = PeerRow {
+            node_id: node.node_id,
+            name: node.name.clone(),
+            addr,
+            number: u16::try_from(number).expect("few nodes"),
+            state: "active".to_owned(),
+        };
+        let changed = known.is_none_or(|at| self.peers[at] != peer);
+        match known {
+            Some(at) => self.peers[at] = peer.clone(),
+            None => self.peers.push(peer.clone()),
+        }
+        Entered { peer, changed, settled_to: None }
+    }
+
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        Configuration { buckets: vec![bucket()], peers: self.peers.clone(), ..Default::default() }
     }
 
     #[must_use]

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use holdfast_dataplane::link::outside::{Connecting, Outside, endpoint};
+use holdfast_dataplane::link::outside::{Connecting, Outside};
 use holdfast_dataplane::rt::{CoreConfig, ListenConfig, Rt};
 use hyper_util::rt::TokioIo;
 use tonic::codegen::Service;
-use tonic::transport::Uri;
+use tonic::transport::{Endpoint, Uri};
 
 use super::process::current;
 use super::wire::{Wire, pair};
@@ -41,9 +41,9 @@ impl Outside for Machine {
         self.world.chance(|rng| rng.fill(out));
     }
 
-    fn connect<'a>(&'a self, url: &'a str) -> Connecting<'a> {
+    fn connect(&self, endpoint: Endpoint) -> Connecting<'_> {
         let way = Way { world: self.world.clone(), place: self.place };
-        Box::pin(async move { endpoint(url)?.connect_with_connector(way).await })
+        Box::pin(async move { endpoint.connect_with_connector(way).await })
     }
 }
 

@@ -43,6 +43,8 @@ impl Node {
             node_id: uuid::Uuid::from_u128(u128::from(number) + 1).to_string(),
             node_name: format!("node-{number}"),
             region: "sim-1".to_owned(),
+            peer_addr: String::new(),
+            identity: None,
             drives: Box::new(Vec::new),
         };
         let outside: Arc<dyn Outside> = machine;

@@ -1,14 +1,15 @@
 //! The database as one control plane reaches it: late, and sometimes without an answer, whether it was carried out or not.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_controlplane::app::truth::{Asked, Configuration, Context, Failure, Truth};
+use holdfast_controlplane::app::truth::{Asked, Configuration, Context, Failure, Taken, Truth};
 use holdfast_controlplane::plan::decide::Facts;
 use holdfast_controlplane::plan::writes::Writes;
 use holdfast_controlplane::store::StoreError;
-use holdfast_controlplane::store::authority::Taken;
+use holdfast_controlplane::store::authority::Claim;
 use holdfast_controlplane::store::changelog::Changed;
 use holdfast_controlplane::store::head::Line;
 use holdfast_controlplane::store::node::{Entered, NodeRow};
@@ -76,9 +77,17 @@ impl Truth for Reached {
         false
     }
 
-    async fn take(&self, holder: &str, term_ms: u64, force: bool) -> Result<Option<Taken>, StoreError> {
-        let holder = holder.to_owned();
-        self.ask(move |database, now_ms| database.take(now_ms, &holder, term_ms, force)).await
+    async fn take(&self, claim: Claim<'_>, remembered: u64) -> Result<Option<Taken>, StoreError> {
+        let holder = claim.holder.to_owned();
+        let (term_ms, force, above) = (claim.term_ms, claim.force, claim.above);
+        let ask = move |database: &mut Database, now_ms| {
+            database.take(now_ms, Claim { holder: &holder, term_ms, force, above }, remembered)
+        };
+        self.ask(ask).await
+    }
+
+    async fn has_lagging_standby(&self) -> bool {
+        false
     }
 
     async fn renew(&self, epoch: u64, term_ms: u64) -> Result<bool, StoreError> {
@@ -93,12 +102,37 @@ impl Truth for Reached {
         self.ask(|database, _| database.holder()).await
     }
 
-    async fn last_seq(&self, epoch: u64) -> Result<Option<u64>, StoreError> {
-        self.ask(move |database, _| database.last_seq(epoch)).await
+    async fn node_heard(&self, holder: &str) -> Result<(), StoreError> {
+        let holder = holder.to_owned();
+        self.ask(move |database, now_ms| database.node_heard(now_ms, holder)).await
     }
 
-    async fn enter(&self, _: &NodeRow, _: Uuid, _: u64) -> Result<Option<Entered>, StoreError> {
-        self.ask(|_, _| Some(Entered { settled_to: None })).await
+    async fn node_heard_elsewhere(&self, holder: &str, ms: u64) -> Result<bool, StoreError> {
+        let holder = holder.to_owned();
+        self.ask(move |database, now_ms| database.node_heard_elsewhere(now_ms, &holder, ms)).await
+    }
+
+    async fn has(&self, seq: u64) -> Result<bool, StoreError> {
+        self.ask(move |database, _| database.has(seq)).await
+    }
+
+    async fn lose_history(&self) -> Result<(), StoreError> {
+        self.ask(|database, _| database.lose_history()).await
+    }
+
+    async fn is_revoked(&self, _: Uuid) -> Result<bool, StoreError> {
+        self.ask(|_, _| false).await
+    }
+
+    async fn enter(
+        &self,
+        node: &NodeRow,
+        peer_addr: &str,
+        _: Uuid,
+        _: u64,
+    ) -> Result<Option<Entered>, StoreError> {
+        let (node, addr) = (node.clone(), peer_addr.to_owned());
+        self.ask(move |database, _| Some(database.enter(&node, addr))).await
     }
 
     async fn leave(&self, _: Uuid) -> Result<(), StoreError> {
@@ -110,11 +144,15 @@ impl Truth for Reached {
     }
 
     async fn configuration(&self) -> Result<Configuration, StoreError> {
-        self.ask(|_, _| Database::configuration()).await
+        self.ask(|database, _| database.configuration()).await
     }
 
     async fn changed_since(&self, since: u64, _: i64) -> Result<Option<Vec<Changed>>, StoreError> {
         self.ask(move |database, _| Some(database.changed_since(since))).await
+    }
+
+    async fn known_placements(&self, asked: &BTreeSet<u32>) -> Result<Vec<u32>, StoreError> {
+        Ok(asked.iter().copied().collect())
     }
 
     async fn facts(&self, items: &[Asked<'_>], again: bool) -> Result<Facts, Failure> {

@@ -226,7 +226,11 @@ impl Ask {
 
 /// Sends bytes, says that there will be no more, and reads every answer to them.
 pub(crate) fn exchange(bytes: &[u8]) -> Vec<Answer> {
-    let mut stream = TcpStream::connect(rig().addr).expect("the server listens");
+    exchange_over(TcpStream::connect(rig().addr).expect("the server listens"), bytes)
+}
+
+/// The same over a connection from elsewhere.
+pub(crate) fn exchange_over(mut stream: TcpStream, bytes: &[u8]) -> Vec<Answer> {
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
     // The server may have closed; what it said is still to be read.
     let _ = stream.write_all(bytes);

@@ -133,6 +133,10 @@ fn planes_speak_in_the_clear_on_loopback_only() {
     let file = directory.path().join("controlplane.toml");
     std::fs::write(&file, "grpc_addr = \"0.0.0.0:9100\"\ndatabase_url = \"host=/run user=x\"\n")
         .expect("written");
+    let config = holdfast_controlplane::config::Config::load(Path::new(&file)).expect("it loads");
+    assert!(config.speaks_grpc_tls(), "beyond loopback there is no other way");
+    std::fs::write(&file, "admin_addr = \"0.0.0.0:9001\"\ndatabase_url = \"host=/run user=x\"\n")
+        .expect("written");
     assert!(holdfast_controlplane::config::Config::load(Path::new(&file)).is_err());
 }
 

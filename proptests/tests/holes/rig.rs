@@ -2,7 +2,7 @@
 //!
 //! One for all attacks, because a start takes seconds; each attack has buckets of its own.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,10 +18,15 @@ use holdfast_dataplane::node::{Node, NodeSetup};
 use holdfast_dataplane::rt::epoll::EpollRt;
 use holdfast_dataplane::rt::monoio::UringRt;
 use holdfast_dataplane::rt::{Rt, Uring, probe};
+use holdfast_dataplane::server::Proxies;
 use holdfast_dataplane::server::cores::{self, Cores, CoresConfig};
+use holdfast_protocol::proxy::TrustedProxies;
 use parking_lot::RwLock;
 
 use crate::client::{Ask, Key, REGION};
+
+/// The one proxy that the node trusts. Everybody else comes from 127.0.0.1.
+pub(crate) const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 /// The running system, and who its people are.
 pub(crate) struct Rig {
@@ -52,6 +57,18 @@ impl Rig {
         let name = format!("{word}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         Ask::put(&format!("/{name}")).by(&self.owner).send().is(200, "");
         name
+    }
+
+    /// A connection of the trusted proxy's.
+    pub(crate) fn by_proxy(&self) -> TcpStream {
+        self.tokio.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind((PROXY, 0).into()).expect("all of 127.0.0.0/8 is this machine");
+            let stream = socket.connect(self.addr).await.expect("the server listens");
+            let stream = stream.into_std().expect("a socket");
+            stream.set_nonblocking(false).expect("a socket");
+            stream
+        })
     }
 
     /// A new bucket without a public access block, that takes ACLs: what its owner opens is open.
@@ -218,12 +235,14 @@ fn node(control: SocketAddr, cluster: &str) -> (Arc<Node>, Cores) {
 }
 
 fn serve<R: Rt>(node: &Arc<Node>) -> Cores {
+    let trusted = TrustedProxies::parse(&[PROXY.to_string()]).expect("an address");
     let config = CoresConfig {
         addr: SocketAddr::from(([127, 0, 0, 1], 0)),
         cpus: vec![None],
         tls: None,
         host_id: node.host_id(),
         connections_max_per_core: 1000,
+        proxies: Arc::new(Proxies { trusted, header_required: false }),
     };
     cores::start::<R, _>(config, &NodeSetup::<R>::new(Arc::clone(node))).expect("the cores start")
 }

@@ -16,5 +16,15 @@ pub(crate) enum DriveError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    pub(crate) failures: u64,
+    failures: u64,
+}
+
+impl Receipt {
+    pub(crate) fn after(failures: u64) -> Self {
+        Self { failures }
+    }
+
+    pub(crate) fn failures(self) -> u64 {
+        self.failures
+    }
 }

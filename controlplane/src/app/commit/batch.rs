@@ -1,6 +1,7 @@
 //! The life of a batch: transaction, publication, acknowledgements, answers, release.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -65,6 +66,8 @@ pub(crate) async fn run(
     };
     let numbered: Vec<(&Item, u64)> = items.iter().zip(begun.range.clone()).collect();
     let settled = commit(&inner, &numbered, begun.epoch, false).await;
+    let confirmed = settled.iter().filter(|item| item.fresh).map(|item| item.result.seq).max();
+    inner.confirmed.fetch_max(confirmed.unwrap_or(0), Ordering::AcqRel);
     let acknowledgements = publish(&inner, &items, &settled, &begun);
     // The slot is free once the numbers are settled: the queue may outgrow what has been acknowledged, not order.
     slot.end();

@@ -12,10 +12,10 @@ use std::collections::HashSet;
 use tokio_postgres::error::SqlState;
 
 use crate::app::Inner;
-use crate::app::commit::Item;
 use crate::app::commit::batch::Settled;
+use crate::app::commit::{Item, placements};
 use crate::app::truth::Asked;
-use crate::plan::decide::{Decision, Stamp, decide};
+use crate::plan::decide::{Decision, Stamp, decide, refused_result};
 use crate::plan::writes::Writes;
 use crate::store::StoreError;
 
@@ -81,6 +81,7 @@ pub(crate) async fn run(
     epoch: u64,
     again: bool,
 ) -> Result<Vec<Settled>, Failure> {
+    let missing = inner.placements.missing(&*inner.truth, items).await?;
     let asked: Vec<Asked<'_>> = items.iter().map(|(item, _)| (item.op_id, &item.mutation)).collect();
     let mut facts = inner.truth.facts(&asked, again).await?;
     if crate::mutant!("retry-without-recorded-outcome") {
@@ -90,6 +91,11 @@ pub(crate) async fn run(
     let mut writes = Writes::default();
     let mut settled = Vec::with_capacity(items.len());
     for (item, seq) in items {
+        if let Some(refused) = placements::refusal(&item.mutation, &missing) {
+            let result = refused_result(item.op_id, refused);
+            settled.push(Settled { result, effect: None, fresh: false });
+            continue;
+        }
         match decide(item.op_id, &item.mutation, &facts, Stamp { seq: *seq, now_ms }) {
             Decision::Answer(result) => settled.push(Settled { result, effect: None, fresh: false }),
             Decision::Committed { result, effect } => settled.push(Settled { result, effect, fresh: true }),

@@ -20,7 +20,13 @@ pub(super) struct Hub {
     /// When the last lease granted in this epoch runs out.
     pub(super) leases_until: Option<Instant>,
     pub(super) sequence: Sequence,
+    /// Nodes that were admitted in this epoch.
+    pub(super) admitted: HashSet<Uuid>,
+    /// When a node was last heard, or the epoch began.
+    pub(super) heard_at: Option<Instant>,
     pub(super) sessions: BTreeMap<Uuid, Session>,
+    /// Sessions of this epoch whose node was thrown out: what they still have queued is refused.
+    pub(super) revoked: HashSet<Uuid>,
     /// Keys whose commit may be in the database but may not be shown yet.
     pub(super) pending: BTreeMap<(u64, Bytes), watch::Receiver<bool>>,
 }

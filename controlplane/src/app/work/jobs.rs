@@ -1,6 +1,7 @@
 //! Deletions and repairs: leased to nodes, reported by them, and repairs that nodes themselves find necessary.
 //!
-//! A placement lies on the drives of one node today, so that what this node has done about a blob is done.
+//! A placement may lie on the drives of several nodes. A job goes to any one of them and to one at a time; what that node says
+//! of a blob it says of all of them, and puts off what a silent one keeps it from doing.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;

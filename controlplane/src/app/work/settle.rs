@@ -4,11 +4,13 @@
 //! behind the same epoch row. Whoever is first wins, and the other reads it: a commit that comes later is refused, so a
 //! node may delete what is answered `ABANDONED` whatever its clock says and however long an upload takes.
 //!
-//! A node asks about op ids of its own that it has closed. Once nodes hold each other's fragments an op id has to say
-//! whose it is, or only ids below the oldest that *any* node still has open (`node.oldest_op`) may be asked about.
+//! An op id says whose it is. A node knows what it has open itself; of other nodes' op ids only those count as closed that
+//! are below the oldest their node has open, as it said last (`node.oldest_op`), and those of nobody that is known only
+//! below the oldest of all. The others stay `OPEN`. A node that is revoked and gone has nothing open any more.
 
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use holdfast_common::id::OpId;
 use holdfast_common::wire::settled_ops::Verdict;
 use holdfast_common::wire::{Refusal, Refused, SettleOps, SettledOps};
@@ -19,7 +21,8 @@ use crate::app::commit::now_ms;
 use crate::limits::OP_AGE_MS_MAX;
 use crate::plan::refuse_for_now;
 use crate::store::changelog::Kind;
-use crate::store::{StoreError, authority, changelog, job, node};
+use crate::store::node::OpenFrom;
+use crate::store::{StoreError, Transaction, authority, changelog, job, node};
 
 /// Settles them, and remembers how far the node has come.
 pub(super) async fn settle(
@@ -49,8 +52,9 @@ pub(super) async fn settle(
     names.dedup();
     // Most are committed, and looking costs a third of an insert that finds its row there.
     let mut kinds = changelog::kinds(&work, &names).await?;
-    let mut unknown: Vec<Uuid> =
-        op_ids.iter().flatten().filter(|op_id| known(op_id)).map(|op_id| op_id.uuid()).collect();
+    let open = Open { asker: node_id, nodes: nodes(authority, &work).await? };
+    let told = |op_id: &&OpId| known(op_id) && !open.may_be_committed(**op_id);
+    let mut unknown: Vec<Uuid> = op_ids.iter().flatten().filter(told).map(|op_id| op_id.uuid()).collect();
     unknown.retain(|op_id| !kinds.contains_key(op_id));
     unknown.sort_unstable();
     unknown.dedup();
@@ -62,6 +66,7 @@ pub(super) async fn settle(
     let verdict = |op_id: &Option<OpId>| match op_id.and_then(|op_id| kinds.get(&op_id.uuid())) {
         Some(kind) if *kind == Kind::Abandoned as i16 => Verdict::Abandoned,
         Some(_) => Verdict::Committed,
+        None if op_id.is_some_and(|op_id| known(&op_id) && open.may_be_committed(op_id)) => Verdict::Open,
         None => Verdict::Keep,
     };
     let verdicts: Vec<Verdict> = op_ids.iter().map(verdict).collect();
@@ -78,11 +83,50 @@ pub(super) async fn settle(
     if abandoned > 0 {
         tracing::info!(node = %node_id, abandoned, asked = asked.op_ids.len(), "operations that came to nothing");
     }
-    Ok(SettledOps { verdicts: verdicts.into_iter().map(i32::from).collect() })
+    let verdicts = verdicts.into_iter().map(i32::from).collect();
+    Ok(SettledOps { verdicts, others_open_from: open.others_from() })
 }
 
 fn all(asked: &SettleOps, verdict: Verdict) -> SettledOps {
-    SettledOps { verdicts: vec![verdict.into(); asked.op_ids.len()] }
+    SettledOps { verdicts: vec![verdict.into(); asked.op_ids.len()], others_open_from: Bytes::new() }
+}
+
+/// Nodes that may commit something yet: a revoked one until its session is over.
+async fn nodes(authority: &Authority, work: &Transaction<'_>) -> Result<Vec<OpenFrom>, StoreError> {
+    let connected: Vec<Uuid> = authority.inner.sessions.facts().iter().map(|facts| facts.node_id).collect();
+    let mut nodes = node::open_from(work).await?;
+    nodes.retain(|node| !node.revoked || connected.contains(&node.node_id));
+    Ok(nodes)
+}
+
+/// What other nodes than the one that asks may still commit.
+struct Open {
+    asker: Uuid,
+    nodes: Vec<OpenFrom>,
+}
+
+impl Open {
+    fn others(&self) -> impl Iterator<Item = &OpenFrom> {
+        self.nodes.iter().filter(|node| node.node_id != self.asker)
+    }
+
+    /// Whether some node other than the asker may still commit it. The asker names only what it has closed itself.
+    fn may_be_committed(&self, op_id: OpId) -> bool {
+        let open = |node: &OpenFrom| node.oldest.is_none_or(|oldest| op_id.uuid() >= oldest);
+        match self.nodes.iter().find(|node| node.number == op_id.node()) {
+            Some(maker) if maker.node_id == self.asker => false,
+            Some(maker) => open(maker),
+            None => self.others().any(open),
+        }
+    }
+
+    /// As `SettledOps.others_open_from`.
+    fn others_from(&self) -> Bytes {
+        let oldest: Option<Vec<Uuid>> = self.others().map(|node| node.oldest).collect();
+        let Some(oldest) = oldest else { return Bytes::new() };
+        let least = oldest.into_iter().min().unwrap_or(Uuid::max());
+        Bytes::copy_from_slice(least.as_bytes())
+    }
 }
 
 /// What is never going to be committed needs no repair.

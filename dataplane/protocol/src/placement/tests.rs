@@ -132,6 +132,92 @@ fn load_is_even() {
     assert!(first.iter().all(|n| (900..1100).contains(n)), "{first:?}");
 }
 
+fn nodes(count: u32, drives: u32) -> Vec<Backend> {
+    let of = |n: u32| (0..drives).map(move |d| drive(n * 10 + d, &format!("n{n}"), "", BackendState::Active));
+    (0..count).flat_map(of).collect()
+}
+
+/// All drives of a node are as `state` says.
+fn set_node(backends: &mut [Backend], node: &str, state: BackendState) {
+    backends.iter_mut().filter(|b| *b.node == *node).for_each(|b| b.state = state);
+}
+
+fn nodes_of(placed: &Placement) -> BTreeSet<u32> {
+    placed.backends.iter().map(|b| b.0 / 10).collect()
+}
+
+#[test]
+fn a_blob_over_nodes_has_one_fragment_on_each_of_three_to_six() {
+    for (count, parity, data) in [(3, 1, 2), (4, 2, 2), (5, 2, 3), (6, 3, 3), (6, 1, 5)] {
+        let placed = place(&Class::nodes(parity), "n0", &nodes(count, 4), op(7), LARGE).unwrap();
+        assert_eq!((placed.coding.data(), placed.coding.parity()), (data, parity));
+        assert_eq!(placed.quorum, write_quorum(data, parity));
+        assert_eq!((nodes_of(&placed).len(), placed.writable), (count as usize, (1 << count) - 1));
+    }
+    let placed = place(&Class::nodes(2), "n0", &nodes(9, 2), op(7), LARGE).unwrap();
+    assert_eq!((placed.coding.data(), nodes_of(&placed).len()), (4, 6));
+    let small = place(&Class::nodes(2), "n0", &nodes(6, 4), op(7), Some(10)).unwrap();
+    assert_eq!((small.coding.scheme(), nodes_of(&small).len()), (Scheme::Copies, 3));
+    // Whole copies, too, where the parity leaves one data fragment.
+    let placed = place(&Class::nodes(2), "n0", &nodes(3, 1), op(7), LARGE).unwrap();
+    assert_eq!((placed.coding.scheme(), placed.backends.len(), placed.quorum), (Scheme::Copies, 3, 2));
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_keeps_its_place() {
+    for n in 0..50 {
+        let mut backends = nodes(4, 3);
+        let whole = place(&Class::nodes(1), "n0", &backends, op(n), LARGE).unwrap();
+        set_node(&mut backends, "n2", BackendState::Failed);
+        let without = place(&Class::nodes(1), "n0", &backends, op(n), LARGE).unwrap();
+        assert_eq!(whole.backends, without.backends);
+        let at = whole.backends.iter().position(|b| b.0 / 10 == 2).unwrap();
+        assert_eq!(without.writable, 0b1111 & !(1 << at));
+    }
+}
+
+#[test]
+fn a_node_with_one_bad_drive_takes_its_fragment_on_another() {
+    let mut backends = nodes(3, 2);
+    backends[0].state = BackendState::Full;
+    for n in 0..20 {
+        let placed = place(&Class::nodes(1), "n1", &backends, op(n), LARGE).unwrap();
+        assert!(placed.writable == 0b111 && !placed.backends.contains(&BackendId(0)));
+    }
+}
+
+#[test]
+fn what_drains_gets_nothing_and_too_few_nodes_are_refused() {
+    let mut backends = nodes(4, 2);
+    set_node(&mut backends, "n1", BackendState::Draining);
+    let placed = place(&Class::nodes(1), "n0", &backends, op(1), LARGE).unwrap();
+    assert_eq!(nodes_of(&placed), [0, 2, 3].into());
+    set_node(&mut backends, "n2", BackendState::Draining);
+    let refused = place(&Class::nodes(1), "n0", &backends, op(1), LARGE).unwrap_err();
+    assert_eq!(refused, Refusal::TooFewNodes { class: CLASS_NODES, need: 3, have: 2 });
+    assert!(refused.to_string().contains("let more nodes join"), "{refused}");
+    let refused = place(&Class::nodes(3), "n0", &nodes(3, 1), op(1), LARGE).unwrap_err();
+    assert_eq!(refused, Refusal::TooFewNodes { class: CLASS_NODES, need: 4, have: 3 });
+    let mut backends = nodes(4, 1);
+    set_node(&mut backends, "n0", BackendState::Failed);
+    set_node(&mut backends, "n1", BackendState::Failed);
+    let refused = place(&Class::nodes(2), "n2", &backends, op(1), LARGE).unwrap_err();
+    assert!(matches!(refused, Refusal::NoQuorum { need: 3, writable: 2, .. }), "{refused}");
+}
+
+#[test]
+fn load_over_nodes_is_even_and_lists_are_few() {
+    let backends = nodes(5, 4);
+    let (mut lists, mut drives) = (BTreeSet::new(), std::collections::BTreeMap::<_, u32>::new());
+    for n in 0..4000 {
+        let placed = place(&Class::nodes(2), "n0", &backends, op(n), LARGE).unwrap();
+        placed.backends.iter().for_each(|b| *drives.entry(*b).or_default() += 1);
+        lists.insert(placed.backends);
+    }
+    assert_eq!(lists.len(), 20);
+    assert!(drives.len() == 20 && drives.values().all(|n| (900..1100).contains(n)), "{drives:?}");
+}
+
 proptest! {
     #[test]
     fn what_is_placed_is_safe(
@@ -142,6 +228,26 @@ proptest! {
         if let Ok(placed) = place(&local_class(parity), "a", &backends, op(n), size) {
             let distinct: BTreeSet<_> = placed.backends.iter().collect();
             prop_assert_eq!(distinct.len(), placed.coding.fragments());
+            prop_assert_eq!(placed.coding.parity(), parity);
+            prop_assert!(placed.writable.count_ones() as usize >= placed.quorum && placed.quorum >= placed.coding.data());
+            for (i, id) in placed.backends.iter().enumerate() {
+                let state = backends[id.0 as usize].state;
+                prop_assert_eq!(placed.writable >> i & 1 == 1, state == BackendState::Active);
+                prop_assert!(state != BackendState::Draining);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_placed_over_nodes_is_safe(
+        states in prop::collection::vec((0u32..9, 0u8..4), 0..30), parity in 1usize..4, n: u64, size in prop::option::of(0u64..100_000),
+    ) {
+        let state = |s| [BackendState::Active, BackendState::Full, BackendState::Failed, BackendState::Draining][s as usize];
+        let backends: Vec<_> =
+            states.iter().enumerate().map(|(i, (n, s))| drive(i as u32, &format!("n{n}"), "", state(*s))).collect();
+        if let Ok(placed) = place(&Class::nodes(parity), "n0", &backends, op(n), size) {
+            let on: BTreeSet<_> = placed.backends.iter().map(|id| &*backends[id.0 as usize].node).collect();
+            prop_assert_eq!(on.len(), placed.coding.fragments());
             prop_assert_eq!(placed.coding.parity(), parity);
             prop_assert!(placed.writable.count_ones() as usize >= placed.quorum && placed.quorum >= placed.coding.data());
             for (i, id) in placed.backends.iter().enumerate() {

@@ -22,6 +22,10 @@ struct State {
     committed: BTreeSet<OpId>,
     abandoned: BTreeSet<OpId>,
     settled_to: Option<OpId>,
+    /// What other nodes have open; `None`: there is no other.
+    others_open_from: Option<OpId>,
+    /// Op ids that another node may still commit, whatever is said above.
+    open: BTreeSet<OpId>,
     jobs: BTreeMap<OpId, wire::Job>,
     reports: Vec<wire::JobReport>,
     deficits: Vec<wire::Deficit>,
@@ -40,6 +44,19 @@ impl Authority {
 
     pub(super) fn settled_to(&self) -> Option<OpId> {
         self.0.borrow().settled_to
+    }
+
+    pub(super) fn set_others_open_from(&self, oldest: Option<OpId>) {
+        self.0.borrow_mut().others_open_from = oldest;
+    }
+
+    pub(super) fn set_open(&self, op: OpId, open: bool) {
+        let mut state = self.0.borrow_mut();
+        if open {
+            state.open.insert(op)
+        } else {
+            state.open.remove(&op)
+        };
     }
 
     pub(super) fn add_job(&self, kind: Kind, blob: &wire::Blob, missing: u64) {
@@ -81,10 +98,13 @@ impl Authority {
                 work_answer::What::Noted(wire::Noted {})
             }
             work_request::What::Settle(settle) => {
-                let mut settled = wire::SettledOps::default();
+                let open_from = state.others_open_from.map_or([u8::MAX; 16], |oldest| oldest.0);
+                let others_open_from = bytes::Bytes::copy_from_slice(&open_from);
+                let mut settled = wire::SettledOps { others_open_from, ..Default::default() };
                 for op in settle.op_ids.iter().map(|op| OpId::from_wire(op).unwrap()) {
                     let verdict = match state.committed.contains(&op) {
                         true => Verdict::Committed,
+                        false if state.open.contains(&op) => Verdict::Open,
                         false => Verdict::Abandoned,
                     };
                     if verdict == Verdict::Abandoned {

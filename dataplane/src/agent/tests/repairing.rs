@@ -147,11 +147,10 @@ fn a_replaced_drive_is_refilled_elsewhere() {
         rig.agent.repair_jobs().await.unwrap();
         assert!(rig.authority.reports().iter().all(|report| report.outcome() == Outcome::Done));
         for (blob, body) in &blobs {
-            let stock = rig.stock(blob).await;
+            let (stock, fleet) = (rig.stock(blob).await, rig.agent.fleet());
             assert_eq!(stock.missing(), 0);
-            assert!(
-                stock.indexes().all(|i| stock.copies(i).iter().all(|(at, _)| !stock.has_sibling(*at, i)))
-            );
+            let apart = |i| stock.copies(i).iter().all(|(at, _)| !fleet.has_sibling(&stock, *at, i));
+            assert!(stock.indexes().all(apart));
             assert_eq!(rig.read(blob).await.as_ref(), Some(body));
         }
         assert!(rig.drives.stored(Some(9)) > 0);
@@ -180,8 +179,8 @@ fn a_drive_that_is_away_counts_as_lost_only_after_its_grace() {
             }
             rig.drives.set_state(rig.home(&blob, 3), Some(DriveState::Active));
             rig.agent.audit().await.unwrap();
-            let stock = rig.stock(&blob).await;
-            assert!(stock.indexes().all(|i| !stock.has_sibling(stock.copies(i)[0].0, i)));
+            let (stock, fleet) = (rig.stock(&blob).await, rig.agent.fleet());
+            assert!(stock.indexes().all(|i| !fleet.has_sibling(&stock, stock.copies(i)[0].0, i)));
             assert_eq!((stock.missing(), rig.read(&blob).await), (0, Some(body)));
         }
     });

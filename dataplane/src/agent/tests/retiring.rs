@@ -18,7 +18,7 @@ fn what_was_never_committed_goes_and_what_was_stays() {
         assert_eq!(rig.read(&kept).await, Some(body));
         assert!(!rig.authority.commit(op_of(&orphan)), "a late commit finds it abandoned");
         assert!(rig.authority.settled_to().unwrap() > op_of(&orphan));
-        let next = OpenOp::begin(&rig.state.ops, 0, [0; 10]);
+        let next = OpenOp::begin(&rig.state.ops, 0, [0; 10], 1);
         assert!(
             next.id() > rig.authority.settled_to().unwrap(),
             "a clock that went back makes no settled id"
@@ -49,7 +49,7 @@ fn an_upload_of_five_hours_is_left_alone() {
     run(async {
         let rig = Rig::new(4, 2);
         let began = now() - FIVE_HOURS;
-        let open = OpenOp::begin(&rig.state.ops, began, [7; 10]);
+        let open = OpenOp::begin(&rig.state.ops, began, [7; 10], 1);
         // Its rows so far are on the drives under its own id.
         let (mut upload, body) = rig.write(began, 7).await;
         let op = OpId::new(began, [7; 10]);

@@ -141,6 +141,21 @@ impl Conn for GlommioConn {
 }
 
 impl GlommioConn {
+    pub(super) async fn connect(addr: SocketAddr, deadline: Instant) -> io::Result<Self> {
+        let patience = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let stream = TcpStream::connect_timeout(addr, patience).await.map_err(plain)?;
+        stream.set_nodelay(true).map_err(plain)?;
+        Ok(Self { stream, peer: addr })
+    }
+
+    pub(super) fn duplicate(&self) -> io::Result<Self> {
+        // SAFETY: the descriptor is open as long as `self`.
+        let twin = unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }.try_clone_to_owned()?;
+        // SAFETY: the descriptor is open, a connected socket, and nobody else's from here on.
+        let stream = unsafe { TcpStream::from_raw_fd(twin.into_raw_fd()) };
+        Ok(Self { stream, peer: self.peer })
+    }
+
     /// Sends as much of both as the socket takes now.
     fn send_both(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
         // SAFETY: the descriptor is open as long as `self`.

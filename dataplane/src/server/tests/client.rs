@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::handler::Setup;
 use crate::rt::Rt;
+use crate::server::Proxies;
 use crate::server::cores::{self, Cores, CoresConfig};
 
 /// A server that is stopped and joined when dropped.
@@ -38,12 +39,21 @@ pub(super) fn start<R: Rt>() -> Running {
 }
 
 pub(super) fn start_with<R: Rt>(tls: Option<Arc<rustls::ServerConfig>>, connections_max: usize) -> Running {
+    start_behind::<R>(Proxies::default(), tls, connections_max)
+}
+
+pub(super) fn start_behind<R: Rt>(
+    proxies: Proxies,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    connections_max: usize,
+) -> Running {
     let config = CoresConfig {
         addr: SocketAddr::from(([127, 0, 0, 1], 0)),
         cpus: vec![None],
         tls,
         host_id: "test-host".into(),
         connections_max_per_core: connections_max,
+        proxies: Arc::new(proxies),
     };
     Running(Some(cores::start::<R, _>(config, &Setup).expect("the server starts")))
 }

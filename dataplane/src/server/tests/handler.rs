@@ -38,6 +38,10 @@ impl<C: Conn> Handler<Wire<C>> for Echo {
         let path = std::str::from_utf8(head.path()).unwrap();
         match path {
             "/hello" => Response::bytes(new(200), "hello"),
+            "/origin" => {
+                let origin = context.origin;
+                Response::bytes(new(200), format!("{} {}", origin.address, origin.secure))
+            }
             "/refuse" => Response::bytes(new(403), "refused"),
             "/echo" => match read(body).await {
                 Ok(bytes) => Response::bytes(new(200), bytes),

@@ -11,12 +11,12 @@ use super::client::{Client, start_with};
 use crate::rt::Rt;
 use crate::server::tls;
 
-struct Identity {
-    server: Arc<rustls::ServerConfig>,
-    client: Arc<ClientConfig>,
+pub(super) struct Identity {
+    pub(super) server: Arc<rustls::ServerConfig>,
+    pub(super) client: Arc<ClientConfig>,
 }
 
-fn identity() -> Identity {
+pub(super) fn identity() -> Identity {
     let dir = tempfile::tempdir().unwrap();
     let client = replace(dir.path());
     let (server, _) = tls::load(&dir.path().join("cert.pem"), &dir.path().join("key.pem")).unwrap();
@@ -41,14 +41,19 @@ fn replace(dir: &Path) -> Arc<ClientConfig> {
     Arc::new(client)
 }
 
-fn talk(addr: SocketAddr, client: &Arc<ClientConfig>) -> Client<StreamOwned<ClientConnection, TcpStream>> {
-    let stream = TcpStream::connect(addr).unwrap();
+type TlsClient = Client<StreamOwned<ClientConnection, TcpStream>>;
+
+fn talk(addr: SocketAddr, client: &Arc<ClientConfig>) -> TlsClient {
+    talk_over(TcpStream::connect(addr).unwrap(), client)
+}
+
+pub(super) fn talk_over(stream: TcpStream, client: &Arc<ClientConfig>) -> TlsClient {
     let name = ServerName::try_from("localhost").unwrap();
     let session = ClientConnection::new(Arc::clone(client), name).unwrap();
     Client::over(StreamOwned::new(session, stream))
 }
 
-fn greets(client: &mut Client<StreamOwned<ClientConnection, TcpStream>>) {
+fn greets(client: &mut TlsClient) {
     client.send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(client.answer().body, b"hello");
 }

@@ -62,7 +62,7 @@ pub struct Certificates {
 }
 
 /// What changes when a file is written or replaced: when, how long, and which file it is.
-type Stamp = (SystemTime, u64, u64);
+pub(crate) type Stamp = (SystemTime, u64, u64);
 
 impl Certificates {
     fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
@@ -106,12 +106,16 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let file = std::fs::metadata(path).ok()?;
     Some((file.modified().ok()?, file.len(), file.ino()))
 }
 
-fn read_pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+pub(crate) fn read_pair(
+    cert: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
     let chain = read_chain(cert)?;
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| TlsError::Key { path: key.to_owned(), why: error.to_string() })?;
@@ -122,7 +126,7 @@ fn unfit(cert: &Path, key: &Path, error: &rustls::Error) -> TlsError {
     TlsError::Pair { cert: cert.to_owned(), key: key.to_owned(), why: error.to_string() }
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let broken = |why: String| TlsError::Certificate { path: path.to_owned(), why };
     let chain = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -1,0 +1,113 @@
+//! What a core does about other nodes by itself: asks which of their drives can be written, and keeps what is read from being
+//! deleted there. Each round repeats harmlessly.
+
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use holdfast_common::id::{BackendId, OpId};
+
+use super::super::PeerError;
+use super::{Fleet, Others};
+use crate::drives::Drives;
+use crate::limits::{PEER_PIN_RENEW, PEER_PINS_MAX, PEER_STATUS_EVERY};
+use crate::link::Link;
+use crate::rt::Rt;
+
+impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
+    /// Starts the rounds, which end with the fleet. One core of a node asks for the drives of others: `asks`.
+    pub fn start(&self, asks: bool) {
+        let Some(others) = &self.others else { return };
+        R::spawn(keep_pins(Rc::downgrade(others)));
+        if asks {
+            R::spawn(keep_reach(Rc::downgrade(others)));
+        }
+    }
+
+    /// Asks every other node once which of its drives take new fragments.
+    pub async fn refresh(&self) {
+        if let Some(others) = &self.others {
+            others.refresh().await;
+        }
+    }
+
+    /// Asks once for more time for what this core reads from others.
+    pub async fn renew_pins(&self) {
+        if let Some(others) = &self.others {
+            others.renew_pins().await;
+        }
+    }
+
+    /// Ends all connections of this core to other nodes.
+    pub fn close(&self) {
+        let Some(others) = &self.others else { return };
+        for node in others.nodes.borrow().values() {
+            node.close();
+        }
+    }
+}
+
+async fn keep_reach<L: Link, R: Rt>(others: Weak<Others<L, R>>) {
+    while let Some(others) = others.upgrade() {
+        others.refresh().await;
+        drop(others);
+        R::sleep(PEER_STATUS_EVERY).await;
+    }
+}
+
+async fn keep_pins<L: Link, R: Rt>(others: Weak<Others<L, R>>) {
+    loop {
+        R::sleep(PEER_PIN_RENEW).await;
+        let Some(others) = others.upgrade() else { return };
+        others.renew_pins().await;
+    }
+}
+
+impl<L: Link, R: Rt> Others<L, R> {
+    async fn refresh(&self) {
+        let others = self.all();
+        self.peers.reach.keep(|node| others.iter().any(|other| *other.name == *node));
+        let asked = others.into_iter().map(|other| async {
+            let writable = self.writable(&other.name).await;
+            (other, writable)
+        });
+        for (other, writable) in join_all(asked).await {
+            match writable {
+                Ok(backends) => {
+                    let its = backends.into_iter().map(BackendId);
+                    let its = its.filter(|backend| other.backends.contains(backend)).collect();
+                    self.peers.reach.set(&other.name, its);
+                }
+                Err(_) => self.peers.reach.lost(&other.name),
+            }
+        }
+    }
+
+    /// A blob is being read from a node.
+    pub(super) fn reads(&self, node: &Arc<str>, blob: OpId) {
+        let mut reading = self.reading.borrow_mut();
+        if reading.len() < PEER_PINS_MAX && self.seen.state.pins.is_pinned(blob) {
+            reading.entry((Arc::clone(node), blob)).or_insert(false);
+        }
+    }
+
+    /// Asks for more time where a reader of this node still reads, and lets go of the others.
+    async fn renew_pins(&self) {
+        let reading: Vec<((Arc<str>, OpId), bool)> =
+            self.reading.borrow().iter().map(|(name, asked)| (name.clone(), *asked)).collect();
+        for ((node, blob), asked) in reading {
+            let name = (node, blob);
+            let kept: Result<(), PeerError> = if self.seen.state.pins.is_pinned(blob) {
+                self.reading.borrow_mut().insert(name.clone(), true);
+                self.pin(&name.0, blob).await
+            } else {
+                self.reading.borrow_mut().remove(&name);
+                // One that was short runs out by itself.
+                if asked { self.unpin(&name.0, blob).await } else { Ok(()) }
+            };
+            if let Err(error) = kept {
+                tracing::debug!(node = %name.0, %blob, %error, "a pin on another node was not renewed");
+            }
+        }
+    }
+}

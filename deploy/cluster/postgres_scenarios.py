@@ -1,0 +1,114 @@
+"""What PostgreSQL may do to us: a standby is promoted, synchronous or not, and a dump is restored."""
+
+import time
+
+import botocore.exceptions
+
+import scenarios
+from load import Load
+from planes import Cluster, until
+
+
+def postgres(arguments, run):
+    run("postgres: a synchronous standby is promoted, nothing is lost", lambda: promoted(arguments))
+    run("postgres: an asynchronous standby is promoted, the alarm is raised", lambda: behind(arguments))
+    run("postgres: a dump is restored, the alarm is raised", lambda: restored(arguments))
+
+
+def promoted(arguments):
+    with Cluster(arguments.bin_dir, arguments.work / "sync", nodes=3, standby="synchronous") as cluster:
+        scenarios.make_bucket(cluster)
+        with Load(cluster, scenarios.BUCKET, seed=arguments.seed) as load:
+            load.until(600, 20)
+            since = time.monotonic_ns() // 1000
+            cluster.postgres.kill()
+            cluster.standby.promote()
+            cluster.leader(60)
+            until("writes are acknowledged again", lambda: load.history.acknowledged[-1][0] > since + 100_000, 60)
+            load.until(load.history.count() + 400, 20)
+            silence = load.history.longest_silence_s(since, time.monotonic_ns() // 1000)
+        print(f"      no acknowledged write for {silence:.1f} s", flush=True)
+        scenarios.verdict(arguments, cluster, load, "sync")
+        assert not cluster.leader().status()["history_lost"], "a false alarm"
+
+
+def behind(arguments):
+    """The standby hears of nothing for a while, and then it is all there is."""
+    with Cluster(arguments.bin_dir, arguments.work / "async", nodes=3, standby="asynchronous") as cluster:
+        scenarios.make_bucket(cluster)
+        s3 = cluster.s3(cluster.nodes[0], attempts=8)
+        s3.put_object(Bucket=scenarios.BUCKET, Key="kept", Body=b"1")
+        cluster.postgres.until("SELECT bool_and(replay_lsn >= pg_current_wal_lsn()) FROM pg_stat_replication")
+        cluster.net.cut("postgres1", "postgres2")
+        s3.put_object(Bucket=scenarios.BUCKET, Key="lost", Body=b"2")
+        cluster.postgres.kill()
+        # Still cut off: what the dead server's kernel has left to send would arrive yet.
+        cluster.standby.promote()
+        alarmed(cluster)
+        assert head(cluster, "kept") == 200 and head(cluster, "lost") == 404, "caches of before are believed"
+        recovered(cluster, cluster.standby)
+
+
+def restored(arguments):
+    """The database goes back to what it was a while ago, whole epochs before what nodes remember."""
+    with Cluster(arguments.bin_dir, arguments.work / "dump", nodes=3) as cluster:
+        scenarios.make_bucket(cluster)
+        s3 = cluster.s3(cluster.nodes[0], attempts=8)
+        s3.put_object(Bucket=scenarios.BUCKET, Key="kept", Body=b"1")
+        server = cluster.postgres
+        dump = server.home / "dump"
+        server.as_postgres(server.bin / "pg_dump", "-Fc", "-h", server.home, "-U", "holdfast", "-f", dump, "holdfast")
+        old = cluster.leader()
+        old.kill()
+        cluster.leader()
+        s3.put_object(Bucket=scenarios.BUCKET, Key="lost", Body=b"2")
+        for control in cluster.controls:
+            control.kill()
+        server.ask("DROP DATABASE holdfast WITH (FORCE)", "postgres")
+        server.ask("CREATE DATABASE holdfast", "postgres")
+        server.as_postgres(server.bin / "pg_restore", "-h", server.home, "-U", "holdfast", "-d", "holdfast", dump)
+        for control in cluster.controls:
+            control.start()
+        alarmed(cluster)
+        assert head(cluster, "kept") == 200 and head(cluster, "lost") == 404, "caches of before are believed"
+        recovered(cluster, server)
+
+
+def alarmed(cluster):
+    def lost():
+        leader = cluster.leader()
+        status = leader.status()
+        return isinstance(status, dict) and status.get("history_lost")
+
+    until("the leader says that history was lost", lost, 60)
+    until("every node is back and knows it", lambda: all(
+        node.ready() and node.metrics().get("holdfast_history_lost") == 1 for node in cluster.nodes), 60)
+
+
+def recovered(cluster, server):
+    """Nothing is deleted while the alarm stands, and it stands until an administrator takes it back."""
+    s3 = cluster.s3(cluster.nodes[0], attempts=8)
+    s3.put_object(Bucket=scenarios.BUCKET, Key="kept", Body=b"3")  # frees the bytes of the first
+    time.sleep(4)  # delete_delay is 1 s
+    assert server.ask("SELECT count(*) FROM freed") != "0", "bytes were deleted under the alarm"
+    leader = cluster.leader()
+    leader.kill()
+    leader.start()
+    assert cluster.leader().status()["history_lost"], "the next leader has forgotten the alarm"
+    status, answer = cluster.leader().ask("POST", "/v1/recover")
+    assert status == 200, answer
+    until("the bytes are deleted after all", lambda: server.ask("SELECT count(*) FROM freed") == "0", 60)
+    assert not cluster.leader().status()["history_lost"]
+
+
+def head(cluster, key):
+    """The status of every node, which is the same."""
+    statuses = set()
+    for node in cluster.nodes:
+        try:
+            answer = cluster.s3(node, attempts=8).head_object(Bucket=scenarios.BUCKET, Key=key)
+        except botocore.exceptions.ClientError as error:
+            answer = error.response
+        statuses.add(answer["ResponseMetadata"]["HTTPStatusCode"])
+    assert len(statuses) == 1, f"{key}: nodes answer {statuses}"
+    return statuses.pop()
