@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod crc;
 pub mod id;
 pub mod join_token;
+pub mod mutant;
 pub mod secret;
 pub mod telemetry;
 pub mod ticket;

@@ -20,6 +20,7 @@ pub mod session;
 pub mod sessions;
 mod status;
 mod tenants;
+pub mod truth;
 pub mod vault;
 pub mod work;
 
@@ -38,6 +39,7 @@ use crate::metrics::Metrics;
 use crate::store::{Client, Store, StoreError, authority, candidate};
 use commit::Committer;
 use sessions::Sessions;
+use truth::Truth;
 use vault::Vault;
 
 /// Handle of the authority.
@@ -49,6 +51,8 @@ pub struct Authority {
 
 pub(crate) struct Inner {
     pub(crate) store: Store,
+    /// Where leadership, sessions, commits and lookups go.
+    pub(crate) truth: Arc<dyn Truth>,
     pub(crate) vault: Vault,
     pub(crate) sessions: Sessions,
     pub(crate) metrics: Metrics,

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::app::Authority;
 use crate::limits::{CLOCK_MARGIN, DESERTED, DESERTED_HEARD, DESERTED_PAUSE, TERM, TERM_POLL, TERM_RENEW};
+use crate::store::StoreError;
 use crate::store::authority::Claim;
-use crate::store::{StoreError, authority, candidate, lineage};
 
 fn term_ms() -> u64 {
     u64::try_from(TERM.as_millis()).expect("seconds")
@@ -51,19 +51,23 @@ pub(crate) async fn run(handle: Authority, leading: Option<u64>) {
 pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>, StoreError> {
     let inner = &handle.inner;
     let asked = Instant::now();
-    let mut client = inner.store.reserved().await?;
-    let timeline = lineage::timeline(&client).await?;
-    let above = inner.epoch_remembered.load(Ordering::Acquire);
-    let claim = Claim { holder: &inner.holder, term_ms: term_ms(), force, above };
-    let Some(epoch) = authority::take(&mut client, claim).await? else {
+    let claim = Claim {
+        holder: &inner.holder,
+        term_ms: term_ms(),
+        force,
+        above: inner.epoch_remembered.load(Ordering::Acquire),
+    };
+    let remembered = inner.confirmed.load(Ordering::Acquire);
+    let Some(taken) = inner.truth.take(claim, remembered).await? else {
         return Ok(None);
     };
+    let (epoch, timeline) = (taken.epoch, taken.timeline);
     inner.epoch_remembered.fetch_max(epoch, Ordering::AcqRel);
-    handle.begin_with_history(&client).await?;
+    handle.begin_with_history(&taken, remembered).await?;
     inner.store.lineage().lead_on(timeline);
     inner.sessions.begin_epoch(epoch, asked + TERM);
     tracing::info!(epoch, timeline, "this control plane leads");
-    if lineage::has_lagging_standby(&client).await {
+    if inner.truth.has_lagging_standby().await {
         tracing::warn!(
             "PostgreSQL's standby is asynchronous: promoted, it lacks the last commits. Set `synchronous_standby_names`"
         );
@@ -77,9 +81,10 @@ async fn reign(handle: &Authority, epoch: u64) -> Ended {
     let mut confirmed = Instant::now();
     let ended = loop {
         tokio::select! {
-            () = sleep(TERM_RENEW) => {}
+            biased;
             () = inner.step_down.notified() => {}
             () = inner.store.lineage().broke() => {}
+            () = sleep(TERM_RENEW) => {}
         }
         inner.sessions.sweep();
         if !inner.sessions.reigns(epoch) {
@@ -94,7 +99,7 @@ async fn reign(handle: &Authority, epoch: u64) -> Ended {
             break Ended::Over;
         }
         let asked = Instant::now();
-        match tokio::time::timeout(TERM_RENEW, prolong(handle, epoch)).await {
+        match tokio::time::timeout(TERM_RENEW, inner.truth.renew(epoch, term_ms())).await {
             Ok(Ok(true)) => {
                 confirmed = asked;
                 inner.sessions.prolong_term(epoch, asked + TERM);
@@ -131,27 +136,20 @@ async fn deserted(handle: &Authority) -> Result<bool, StoreError> {
     if inner.sessions.silence().is_none_or(|silence| silence < DESERTED) {
         return Ok(false);
     }
-    let client = inner.store.reserved().await?;
     let heard_ms = u64::try_from(DESERTED_HEARD.as_millis()).expect("seconds");
-    candidate::node_heard_elsewhere(&client, &inner.holder, heard_ms).await
+    inner.truth.node_heard_elsewhere(&inner.holder, heard_ms).await
 }
 
 /// Another (or this one, under the next epoch) may take over once the last lease has run out. Harmless when another
 /// has: the row is of its epoch then.
 async fn give_back(handle: &Authority, epoch: u64, leases: Duration) {
-    let leases_ms = u64::try_from((leases + Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
-    let released = match handle.inner.store.reserved().await {
-        Ok(client) => authority::release(&client, epoch, leases_ms.min(term_ms())).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = released {
+    let mut leases_ms = u64::try_from((leases + Duration::from_millis(1)).as_millis()).unwrap_or(u64::MAX);
+    if crate::mutant!("give-back-before-the-leases-end") {
+        leases_ms = 0;
+    }
+    if let Err(error) = handle.inner.truth.release(epoch, leases_ms.min(term_ms())).await {
         tracing::warn!(%error, "leadership was not given back; it ends with its term");
     }
-}
-
-async fn prolong(handle: &Authority, epoch: u64) -> Result<bool, StoreError> {
-    let client = handle.inner.store.reserved().await?;
-    authority::renew(&client, epoch, term_ms()).await
 }
 
 /// Gives leadership back at a stop: another may take it once the last lease has run out.

@@ -14,3 +14,6 @@ pub mod rotate;
 pub mod server;
 pub mod store;
 pub mod tasks;
+
+/// Bugs on purpose, for the simulations.
+pub(crate) use holdfast_common::mutant;

@@ -2,6 +2,7 @@
 //!
 //! REST and the CLI are started by whoever calls [`start`], around [`Running::authority`].
 
+pub mod simulated;
 mod transport;
 
 use std::net::SocketAddr;
@@ -17,9 +18,11 @@ use tokio::task::JoinHandle;
 
 use crate::app::commit::{self, Committer};
 use crate::app::drives::Reports;
+use crate::app::enrol::Enrolment;
 use crate::app::pki::Pki;
 use crate::app::query::ticket::Rates;
 use crate::app::sessions::Sessions;
+use crate::app::truth::{Postgres, Truth};
 use crate::app::vault::Vault;
 use crate::app::{Authority, Inner};
 use crate::metrics::Metrics;
@@ -191,16 +194,46 @@ async fn authority(
     let pki = pki.map_err(|error| StartError::Setting(error.to_string()))?;
     drop(client);
     let enrolment = transport::enrolment(pki, settings.grpc_tls.as_ref(), &holder, grpc_addr);
-    let inner = Inner {
-        store,
-        vault,
-        sessions: Sessions::new(settings.lease_ms),
-        metrics: Metrics::default(),
+    let truth = Arc::new(Postgres(store.clone()));
+    let about = About {
         cluster_id,
         regions: settings.regions,
         holder,
         lease_ms: settings.lease_ms,
         delete_delay_ms: settings.delete_delay_ms,
+        enrolment,
+    };
+    Ok(handle(store, truth, vault, about))
+}
+
+/// What a handle knows of itself.
+struct About {
+    cluster_id: uuid::Uuid,
+    regions: Vec<String>,
+    holder: String,
+    lease_ms: u64,
+    delete_delay_ms: u64,
+    enrolment: Enrolment,
+}
+
+/// A handle that does not lead yet, and the mutations that its committer is to work off.
+fn handle(
+    store: Store,
+    truth: Arc<dyn Truth>,
+    vault: Vault,
+    about: About,
+) -> (Authority, mpsc::Receiver<commit::Work>) {
+    let inner = Inner {
+        store,
+        truth,
+        vault,
+        sessions: Sessions::new(about.lease_ms),
+        metrics: Metrics::default(),
+        cluster_id: about.cluster_id,
+        regions: about.regions,
+        holder: about.holder,
+        lease_ms: about.lease_ms,
+        delete_delay_ms: about.delete_delay_ms,
         configuration: tokio::sync::Mutex::new(()),
         step_down: Notify::new(),
         history_lost: AtomicBool::new(false),
@@ -212,11 +245,11 @@ async fn authority(
         placing: parking_lot::Mutex::default(),
         placements: commit::placements::Known::default(),
         tickets: Rates::default(),
-        enrolment,
+        enrolment: about.enrolment,
         reports: Reports::default(),
     };
     let (committer, work) = Committer::channel();
-    Ok((Authority { inner: Arc::new(inner), committer }, work))
+    (Authority { inner: Arc::new(inner), committer }, work)
 }
 
 async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {

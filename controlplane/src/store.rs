@@ -56,6 +56,9 @@ pub enum StoreError {
     Pool(#[from] deadpool_postgres::PoolError),
     #[error("{}", describe(.0))]
     Database(#[from] tokio_postgres::Error),
+    /// The statement may have been carried out.
+    #[error("{0}")]
+    Gone(&'static str),
     #[error("a stored row does not decode: {0}")]
     Corrupt(String),
 }
@@ -105,11 +108,7 @@ impl Store {
     /// # Errors
     /// A sentence with the cause: wrong address, refused, no such database, certificate not believed.
     pub async fn connect(database: &Database) -> Result<Self, StartError> {
-        let all = database.connections_max.max(limits::CONNECTIONS_MIN);
-        let lineage = Arc::new(Lineage::default());
-        let pool = pool(database, all - limits::CONNECTIONS_RESERVED, &lineage)?;
-        let reserved = self::pool(database, limits::CONNECTIONS_RESERVED, &lineage)?;
-        let store = Self { pool, reserved, lineage };
+        let store = Self::unconnected(database)?;
         let client = store.client().await.map_err(|error| {
             StartError::Database(format!(
                 "cannot reach PostgreSQL: {error}; check the database address and that the server is running (`pg_isready`)"
@@ -117,6 +116,18 @@ impl Store {
         })?;
         drop(client);
         Ok(store)
+    }
+
+    /// Connects when it is first asked.
+    ///
+    /// # Errors
+    /// When the address does not parse.
+    pub(crate) fn unconnected(database: &Database) -> Result<Self, StartError> {
+        let all = database.connections_max.max(limits::CONNECTIONS_MIN);
+        let lineage = Arc::new(Lineage::default());
+        let pool = pool(database, all - limits::CONNECTIONS_RESERVED, &lineage)?;
+        let reserved = self::pool(database, limits::CONNECTIONS_RESERVED, &lineage)?;
+        Ok(Self { pool, reserved, lineage })
     }
 
     /// A connection of those that commits and leadership keep for themselves: reads, however many, never take them.

@@ -15,7 +15,6 @@ pub mod index;
 pub mod limits;
 pub mod link;
 pub mod metrics;
-pub mod mutant;
 pub mod node;
 pub mod ops;
 pub mod ops_listener;
@@ -24,3 +23,6 @@ mod rocks;
 pub mod rt;
 pub mod server;
 mod sync;
+
+/// Bugs on purpose, for the simulations.
+pub(crate) use holdfast_common::mutant;

@@ -8,6 +8,7 @@
 //! exist, so nobody may delete the fragments; the reaper settles it (DESIGN 3.1).
 
 mod freshness;
+pub mod outside;
 pub mod session;
 pub mod state;
 pub mod streams;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::enrol::{Current, renew};
 use crate::limits;
+use outside::{Machine, Outside};
 use state::NodeState;
 use work::{PendingWork, WorkQueue};
 
@@ -168,7 +170,7 @@ pub struct LinkConfig {
     /// What the node shows a control plane that speaks TLS, and keeps alive.
     pub identity: Option<Arc<Current>>,
     /// Drives as they are now; asked at each hello and report.
-    pub drives: Box<dyn Fn() -> Vec<wire::Drive> + Send>,
+    pub drives: Box<dyn Fn() -> Vec<wire::Drive> + Send + Sync>,
 }
 
 /// Starts the link thread. It reconnects for as long as the process lives and stops when `stop` is sent or dropped.
@@ -180,29 +182,40 @@ pub fn start(
     state: Arc<NodeState>,
     stop: oneshot::Receiver<()>,
 ) -> std::io::Result<(LinkHandle, std::thread::JoinHandle<()>)> {
-    let (commits, commit_queue) = mpsc::unbounded_channel();
-    let (queries, query_queue) = mpsc::unbounded_channel();
-    let (interest, interest_queue) = mpsc::unbounded_channel();
-    let (work, work_queue) = mpsc::channel(limits::LINK_WORK_QUEUED);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let queues = session::Queues {
-        commits: streams::CommitQueue::new(commit_queue),
-        queries: streams::QueryQueue::new(query_queue),
-        interest: interest_queue,
-        work: WorkQueue::new(work_queue),
-    };
+    let renewal = keep_certified(config.identity.clone(), config.control.clone());
+    let (handle, link) = prepare(config, state, Arc::new(Machine));
     let thread = std::thread::Builder::new().name("control-link".to_owned()).spawn(move || {
         runtime.block_on(async move {
-            let renewal = keep_certified(config.identity.clone(), config.control.clone());
             tokio::select! {
-                () = session::run(config, state, queues) => {}
+                () = link => {}
                 never = renewal => match never {},
                 _ = stop => {}
             }
         });
         runtime.shutdown_timeout(Duration::from_millis(100));
     })?;
-    Ok((LinkHandle { commits, queries, interest, work, in_flight: Arc::default() }, thread))
+    Ok((handle, thread))
+}
+
+/// A handle, and the link that serves it for as long as it is polled, on the runtime that polls it.
+pub fn prepare(
+    config: LinkConfig,
+    state: Arc<NodeState>,
+    outside: Arc<dyn Outside>,
+) -> (LinkHandle, impl Future<Output = ()> + Send + 'static) {
+    let (commits, commit_queue) = mpsc::unbounded_channel();
+    let (queries, query_queue) = mpsc::unbounded_channel();
+    let (interest, interest_queue) = mpsc::unbounded_channel();
+    let (work, work_queue) = mpsc::channel(limits::LINK_WORK_QUEUED);
+    let queues = session::Queues {
+        commits: streams::CommitQueue::new(commit_queue),
+        queries: streams::QueryQueue::new(query_queue),
+        interest: interest_queue,
+        work: WorkQueue::new(work_queue),
+    };
+    let handle = LinkHandle { commits, queries, interest, work, in_flight: Arc::default() };
+    (handle, session::run(config, state, queues, outside))
 }
 
 /// Keeps the certificate alive, if there is one.

@@ -60,7 +60,7 @@ pub struct Report {
     pub keys: usize,
     pub operations: usize,
     pub offences: Vec<Offence>,
-    /// Keys that took more than [`check::STEPS_MAX`] steps.
+    /// Keys whose search was given up.
     pub undecided: Vec<String>,
 }
 

@@ -98,13 +98,14 @@ pub(crate) async fn run(inner: Arc<Inner>, mut work: mpsc::Receiver<Work>) {
     let mut arrived = Vec::new();
     loop {
         tokio::select! {
+            biased;
+            Some(event) = happened.recv() => queue.happened(event),
             count = work.recv_many(&mut arrived, BATCH_ITEMS_MAX), if queue.waiting.len() < COMMIT_QUEUE_MAX => {
                 if count == 0 {
                     return;
                 }
                 arrived.drain(..).for_each(|work| queue.admit(work));
             }
-            Some(event) = happened.recv() => queue.happened(event),
             () = tokio::time::sleep_until(queue.patient_until()), if queue.is_patient() => {}
         }
         while let Ok(event) = happened.try_recv() {
@@ -124,7 +125,7 @@ impl Queue {
             answer(&work.reply, wire::MutationResult { op_id: work.mutation.op_id, seq: 0, outcome });
             return;
         }
-        match validate::validate(&work.mutation, now_ms()) {
+        match validate::validate(&work.mutation, self.inner.truth.now_ms()) {
             Ok(op_id) => {
                 let locks = locks_of(&work.mutation);
                 let Work { mutation, session, reply } = work;

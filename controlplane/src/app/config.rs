@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use holdfast_common::wire;
 
+use crate::app::truth::Configuration;
 use crate::app::{Inner, vault};
 use crate::plan::decide::ConfigEffect;
 use crate::plan::signing_days::signing_days;
@@ -11,31 +12,25 @@ use crate::store::backend::BackendRow;
 use crate::store::bucket::BucketRow;
 use crate::store::node::PeerRow;
 use crate::store::tenant::TenantRow;
-use crate::store::{Client, StoreError, access_key, backend, bucket, node, tenant};
 
 /// Permissions as stored; numbers of the wire's enum.
 pub(crate) const ALL_PERMISSIONS: [i32; 3] =
     [wire::Permission::Read as i32, wire::Permission::Write as i32, wire::Permission::Admin as i32];
 
 /// Everything, for a node that has just said hello. Revoked keys are not in it.
-pub(crate) async fn snapshot(
-    inner: &Inner,
-    client: &Client,
-    now_ms: u64,
-) -> Result<wire::ConfigSnapshot, StoreError> {
-    let keys = access_key::all(client).await?;
-    let placements = backend::placements(client).await?;
-    Ok(wire::ConfigSnapshot {
-        keys: keys_of(inner, &keys, now_ms),
-        buckets: bucket::all(client).await?.iter().map(of_bucket).collect(),
-        backends: backend::all(client).await?.iter().map(of_backend).collect(),
-        placements: placements
-            .into_iter()
-            .map(|(placement_id, backends)| wire::Placement { placement_id, backends })
-            .collect(),
-        tenants: tenant::all(client).await?.iter().map(of_tenant).collect(),
-        peers: node::peers(client).await?.iter().map(of_peer).collect(),
-    })
+pub(crate) fn snapshot(inner: &Inner, rows: &Configuration, now_ms: u64) -> wire::ConfigSnapshot {
+    let placement = |(placement_id, backends): &(u32, Vec<u32>)| wire::Placement {
+        placement_id: *placement_id,
+        backends: backends.clone(),
+    };
+    wire::ConfigSnapshot {
+        keys: keys_of(inner, &rows.keys, now_ms),
+        buckets: rows.buckets.iter().map(of_bucket).collect(),
+        backends: rows.backends.iter().map(of_backend).collect(),
+        placements: rows.placements.iter().map(placement).collect(),
+        tenants: rows.tenants.iter().map(of_tenant).collect(),
+        peers: rows.peers.iter().map(of_peer).collect(),
+    }
 }
 
 /// Live keys with their day signing keys. A key whose secret does not open is left out, loudly: deny, not guess.

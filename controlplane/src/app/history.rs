@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::{AdminError, Authority};
 use crate::app::sequence::EPOCH_SHIFT;
-use crate::store::{Client, StoreError, authority, cluster};
+use crate::app::truth::Taken;
+use crate::store::{StoreError, cluster};
 
 /// What a node's memory says of this database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +27,7 @@ pub(crate) enum Memory {
 
 impl Authority {
     /// Holds what a node remembers (the highest sequence it was told of; 0: none) against the database.
-    pub(crate) async fn memory_of(
-        &self,
-        client: &Client,
-        node_id: Uuid,
-        seen: u64,
-    ) -> Result<Memory, StoreError> {
+    pub(crate) async fn memory_of(&self, node_id: Uuid, seen: u64) -> Result<Memory, StoreError> {
         let sessions = &self.inner.sessions;
         let (epoch, current) = (seen >> EPOCH_SHIFT, sessions.epoch());
         if seen == 0 || !self.counts(seen) {
@@ -44,7 +40,7 @@ impl Authority {
         if epoch >= current {
             return Ok(Memory::Ahead { epoch });
         }
-        Ok(if authority::has(client, seen).await? { Memory::Whole } else { Memory::Lost })
+        Ok(if self.inner.truth.has(seen).await? { Memory::Whole } else { Memory::Lost })
     }
 
     /// Whether what is known as of this sequence is of a history that counts: not of one that was lost and accepted as lost.
@@ -54,14 +50,9 @@ impl Authority {
     }
 
     /// Nothing is deleted from here on, by whoever leads. False: that was known.
-    pub(crate) async fn history_is_lost(
-        &self,
-        client: &Client,
-        who: &str,
-        seen: u64,
-    ) -> Result<bool, StoreError> {
+    pub(crate) async fn history_is_lost(&self, who: &str, seen: u64) -> Result<bool, StoreError> {
         let inner = &self.inner;
-        cluster::lose_history(client).await?;
+        inner.truth.lose_history().await?;
         let known = inner.history_lost.swap(true, Ordering::Relaxed);
         inner.metrics.history_lost.set(1);
         tracing::error!(
@@ -75,16 +66,19 @@ impl Authority {
     }
 
     /// The highest commit that this process was confirmed is in the database that it leads on now, or the alarm is raised.
-    /// Also takes over what earlier leaders found.
-    pub(crate) async fn begin_with_history(&self, client: &Client) -> Result<(), StoreError> {
+    /// Also takes over what earlier leaders found. `remembered` is what was asked about when leadership was taken.
+    pub(crate) async fn begin_with_history(&self, taken: &Taken, remembered: u64) -> Result<(), StoreError> {
         let inner = &self.inner;
-        let history = cluster::history(client).await?;
+        let history = taken.history;
         inner.history_lost.store(history.lost, Ordering::Relaxed);
         inner.history_accepted_epoch.store(history.accepted_epoch, Ordering::Release);
         inner.metrics.history_lost.set(i64::from(history.lost));
         let confirmed = inner.confirmed.load(Ordering::Acquire);
-        if confirmed > 0 && self.counts(confirmed) && !authority::has(client, confirmed).await? {
-            self.history_is_lost(client, &inner.holder, confirmed).await?;
+        // One more may have been confirmed while leadership was taken.
+        let there =
+            if confirmed == remembered { taken.has_remembered } else { inner.truth.has(confirmed).await? };
+        if confirmed > 0 && self.counts(confirmed) && !there {
+            self.history_is_lost(&inner.holder, confirmed).await?;
         }
         Ok(())
     }

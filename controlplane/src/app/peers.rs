@@ -5,21 +5,20 @@ use uuid::Uuid;
 
 use super::sessions::wait::Acknowledgement;
 use super::{Authority, config};
-use crate::store::node::{self, Entered, NodeRow, PeerRow};
-use crate::store::{Client, StoreError};
+use crate::store::StoreError;
+use crate::store::node::{Entered, NodeRow, PeerRow};
 
 impl Authority {
     /// Registers a node that says hello. The others hear of it before it has its welcome. `None`: it is revoked.
     pub(super) async fn enter(
         &self,
-        client: &mut Client,
         row: &NodeRow,
         peer_addr: &str,
         session_id: Uuid,
     ) -> Result<Option<Entered>, StoreError> {
         let inner = &self.inner;
         let _order = inner.configuration.lock().await;
-        let entered = node::enter(client, row, peer_addr, session_id, inner.sessions.epoch()).await?;
+        let entered = inner.truth.enter(row, peer_addr, session_id, inner.sessions.epoch()).await?;
         if let Some(Entered { peer, changed: true, .. }) = &entered {
             tracing::info!(node = %peer.name, number = peer.number, addr = %peer.addr, "a node is made known");
             self.publish_peer(peer);

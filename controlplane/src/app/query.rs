@@ -36,7 +36,7 @@ pub(crate) async fn answer_all(authority: &Authority, session: Uuid, queries: Ve
             |id: &u64| (reply(*id, as_of, Body::Refused(refuse_for_now(reason, detail.clone()))), vec![]);
         ids.iter().map(one).collect()
     };
-    if !authority.is_leading() {
+    if !(authority.is_leading() || crate::mutant!("answer-reads-after-the-term")) {
         return refused(Refusal::NotLeader, "this control plane is not the leader".into());
     }
     if queries.len() > QUERY_UP_ITEMS_MAX {
@@ -51,7 +51,8 @@ pub(crate) async fn answer_all(authority: &Authority, session: Uuid, queries: Ve
     };
     authority.inner.metrics.query_seconds.observe(started.elapsed().as_secs_f64());
     // A leader that lost its term meanwhile may have been overtaken: its answers are worth nothing.
-    if authority.is_leading() { answers } else { refused(Refusal::NotLeader, "leadership was lost".into()) }
+    let still = authority.is_leading() || crate::mutant!("answer-reads-after-the-term");
+    if still { answers } else { refused(Refusal::NotLeader, "leadership was lost".into()) }
 }
 
 /// Waits until the answer may be shown.
@@ -73,7 +74,6 @@ async fn answers(
     queries: Vec<Query>,
     as_of: u64,
 ) -> Result<Vec<Held>, StoreError> {
-    let client = authority.inner.store.client().await?;
     let mut answers = Vec::with_capacity(queries.len());
     let (mut lookups, mut tickets) = (Vec::new(), Vec::new());
     for query in queries {
@@ -88,24 +88,28 @@ async fn answers(
             }
             Some(Ask::List(list)) => {
                 authority.inner.metrics.listings.inc();
-                let (page, pending) = list::objects(authority, &client, &list).await?;
+                let (page, pending) = list::objects(authority, &list).await?;
                 (Body::List(page), pending)
             }
             Some(Ask::ListVersions(list)) => {
                 authority.inner.metrics.listings.inc();
-                let (page, pending) = versions::page(authority, &client, &list).await?;
+                let (page, pending) =
+                    versions::page(authority, &authority.inner.store.client().await?, &list).await?;
                 (Body::ListVersions(page), pending)
             }
-            Some(Ask::Placement(ask)) => placement(authority, &client, ask.backends).await?,
-            Some(ask) => (other(authority, &client, ask).await?, vec![]),
+            Some(Ask::Placement(ask)) => {
+                placement(authority, &authority.inner.store.client().await?, ask.backends).await?
+            }
+            Some(ask) => (other(authority, &authority.inner.store.client().await?, ask).await?, vec![]),
             None => (Body::Refused(refuse(Refusal::Malformed, "no query")), vec![]),
         };
         answers.push((reply(query.query_id, as_of, body), pending));
     }
     if !lookups.is_empty() {
-        answers.extend(look_up(authority, &client, lookups, as_of).await?);
+        answers.extend(look_up(authority, lookups, as_of).await?);
     }
     if !tickets.is_empty() {
+        let client = authority.inner.store.client().await?;
         let given = ticket::give(authority, &client, session, tickets).await?.into_iter();
         answers.extend(given.map(|(query_id, body)| (reply(query_id, as_of, body), vec![])));
     }
@@ -114,16 +118,16 @@ async fn answers(
 
 async fn look_up(
     authority: &Authority,
-    client: &Client,
     lookups: Vec<(u64, wire::LookupQuery)>,
     as_of: u64,
 ) -> Result<Vec<Held>, StoreError> {
     let inner = &authority.inner;
     inner.metrics.lookups.inc_by(lookups.len() as u64);
-    let found = lookup::Found::look_up(client, lookups.iter().map(|(_, lookup)| lookup)).await?;
+    let found = lookup::Found::look_up(&*inner.truth, lookups.iter().map(|(_, lookup)| lookup)).await?;
     let answer = |(query_id, lookup): (u64, wire::LookupQuery)| {
         // Asked after the rows were read: what they show was pending by then, or is released.
         let pending = inner.sessions.pending_key(lookup.bucket_id, &lookup.key);
+        let pending = pending.filter(|_| !crate::mutant!("reveal-pending"));
         let record = found.record(&lookup);
         (reply(query_id, as_of, Body::Lookup(wire::LookupAnswer { record })), pending.into_iter().collect())
     };

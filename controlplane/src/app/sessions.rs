@@ -213,7 +213,8 @@ impl Sessions {
         let mut hub = self.hub.lock();
         if let Some(session) = hub.sessions.get_mut(&id) {
             session.queue = None;
-            if session.progress.borrow().lease_until.is_none() {
+            let leased = session.progress.borrow().lease_until.is_some();
+            if !leased || crate::mutant!("wait-for-connected-sessions-only") {
                 hub.sessions.remove(&id);
             }
         }
@@ -274,7 +275,10 @@ impl Sessions {
         hub.heard_at = Some(now);
         let watermark = hub.sequence.watermark();
         let room = term_until.saturating_duration_since(now).saturating_sub(CLOCK_MARGIN);
-        let lease_ms = self.lease_ms.min(u64::try_from(room.as_millis()).unwrap_or(u64::MAX));
+        let mut lease_ms = self.lease_ms.min(u64::try_from(room.as_millis()).unwrap_or(u64::MAX));
+        if crate::mutant!("lease-beyond-the-term") {
+            lease_ms = self.lease_ms;
+        }
         let Some(session) = hub.sessions.get_mut(&id).filter(|session| session.queue.is_some()) else {
             return false;
         };
@@ -313,7 +317,9 @@ impl Sessions {
         }
         let room = INTEREST_MAX.saturating_sub(session.interest.len());
         let added: Vec<u64> = change.add.iter().copied().take(room).collect();
-        session.interest.extend(&added);
+        if !crate::mutant!("interest-not-recorded") {
+            session.interest.extend(&added);
+        }
         if !added.is_empty() {
             let watermark = session.covered_from;
             session.say(0, Message::Interest(wire::InterestGranted { buckets: added, watermark }));

@@ -69,6 +69,7 @@ async fn hold(
 ) {
     let Welcomed { session_id, stream, node_id, region, first, queue } = welcomed;
     let ended = tokio::select! {
+        biased;
         reason = send(first, queue, down) => reason,
         reason = receive(&authority, session_id, node_id, &region, up) => reason,
     };

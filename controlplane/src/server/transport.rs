@@ -28,7 +28,7 @@ use crate::grpc::{EnrolmentService, NodeService};
 use crate::limits::{CONTROL_CERTIFICATE, CONTROL_CERTIFICATE_TICK};
 
 /// A node that has gone without a word is noticed within twice this.
-const GRPC_KEEPALIVE: Duration = Duration::from_secs(10);
+pub(super) const GRPC_KEEPALIVE: Duration = Duration::from_secs(10);
 /// Life of nodes' certificates where nobody has one.
 const NO_CERTIFICATES: Duration = Duration::ZERO;
 
@@ -44,6 +44,12 @@ pub(super) fn enrolment(pki: Pki, tls: Option<&GrpcTls>, holder: &str, addr: Soc
     let names = tls.map(|tls| tls.names.as_slice()).unwrap_or_default();
     let node_certificate = tls.map_or(NO_CERTIFICATES, |tls| tls.node_certificate);
     Enrolment { pki, control: urls(names, holder, addr), node_certificate, listener }
+}
+
+/// The same for a simulation, where nobody joins.
+pub(super) fn no_enrolment(cluster_id: uuid::Uuid, now: u64) -> Result<Enrolment, StartError> {
+    let pki = Pki::fresh(cluster_id, now).map_err(|error| StartError::Setting(error.to_string()))?;
+    Ok(Enrolment { pki, control: Vec::new(), node_certificate: NO_CERTIFICATES, listener: Listener::Plain })
 }
 
 /// Where nodes can be told to ask.
@@ -162,6 +168,14 @@ fn certificates(key: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, S
     }
 }
 
+/// The service of nodes behind its gate, in one place for every listener.
+pub(super) fn node_server(authority: &Authority) -> InterceptedService<NodeServer<NodeService>, Gate> {
+    let node = NodeServer::new(NodeService::new(authority.clone()))
+        .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(wire::MESSAGE_BYTES_MAX);
+    InterceptedService::new(node, Gate::new(authority))
+}
+
 /// Serves both services, each behind its gate, until it is told to stop.
 pub(super) async fn serve(
     authority: Authority,
@@ -169,9 +183,6 @@ pub(super) async fn serve(
     tls: Option<TlsAcceptor>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let node = NodeServer::new(NodeService::new(authority.clone()))
-        .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(wire::MESSAGE_BYTES_MAX);
     let enrolment = EnrolmentServer::new(EnrolmentService::new(authority.clone()));
     let router = Server::builder()
         .tcp_nodelay(true)
@@ -179,7 +190,7 @@ pub(super) async fn serve(
         .http2_keepalive_timeout(Some(GRPC_KEEPALIVE))
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
-        .add_service(InterceptedService::new(node, Gate::new(&authority)))
+        .add_service(node_server(&authority))
         .add_service(InterceptedService::new(enrolment, Gate::of_enrolment(&authority)));
     let until = async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -133,7 +133,12 @@ impl<E: Env> Core<E> {
         };
         if let Some(answer) = joined {
             match answer.await {
-                Ok(Ok(cached)) if self.may_show(bucket_id, &key, &cached, 0) => return Ok(cached),
+                Ok(Ok(cached))
+                    if crate::mutant!("joined-lookup-shown")
+                        || self.may_show(bucket_id, &key, &cached, 0) =>
+                {
+                    return Ok(cached);
+                }
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(_)) | Err(_) => return self.ask(bucket_id, &key).await,
             }
@@ -158,7 +163,10 @@ impl<E: Env> Core<E> {
             Some(record) => Known::Object(Arc::new(record)),
             None => Known::Absent,
         };
-        let cached = Cached { as_of: answer.0, known };
+        let mut cached = Cached { as_of: answer.0, known };
+        if crate::mutant!("negative-entry-without-as-of") && matches!(cached.known, Known::Absent) {
+            cached.as_of = u64::MAX;
+        }
         self.keep(bucket_id, key, &cached);
         Ok(cached)
     }

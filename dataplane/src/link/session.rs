@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
 use super::LinkConfig;
+use super::outside::Outside;
 use super::state::NodeState;
 use super::streams::{CommitQueue, QueryQueue};
 use super::turns::Turns;
@@ -23,7 +24,6 @@ use super::work::WorkQueue;
 use crate::cache::Recovered;
 use crate::enrol::join::chain_of;
 use crate::limits;
-use crate::rt::boottime_ms;
 
 pub(crate) struct Queues {
     pub(crate) commits: CommitQueue,
@@ -56,19 +56,24 @@ impl From<tonic::Status> for Ended {
 }
 
 /// Keeps a session for ever: one control plane after the other, with jittered pauses between failures.
-pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Queues) {
+pub(crate) async fn run(
+    config: LinkConfig,
+    state: Arc<NodeState>,
+    mut queues: Queues,
+    outside: Arc<dyn Outside>,
+) {
     let mut interest: BTreeSet<u64> = state.cache.recovered().interest.iter().copied().collect();
     let mut failures = 0u32;
     let mut turns = Turns::new(config.control.clone());
     loop {
         let url = turns.next(tokio::time::Instant::now());
         let began = tokio::time::Instant::now();
-        let ended = one_session(&url, &config, &state, &mut queues, &mut interest).await;
+        let ended = one_session(&url, &config, &state, &mut queues, &mut interest, &outside).await;
         state.change(|view| view.ready = false);
         if began.elapsed() > limits::LINK_STEADY {
             failures = 0;
         }
-        let mut pause = pause(failures);
+        let mut pause = pause(failures, &*outside);
         if let Ended::Goodbye(_, permanent, leader) = &ended {
             turns.turned_away(leader);
             if *permanent {
@@ -81,6 +86,7 @@ pub(crate) async fn run(config: LinkConfig, state: Arc<NodeState>, mut queues: Q
         failures = (failures + 1).min(8);
         tracing::warn!(%url, reason = %ended, pause_ms = pause.as_millis(), "the control link is down");
         tokio::select! {
+            biased;
             () = tokio::time::sleep(pause) => {}
             never = absorb(&mut queues) => match never {},
         }
@@ -98,29 +104,31 @@ async fn absorb(queues: &mut Queues) -> std::convert::Infallible {
 }
 
 /// 50 ms doubled per failure up to `LINK_PAUSE_MAX`, and half of it random so that nodes do not come back in step.
-fn pause(failures: u32) -> Duration {
+fn pause(failures: u32, outside: &dyn Outside) -> Duration {
     let whole = Duration::from_millis(50 << failures.min(5)).min(limits::LINK_PAUSE_MAX);
     let mut random = [0u8; 1];
-    crate::rt::random(&mut random);
+    outside.random(&mut random);
     whole / 2 + whole.mul_f64(f64::from(random[0]) / 512.0)
 }
 
-async fn connect(url: &str, config: &LinkConfig) -> Result<NodeClient<Channel>, Ended> {
+async fn connect(
+    url: &str,
+    config: &LinkConfig,
+    outside: &dyn Outside,
+) -> Result<NodeClient<Channel>, Ended> {
     let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(Ended::Connect)?;
     if url.starts_with("https://") {
         let identity = config.identity.as_ref().ok_or(Ended::NoCertificate)?.get();
         endpoint = identity.secure(endpoint).map_err(Ended::Connect)?;
     }
-    let channel = endpoint
+    let endpoint = endpoint
         .connect_timeout(limits::LINK_CONNECT_DEADLINE)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(limits::LINK_KEEPALIVE)
         .keep_alive_timeout(limits::LINK_KEEPALIVE)
         .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20)
-        .connect()
-        .await
-        .map_err(Ended::Connect)?;
+        .initial_connection_window_size(8 << 20);
+    let channel = outside.connect(endpoint).await.map_err(Ended::Connect)?;
     Ok(NodeClient::new(channel)
         .max_decoding_message_size(wire::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(wire::MESSAGE_BYTES_MAX))
@@ -132,13 +140,15 @@ async fn one_session(
     state: &Arc<NodeState>,
     queues: &mut Queues,
     interest: &mut BTreeSet<u64>,
+    outside: &Arc<dyn Outside>,
 ) -> Ended {
     let opening = async {
-        let opened = open_session(url, config, state, interest).await?;
-        let clients = tokio::try_join!(connect(url, config), connect(url, config))?;
+        let opened = open_session(url, config, state, interest, outside).await?;
+        let clients = tokio::try_join!(connect(url, config, &**outside), connect(url, config, &**outside))?;
         Ok::<_, Ended>((opened, clients))
     };
     let opened = tokio::select! {
+        biased;
         opened = tokio::time::timeout(limits::LINK_OPEN_DEADLINE, opening) => opened,
         never = absorb(queues) => match never {},
     };
@@ -149,6 +159,7 @@ async fn one_session(
     };
     tracing::info!(%url, epoch = state.view().epoch, "the control link is up");
     tokio::select! {
+        biased;
         ended = session.run(&mut queues.interest, interest, &*config.drives) => ended,
         ended = queues.commits.run(commit_client, session_id.clone(), state) => stream_end(ended),
         ended = queues.queries.run(query_client.clone(), session_id.clone()) => stream_end(ended),
@@ -165,6 +176,7 @@ fn stream_end(ended: Result<(), tonic::Status>) -> Ended {
 
 struct Session {
     state: Arc<NodeState>,
+    outside: Arc<dyn Outside>,
     up: mpsc::Sender<wire::SessionUp>,
     down: tonic::Streaming<wire::SessionDown>,
     lease_ms: u64,
@@ -180,9 +192,12 @@ async fn open_session(
     config: &LinkConfig,
     state: &Arc<NodeState>,
     interest: &BTreeSet<u64>,
+    outside: &Arc<dyn Outside>,
 ) -> Result<(Session, Bytes), Ended> {
-    let mut client = connect(url, config).await?;
-    state.lease_drop();
+    let mut client = connect(url, config, &**outside).await?;
+    if !crate::mutant!("lease-kept-across-sessions") {
+        state.lease_drop();
+    }
     let (up, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
     let known_cluster = state.view().cluster_id;
     let hello = wire::Hello {
@@ -216,7 +231,7 @@ async fn open_session(
         _ => return Err(Ended::Protocol("the first message was no welcome")),
     };
     let session_id = welcome.session_id.clone();
-    let session = welcomed(welcome, known_cluster, state, interest, up, down)?;
+    let session = welcomed(welcome, known_cluster, state, interest, up, down, outside)?;
     Ok((session, session_id))
 }
 
@@ -227,6 +242,7 @@ fn welcomed(
     interest: &BTreeSet<u64>,
     up: mpsc::Sender<wire::SessionUp>,
     down: tonic::Streaming<wire::SessionDown>,
+    outside: &Arc<dyn Outside>,
 ) -> Result<Session, Ended> {
     let cluster_id: [u8; 16] =
         welcome.cluster_id.as_ref().try_into().map_err(|_| Ended::Protocol("a cluster id of 16 bytes"))?;
@@ -263,12 +279,13 @@ fn welcomed(
         view.history_lost = welcome.history_lost;
         view.node_number = node_number;
         view.ticket_key = ticket_key;
-        view.clock = (welcome.now_ms, boottime_ms());
+        view.clock = (welcome.now_ms, outside.boottime_ms());
         view.interest = Arc::new(interest.iter().map(|bucket| (*bucket, 0)).collect());
         view.ready = true;
     });
     Ok(Session {
         state: state.clone(),
+        outside: outside.clone(),
         up,
         down,
         lease_ms: welcome.lease_ms.max(limits::LEASE_MS_MIN),
@@ -283,7 +300,7 @@ impl Session {
         &mut self,
         wanted: &mut mpsc::UnboundedReceiver<u64>,
         interest: &mut BTreeSet<u64>,
-        drives: &(dyn Fn() -> Vec<wire::Drive> + Send),
+        drives: &(dyn Fn() -> Vec<wire::Drive> + Send + Sync),
     ) -> Ended {
         let mut renew = tokio::time::interval(Duration::from_millis(self.lease_ms / 3));
         let mut report = tokio::time::interval(limits::LINK_REPORT_TICK);
@@ -293,7 +310,7 @@ impl Session {
         tokio::pin!(silence);
         loop {
             let step = tokio::select! {
-                () = &mut silence => Err(Ended::Protocol("renewals are not answered")),
+                biased;
                 _ = renew.tick() => self.renew().await,
                 _ = report.tick() => self.report(drives()).await,
                 Some(bucket) = wanted.recv() => self.ask_interest(bucket, interest).await,
@@ -305,6 +322,8 @@ impl Session {
                     Ok(None) => Err(Ended::Protocol("the session stream ended")),
                     Err(status) => Err(Ended::from(status)),
                 },
+                // Last: an answer that lies there counts, however late it is looked at.
+                () = &mut silence => Err(Ended::Protocol("renewals are not answered")),
             };
             if let Err(ended) = step {
                 return ended;
@@ -323,14 +342,14 @@ impl Session {
         if self.renewals.len() > 64 {
             self.renewals.retain(|nonce, _| *nonce + 64 > self.nonce);
         }
-        self.renewals.insert(self.nonce, boottime_ms());
+        self.renewals.insert(self.nonce, self.outside.boottime_ms());
         self.send(session_up::Message::Renew(wire::Renew { nonce: self.nonce })).await
     }
 
     /// The oldest open op for the reaper, and how the drives are for the operator.
     async fn report(&self, drives: Vec<wire::Drive>) -> Result<(), Ended> {
         self.send(session_up::Message::Drives(wire::DrivesReport { drives })).await?;
-        let (oldest, count) = self.state.ops.oldest(crate::rt::unix_ms());
+        let (oldest, count) = self.state.ops.oldest(self.outside.unix_ms());
         let open = wire::OpenOps { oldest: oldest.to_wire(), count: count as u64 };
         self.send(session_up::Message::OpenOps(open)).await
     }
@@ -374,7 +393,10 @@ impl Session {
     }
 
     fn leased(&mut self, lease: wire::LeaseGranted, interest: &BTreeSet<u64>) {
-        let Some(sent_ms) = self.renewals.remove(&lease.nonce) else { return };
+        let Some(mut sent_ms) = self.renewals.remove(&lease.nonce) else { return };
+        if crate::mutant!("lease-from-the-answer") {
+            sent_ms = self.outside.boottime_ms();
+        }
         self.renewals.retain(|nonce, _| *nonce > lease.nonce);
         self.state.lease_extend(sent_ms + lease.lease_ms);
         // Everything invalidated up to this watermark stood before it in the stream.
@@ -386,7 +408,11 @@ impl Session {
     fn invalidate(&mut self, invalidate: wire::Invalidate, interest: &BTreeSet<u64>) {
         let mut keys = Vec::with_capacity(invalidate.keys.len());
         for key in invalidate.keys {
-            self.state.raise(key.bucket_id, &key.key, key.seq);
+            if crate::mutant!("acknowledge-before-applying") {
+                raise_later(&self.state, &key);
+            } else {
+                self.state.raise(key.bucket_id, &key.key, key.seq);
+            }
             keys.push((key.bucket_id, key.key, key.seq));
         }
         self.applied(invalidate.watermark, keys, interest);
@@ -405,4 +431,13 @@ impl Session {
             },
         );
     }
+}
+
+/// A bug on purpose: whoever looks meanwhile does not see it.
+fn raise_later(state: &Arc<NodeState>, key: &wire::InvalidatedKey) {
+    let (state, key) = (state.clone(), key.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        state.raise(key.bucket_id, &key.key, key.seq);
+    });
 }

@@ -2,7 +2,7 @@
 //!
 //! Whatever is ready in the queue when the loop comes round travels as one message; no timer delays the first.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,12 +18,12 @@ use crate::limits;
 /// Mutations waiting to be sent or answered; outlives connections.
 pub(crate) struct CommitQueue {
     queue: mpsc::UnboundedReceiver<PendingCommit>,
-    waiting: HashMap<Bytes, PendingCommit>,
+    waiting: BTreeMap<Bytes, PendingCommit>,
 }
 
 impl CommitQueue {
     pub(crate) fn new(queue: mpsc::UnboundedReceiver<PendingCommit>) -> Self {
-        Self { queue, waiting: HashMap::new() }
+        Self { queue, waiting: BTreeMap::new() }
     }
 
     /// Runs one connection until it breaks. What was sent and not answered goes again, marked as a retry.
@@ -42,6 +42,12 @@ impl CommitQueue {
         let mut expiry = tokio::time::interval(limits::LINK_EXPIRY_TICK);
         loop {
             tokio::select! {
+                biased;
+                _ = expiry.tick() => self.expire(),
+                answer = answers.message() => match answer? {
+                    Some(down) => self.answered(down, state),
+                    None => return Err(tonic::Status::unavailable("the commit stream ended")),
+                },
                 count = self.queue.recv_many(&mut ready, limits::LINK_BATCH_ITEMS) => {
                     if count == 0 {
                         return Ok(());
@@ -55,11 +61,6 @@ impl CommitQueue {
                     }
                     send_commits(&out, &session_id, items).await?;
                 }
-                answer = answers.message() => match answer? {
-                    Some(down) => self.answered(down, state),
-                    None => return Err(tonic::Status::unavailable("the commit stream ended")),
-                },
-                _ = expiry.tick() => self.expire(),
             }
         }
     }
@@ -107,7 +108,7 @@ fn sent_again(pending: &mut PendingCommit) -> wire::Mutation {
 
 fn gave_up(sent: bool, mutation: &wire::Mutation) -> LinkError {
     // A retry never sent was sent before, under the same op id.
-    if sent || mutation.retry {
+    if (sent || mutation.retry) && !crate::mutant!("outcome-unknown-is-refused") {
         LinkError::OutcomeUnknown(format!("{:?}", holdfast_common::id::OpId::from_wire(&mutation.op_id)))
     } else {
         LinkError::Unavailable("it did not come back in time")
@@ -151,13 +152,13 @@ fn chunks<T: prost::Message>(items: Vec<T>) -> Vec<Vec<T>> {
 /// Queries waiting to be sent or answered; outlives connections (a query may be asked twice without harm).
 pub(crate) struct QueryQueue {
     queue: mpsc::UnboundedReceiver<PendingQuery>,
-    waiting: HashMap<u64, PendingQuery>,
+    waiting: BTreeMap<u64, PendingQuery>,
     next_id: u64,
 }
 
 impl QueryQueue {
     pub(crate) fn new(queue: mpsc::UnboundedReceiver<PendingQuery>) -> Self {
-        Self { queue, waiting: HashMap::new(), next_id: 1 }
+        Self { queue, waiting: BTreeMap::new(), next_id: 1 }
     }
 
     pub(crate) async fn run(
@@ -177,6 +178,12 @@ impl QueryQueue {
         let mut expiry = tokio::time::interval(limits::LINK_EXPIRY_TICK);
         loop {
             tokio::select! {
+                biased;
+                _ = expiry.tick() => self.expire(),
+                answer = answers.message() => match answer? {
+                    Some(down) => self.answered(down),
+                    None => return Err(tonic::Status::unavailable("the query stream ended")),
+                },
                 count = self.queue.recv_many(&mut ready, limits::LINK_BATCH_ITEMS) => {
                     if count == 0 {
                         return Ok(());
@@ -184,11 +191,6 @@ impl QueryQueue {
                     let items = ready.drain(..).map(|pending| self.enter(pending)).collect();
                     send_queries(&out, &session_id, items).await?;
                 }
-                answer = answers.message() => match answer? {
-                    Some(down) => self.answered(down),
-                    None => return Err(tonic::Status::unavailable("the query stream ended")),
-                },
-                _ = expiry.tick() => self.expire(),
             }
         }
     }

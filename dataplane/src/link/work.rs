@@ -34,6 +34,7 @@ impl WorkQueue {
         let mut calls = FuturesUnordered::new();
         loop {
             tokio::select! {
+                biased;
                 Some(pending) = self.0.recv(), if calls.len() < limits::LINK_WORK_CALLS => {
                     calls.push(call(client.clone(), session_id.clone(), pending));
                 }

@@ -73,6 +73,10 @@ pub(crate) async fn run(
     slot.end();
     inner.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
     count(&inner, &settled);
+    if crate::mutant!("release-before-acknowledgements") {
+        inner.sessions.release(begun);
+        return reply(&items, settled, &acknowledgements).await;
+    }
     reply(&items, settled, &acknowledgements).await;
     wait::all(acknowledgements).await;
     inner.sessions.release(begun);
@@ -152,8 +156,11 @@ async fn reply(items: &[Item], settled: Vec<Settled>, acknowledgements: &[Acknow
     writers.sort_unstable();
     writers.dedup();
     let answers = writers.into_iter().map(|(writer, configured)| {
-        let others: Vec<Acknowledgement> =
+        let mut others: Vec<Acknowledgement> =
             acknowledgements.iter().filter(|wait| wait.session != writer || configured).cloned().collect();
+        if crate::mutant!("acknowledge-before-the-last-session") {
+            others.pop();
+        }
         let mine: Vec<&(&Item, Settled)> = waiting
             .iter()
             .filter(|(item, settled)| item.session == writer && settled.effect.is_some() == configured)

@@ -11,8 +11,9 @@ use holdfast_common::wire::{Blob, Mutation, Refusal, Refused};
 use parking_lot::Mutex;
 
 use crate::app::commit::Item;
+use crate::app::truth::Truth;
 use crate::plan::refuse;
-use crate::store::{Client, StoreError, backend};
+use crate::store::StoreError;
 
 /// Placements that are known to be on record; as many as that table has rows.
 #[derive(Default)]
@@ -26,7 +27,7 @@ impl Known {
     /// Of the placements that these name, those that do not exist.
     pub(super) async fn missing(
         &self,
-        client: &Client,
+        truth: &dyn Truth,
         items: &[(&Item, u64)],
     ) -> Result<BTreeSet<u32>, StoreError> {
         let mut asked: BTreeSet<u32> = {
@@ -36,7 +37,7 @@ impl Known {
             named.filter(|id| !known.contains(id)).collect()
         };
         if !asked.is_empty() {
-            for found in backend::known_placements(client, &asked).await? {
+            for found in truth.known_placements(&asked).await? {
                 asked.remove(&found);
                 self.add(found);
             }

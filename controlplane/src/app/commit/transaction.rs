@@ -4,8 +4,8 @@
 //! that writes, where it can be (`apply`). The writing transaction reads the epoch row FOR SHARE: a leader that was
 //! replaced finds another epoch, or none, writes nothing and answers nothing of what it read.
 
-mod apply;
-mod gather;
+pub(crate) mod apply;
+pub(crate) mod gather;
 
 use std::collections::HashSet;
 
@@ -13,14 +13,15 @@ use tokio_postgres::error::SqlState;
 
 use crate::app::Inner;
 use crate::app::commit::batch::Settled;
-use crate::app::commit::{Item, now_ms, placements};
+use crate::app::commit::{Item, placements};
+use crate::app::truth::Asked;
 use crate::plan::decide::{Decision, Stamp, decide, refused_result};
 use crate::plan::writes::Writes;
 use crate::store::StoreError;
 
 /// Why a batch was not committed, sorted by what to do.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Another leader has taken over.
     Fenced,
     /// An op id is there already: a delivery whose outcome was not known. Run again, reading outcomes first.
@@ -29,6 +30,18 @@ pub(crate) enum Failure {
     Content(String),
     /// A lost conflict, a lost connection, a full disk: run it again under the same op ids.
     Unsettled(String),
+}
+
+/// What all rows of a batch share.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    pub epoch: u64,
+    /// Stamped on what is freed: the batch's first.
+    pub seq: u64,
+    pub now_ms: u64,
+    pub delete_delay_ms: u64,
+    /// Some bytes have more than one reference, so references have to be counted.
+    pub counted: bool,
 }
 
 impl From<StoreError> for Failure {
@@ -68,10 +81,13 @@ pub(crate) async fn run(
     epoch: u64,
     again: bool,
 ) -> Result<Vec<Settled>, Failure> {
-    let client = inner.store.reserved().await?;
-    let missing = inner.placements.missing(&client, items).await?;
-    let facts = gather::facts(&client, items, again).await?;
-    let now_ms = inner.stamp_ms(now_ms());
+    let missing = inner.placements.missing(&*inner.truth, items).await?;
+    let asked: Vec<Asked<'_>> = items.iter().map(|(item, _)| (item.op_id, &item.mutation)).collect();
+    let mut facts = inner.truth.facts(&asked, again).await?;
+    if crate::mutant!("retry-without-recorded-outcome") {
+        facts.recorded.clear();
+    }
+    let now_ms = inner.stamp_ms(inner.truth.now_ms());
     let mut writes = Writes::default();
     let mut settled = Vec::with_capacity(items.len());
     for (item, seq) in items {
@@ -90,14 +106,14 @@ pub(crate) async fn run(
         }
     }
     assert_disjoint(&writes);
-    let context = apply::Context {
+    let context = Context {
         epoch,
         seq: items.first().map_or(0, |(_, seq)| *seq),
         now_ms,
         delete_delay_ms: inner.delete_delay_ms,
         counted: facts.counted,
     };
-    apply::all(client, writes, context).await?;
+    inner.truth.commit(writes, context).await?;
     Ok(settled)
 }
 

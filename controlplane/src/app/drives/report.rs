@@ -68,6 +68,9 @@ impl Authority {
         region: &str,
         drives: &[wire::Drive],
     ) -> Result<(), StoreError> {
+        if !self.inner.truth.keeps_drives() {
+            return Ok(());
+        }
         let client = self.inner.store.client().await?;
         self.drives_said(&client, node_id, region, drives).await
     }

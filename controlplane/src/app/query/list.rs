@@ -19,7 +19,6 @@ pub(super) fn page_entries(asked: u32) -> usize {
 /// A page, and the commits that have to be released before it may be shown.
 pub(super) async fn objects(
     authority: &Authority,
-    client: &Client,
     query: &wire::ListQuery,
 ) -> Result<(wire::ListAnswer, Vec<watch::Receiver<bool>>), StoreError> {
     let bucket = query.bucket_id.min(i64::MAX as u64);
@@ -32,7 +31,7 @@ pub(super) async fn objects(
     let mut truncated = false;
     'page: while from < until {
         let rows = seek_rows.wanted(max - entries.len());
-        let lines = head::range(client, bucket, &from, &until, rows).await?;
+        let lines = authority.inner.truth.range(bucket, &from, &until, rows).await?;
         let found = lines.len();
         let exhausted = (found as i64) < rows;
         let mut passed = 0;

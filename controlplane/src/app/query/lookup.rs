@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use holdfast_common::wire;
 
+use crate::app::truth::Truth;
+use crate::store::StoreError;
 use crate::store::version::{VersionRow, stored_id};
-use crate::store::{Client, StoreError, version};
 
 /// What was found.
 #[derive(Default)]
@@ -17,7 +18,7 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) async fn look_up<'a>(
-        client: &Client,
+        truth: &dyn Truth,
         lookups: impl Iterator<Item = &'a wire::LookupQuery>,
     ) -> Result<Self, StoreError> {
         let (mut keys, mut names) = (Vec::new(), Vec::new());
@@ -36,11 +37,11 @@ impl Found {
         names.dedup();
         let mut found = Self::default();
         if !keys.is_empty() {
-            let rows = version::current(client, &keys).await?.into_iter();
+            let rows = truth.current(&keys).await?.into_iter();
             found.current = rows.map(|row| ((row.object.bucket_id, row.object.key.clone()), row)).collect();
         }
         if !names.is_empty() {
-            for row in version::named(client, &names).await? {
+            for row in truth.named(&names).await? {
                 let object = &row.object;
                 let name = (object.bucket_id, object.key.clone(), object.version_id.clone());
                 found.named.insert(name, row);

@@ -1,6 +1,6 @@
 //! What stands behind the one lock of [`super::Sessions`]: the sessions, the sequence, and how messages go to all.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use holdfast_common::wire::{self, session_down::Message};
@@ -24,7 +24,7 @@ pub(super) struct Hub {
     pub(super) admitted: HashSet<Uuid>,
     /// When a node was last heard, or the epoch began.
     pub(super) heard_at: Option<Instant>,
-    pub(super) sessions: HashMap<Uuid, Session>,
+    pub(super) sessions: BTreeMap<Uuid, Session>,
     /// Sessions of this epoch whose node was thrown out: what they still have queued is refused.
     pub(super) revoked: HashSet<Uuid>,
     /// Keys whose commit may be in the database but may not be shown yet.
@@ -97,7 +97,7 @@ impl Hub {
     }
 
     pub(super) fn close_all(&mut self, reason: &str, leader: Option<&str>) {
-        for (_, session) in self.sessions.drain() {
+        for session in std::mem::take(&mut self.sessions).into_values() {
             session.say(0, goodbye(reason, leader));
         }
     }

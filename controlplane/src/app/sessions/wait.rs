@@ -45,6 +45,7 @@ impl Acknowledgement {
                 return Waited::Expired;
             };
             tokio::select! {
+                biased;
                 changed = self.progress.changed() => if changed.is_err() {
                     // The session was forgotten: after its lease, by its own hello, or because leadership has ended.
                     // The last ends no lease: the node may not have heard of it.

@@ -11,22 +11,10 @@ use futures_util::future::{join, join_all};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::app::commit::transaction::Failure;
+use crate::app::commit::transaction::{Context, Failure};
 use crate::app::references;
 use crate::plan::writes::Writes;
 use crate::store::{Client, authority, blob, signed};
-
-/// What all rows of a batch share.
-#[derive(Clone, Copy)]
-pub(super) struct Context {
-    pub(super) epoch: u64,
-    /// Stamped on what is freed: the batch's first.
-    pub(super) seq: u64,
-    pub(super) now_ms: u64,
-    pub(super) delete_delay_ms: u64,
-    /// Some bytes have more than one reference, so references have to be counted.
-    pub(super) counted: bool,
-}
 
 type Values = Vec<Box<dyn ToSql + Sync + Send>>;
 
@@ -100,7 +88,7 @@ fn renumbered(text: &str, before: usize) -> String {
 }
 
 /// Writes and commits.
-pub(super) async fn all(client: Client, writes: Writes, context: Context) -> Result<(), Failure> {
+pub(crate) async fn all(client: Client, writes: Writes, context: Context) -> Result<(), Failure> {
     if is_one_statement(&writes, context) {
         return at_once(&client, writes, context).await;
     }

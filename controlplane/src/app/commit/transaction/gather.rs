@@ -14,8 +14,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::app::commit::Item;
 use crate::app::commit::transaction::Failure;
+use crate::app::truth::Asked;
 use crate::plan::decide::Facts;
 use crate::store::bucket::{Ground, Versioning};
 use crate::store::head::decode;
@@ -34,11 +34,11 @@ enum Read {
 }
 
 /// Reads. With `again` every item's recorded outcome is looked for, not only those marked as retries.
-pub(super) async fn facts(client: &Client, items: &[(&Item, u64)], again: bool) -> Result<Facts, Failure> {
+pub(crate) async fn facts(client: &Client, items: &[Asked<'_>], again: bool) -> Result<Facts, Failure> {
     let wanted = Wanted::of(items, again);
     let keys: Vec<String> = wanted.keys.iter().cloned().collect();
     let buckets: Vec<i64> = wanted.buckets.iter().copied().collect();
-    let mut reads: Vec<Asked<'_>> =
+    let mut reads: Vec<Statement<'_>> =
         vec![(Read::Grounds, bucket::GROUNDS.as_str().into(), vec![&buckets, &wanted.bucket_names, &keys])];
     if !wanted.retried.is_empty() {
         reads.push((Read::Recorded, changelog::RECORDED.into(), vec![&wanted.retried]));
@@ -89,9 +89,9 @@ pub(super) async fn facts(client: &Client, items: &[(&Item, u64)], again: bool) 
 
 /// A null version is replaced by another, and it may be an older one. Only who knows the bucket can tell, so this costs a
 /// further round trip, and nobody pays it but the writers of buckets whose versioning is suspended.
-fn nulls_replaced(items: &[(&Item, u64)], facts: &Facts) -> Names {
+fn nulls_replaced(items: &[Asked<'_>], facts: &Facts) -> Names {
     let mut names = Names::default();
-    for (Item { mutation, .. }, _) in items {
+    for (_, mutation) in items {
         let writes = match mutation.op.as_ref() {
             Some(Op::Put(_) | Op::Copy(_) | Op::CompleteUpload(_)) => true,
             Some(Op::Delete(delete)) => delete.version_id.is_empty(),
@@ -121,9 +121,9 @@ async fn parts_of_doomed(client: &Client, facts: &mut Facts) -> Result<(), Failu
 }
 
 /// What is read, by which statement, of which values.
-type Asked<'a> = (Read, Cow<'static, str>, Vec<&'a (dyn ToSql + Sync)>);
+type Statement<'a> = (Read, Cow<'static, str>, Vec<&'a (dyn ToSql + Sync)>);
 
-async fn pipelined(client: &Client, reads: &[Asked<'_>], facts: &mut Facts) -> Result<(), Failure> {
+async fn pipelined(client: &Client, reads: &[Statement<'_>], facts: &mut Facts) -> Result<(), Failure> {
     let mut statements = Vec::with_capacity(reads.len());
     for (_, text, _) in reads {
         statements.push(client.prepare_cached(text).await?);

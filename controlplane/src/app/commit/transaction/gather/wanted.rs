@@ -8,7 +8,7 @@ use holdfast_common::wire::mutation::Op;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::app::commit::Item;
+use crate::app::truth::Asked;
 use crate::plan::decide::upload_name;
 use crate::store::{signed, version};
 
@@ -32,13 +32,13 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn of(items: &[(&Item, u64)], again: bool) -> Self {
+    pub(super) fn of(items: &[Asked<'_>], again: bool) -> Self {
         let mut wanted = Self::default();
-        for (item, _) in items {
-            if again || item.mutation.retry {
-                wanted.retried.push(item.op_id.uuid());
+        for (op_id, mutation) in items {
+            if again || mutation.retry {
+                wanted.retried.push(op_id.uuid());
             }
-            wanted.add(&item.mutation);
+            wanted.add(mutation);
         }
         wanted
     }

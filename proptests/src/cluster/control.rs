@@ -1,0 +1,42 @@
+//! A control plane: the real authority over the model of the database.
+
+use std::sync::Arc;
+
+use holdfast_controlplane::server::simulated::{Simulated, serve};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use uuid::Uuid;
+
+use super::machine::Machine;
+use super::process::Process;
+use super::truth::Reached;
+use super::world::{Place, World};
+
+/// Lease of a session: short against the term, so that both end within a history.
+pub const LEASE_MS: u64 = 1_500;
+/// Places of control planes begin here.
+const FIRST: u32 = 100;
+
+#[must_use]
+pub fn place_of(number: u32) -> Place {
+    Place(FIRST + number)
+}
+
+/// Where nodes find it.
+#[must_use]
+pub fn url_of(number: u32) -> String {
+    format!("http://10.0.0.{}:9003", number + 1)
+}
+
+pub(super) fn start(world: &World, number: u32) -> Process {
+    let (url, place) = (url_of(number), place_of(number));
+    let machine = Machine::new(world, place);
+    let process = Process::start(Arc::clone(&machine));
+    let settings = Simulated { cluster_id: Uuid::from_u128(0xc1), holder: url.clone(), lease_ms: LEASE_MS };
+    let incoming = UnboundedReceiverStream::new(world.listen(&url, place));
+    process.spawn(async move {
+        if let Err(error) = serve(settings, Arc::new(Reached(machine)), incoming).await {
+            panic!("a simulated control plane does not serve: {error}");
+        }
+    });
+    process
+}

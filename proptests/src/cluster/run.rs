@@ -1,0 +1,281 @@
+//! One history: a cluster, clients, trouble, peace, and the verdict.
+
+mod trouble;
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Once;
+
+use super::client::Program;
+use super::control::{self, place_of, url_of};
+use super::node::Node;
+use super::process::Process;
+use super::world::{DATABASE, Place, TICK_MS, World};
+use crate::history::{self, Line, Op, Outcome, Told};
+use crate::sim::rng::Rng;
+use trouble::Trouble;
+
+/// How long a cluster without trouble may take until it answers every read.
+const PEACE_MS: u64 = 60_000;
+
+/// What a history is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub seed: u64,
+    pub nodes: u32,
+    pub controls: u32,
+    pub keys: u64,
+    pub clients_per_node: u64,
+    /// How long clients write, milliseconds.
+    pub length_ms: u64,
+    pub think_ms: u64,
+    /// Milliseconds between two troubles, on average; 0: none.
+    pub trouble_ms: u64,
+}
+
+impl Setting {
+    /// The setting of a seed: 2-5 nodes, 1-2 control planes.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x5e77);
+        Self {
+            seed,
+            nodes: 2 + u32::try_from(rng.below(4)).unwrap_or(0),
+            controls: 1 + u32::from(rng.below(4) > 0),
+            keys: rng.within(2..5),
+            clients_per_node: rng.within(1..4),
+            length_ms: rng.within(8_000..30_000),
+            think_ms: rng.within(20..200),
+            trouble_ms: rng.within(500..4_000),
+        }
+    }
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub operations: usize,
+    pub acknowledged: usize,
+    pub unknown: usize,
+    /// Virtual milliseconds.
+    pub lasted_ms: u64,
+}
+
+/// Why a history is refused.
+pub struct Failure {
+    pub what: String,
+    pub history: Vec<Line>,
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.what)
+    }
+}
+
+thread_local! {
+    static PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Tasks of processes panic in silence; this counts them.
+fn count_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let shown = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.set(PANICS.get() + 1);
+            shown(panic);
+        }));
+    });
+}
+
+/// A cluster of a seed.
+pub(super) struct Cluster {
+    pub(super) world: World,
+    pub(super) setting: Setting,
+    /// `None`: not running.
+    pub(super) nodes: Vec<Option<Node>>,
+    pub(super) controls: Vec<Option<Process>>,
+    /// Who is not polled until when.
+    pub(super) paused: Vec<(Place, u64)>,
+    clients: u64,
+}
+
+/// Runs one history to its end and checks it.
+///
+/// # Errors
+/// What no correct store does, or a cluster that does not come back.
+pub fn run(setting: Setting) -> Result<(Summary, Vec<Line>), Failure> {
+    count_panics();
+    let panics = PANICS.get();
+    let mut cluster = Cluster::start(setting);
+    let mut trouble = Trouble::new(setting);
+    while cluster.world.now_ms() < setting.length_ms {
+        trouble.act(&mut cluster);
+        cluster.step();
+    }
+    let peaceful = cluster.make_peace();
+    let lasted_ms = cluster.world.now_ms();
+    let history = cluster.end();
+    let fail = |what: String| Failure { what, history: history.clone() };
+    if PANICS.get() > panics {
+        return Err(fail("a process has panicked".to_owned()));
+    }
+    if !peaceful {
+        return Err(fail(format!(
+            "not every read was answered within {PEACE_MS} ms of peace; the last of {} lines: {:?}",
+            history.len(),
+            &history[history.len().saturating_sub(3)..]
+        )));
+    }
+    let report = history::check(&history).map_err(|error| fail(error.to_string()))?;
+    if let Some(offence) = report.offences.first() {
+        return Err(fail(Told(offence, &history).to_string()));
+    }
+    if !report.undecided.is_empty() {
+        return Err(fail(format!("{:?} could not be decided", report.undecided)));
+    }
+    let of = |outcome| history.iter().filter(|line| line.outcome == outcome).count();
+    let summary = Summary {
+        operations: history.len(),
+        acknowledged: of(Outcome::Ok),
+        unknown: of(Outcome::Unknown),
+        lasted_ms,
+    };
+    Ok((summary, history))
+}
+
+impl Cluster {
+    fn start(setting: Setting) -> Self {
+        let world = World::new(setting.seed);
+        let mut cluster =
+            Self { world, setting, nodes: Vec::new(), controls: Vec::new(), paused: Vec::new(), clients: 0 };
+        for number in 0..setting.controls {
+            cluster.controls.push(Some(control::start(&cluster.world, number)));
+        }
+        for number in 0..setting.nodes {
+            cluster.nodes.push(None);
+            cluster.start_node(number);
+        }
+        cluster
+    }
+
+    /// A process for this node, with clients of its own.
+    pub(super) fn start_node(&mut self, number: u32) {
+        let urls: Vec<String> = (0..self.setting.controls).map(url_of).collect();
+        let node = Node::start(&self.world, number, &urls);
+        for _ in 0..self.setting.clients_per_node {
+            let Setting { length_ms: end_ms, keys, think_ms, .. } = self.setting;
+            self.clients += 1;
+            let seed = self.setting.seed.wrapping_mul(1_000_003) ^ self.clients;
+            node.serve(self.clients, Program::Until { seed, end_ms, keys, think_ms });
+        }
+        self.nodes[number as usize] = Some(node);
+    }
+
+    pub(super) fn start_control(&mut self, number: u32) {
+        self.controls[number as usize] = Some(control::start(&self.world, number));
+    }
+
+    /// Kills a process; with `silent` its machine goes too, and nobody's connection is told.
+    pub(super) fn kill(&mut self, place: Place, silent: bool) {
+        self.world.set_silent(silent);
+        for number in 0..self.setting.nodes {
+            if Place(number) == place
+                && let Some(node) = self.nodes[number as usize].take()
+            {
+                node.kill();
+            }
+        }
+        for number in 0..self.setting.controls {
+            if place_of(number) == place
+                && let Some(process) = self.controls[number as usize].take()
+            {
+                process.kill();
+            }
+        }
+        self.world.set_silent(false);
+    }
+
+    pub(super) fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        let nodes = self.nodes.iter_mut().flatten().map(|node| &mut node.process);
+        self.controls.iter_mut().flatten().chain(nodes)
+    }
+
+    /// One grain of time.
+    fn step(&mut self) {
+        self.world.tick();
+        let now_ms = self.world.now_ms();
+        self.paused.retain(|(_, until_ms)| *until_ms > now_ms);
+        let paused: Vec<Place> = self.paused.iter().map(|(place, _)| *place).collect();
+        for process in self.processes() {
+            if !paused.contains(&process.machine.place) {
+                process.step();
+            }
+        }
+    }
+
+    /// Everything runs and reaches everything, until every node has read everything. False: it does not come to that.
+    fn make_peace(&mut self) -> bool {
+        self.world.heal_all();
+        self.paused.clear();
+        for number in 0..self.setting.controls {
+            if self.controls[number as usize].is_none() {
+                self.start_control(number);
+            }
+        }
+        for number in 0..self.setting.nodes {
+            if self.nodes[number as usize].is_none() {
+                self.start_node(number);
+            }
+        }
+        let begun = self.world.history().len();
+        let readers: Vec<u64> = self
+            .nodes
+            .iter()
+            .flatten()
+            .map(|node| {
+                self.clients += 1;
+                node.serve(self.clients, Program::ReadAll { keys: self.setting.keys });
+                self.clients
+            })
+            .collect();
+        let until_ms = self.world.now_ms() + PEACE_MS;
+        while self.world.now_ms() < until_ms {
+            for _ in 0..50 {
+                self.step();
+            }
+            let history = self.world.history();
+            let listed = |reader: &u64| {
+                history[begun..]
+                    .iter()
+                    .any(|line| line.client == *reader && line.op == Op::List && line.outcome == Outcome::Ok)
+            };
+            if readers.iter().all(listed) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn end(mut self) -> Vec<Line> {
+        for node in self.nodes.drain(..).flatten() {
+            node.kill();
+        }
+        for process in self.controls.drain(..).flatten() {
+            process.kill();
+        }
+        self.world.end();
+        self.world.history()
+    }
+
+    /// Every place, the database among them.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let nodes = (0..self.setting.nodes).map(Place);
+        nodes.chain((0..self.setting.controls).map(place_of)).chain([DATABASE]).collect()
+    }
+
+    pub(super) fn tick_ms() -> u64 {
+        TICK_MS
+    }
+}
