@@ -5,6 +5,7 @@
 pub mod certificate;
 pub mod crc;
 pub mod id;
+pub mod recovery;
 pub mod secret;
 pub mod telemetry;
 pub mod ticket;

@@ -10,6 +10,7 @@ pub(crate) mod history;
 mod keys;
 mod peers;
 pub(crate) mod query;
+pub mod recovery;
 pub mod redundancy;
 pub(crate) mod references;
 pub mod sequence;
@@ -47,6 +48,8 @@ pub struct Authority {
 pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
+    /// What the keys of recovery manifests are made from.
+    pub(crate) manifest_root: Secret,
     pub(crate) sessions: Sessions,
     pub(crate) metrics: Metrics,
     pub(crate) cluster_id: Uuid,

@@ -20,7 +20,7 @@ use crate::app::commit::{self, Committer};
 use crate::app::drives::Reports;
 use crate::app::query::ticket::Rates;
 use crate::app::sessions::Sessions;
-use crate::app::vault::Vault;
+use crate::app::vault::{MANIFEST_ROOT, Vault};
 use crate::app::{Authority, Inner};
 use crate::grpc::NodeService;
 use crate::metrics::Metrics;
@@ -161,11 +161,21 @@ async fn authority(
     let fresh = uuid::Builder::from_random_bytes(vault.random()).into_uuid();
     let cluster_id =
         cluster::ensure(&client, fresh, &hex::encode(vault.random::<32>())).await.map_err(database)?;
+    let fresh = vault.seal(MANIFEST_ROOT, &Secret::new(vault.random::<32>().to_vec()));
+    let sealed = cluster::manifest_root(&client, &fresh).await.map_err(database)?;
+    let manifest_root = vault.open(MANIFEST_ROOT, &sealed).map_err(|_| {
+        StartError::Setting(
+            "the master key is not the one that this database was made with: what the cluster row keeps sealed does not \
+             open; look for the right one where `master_key_file` of the configuration points"
+                .into(),
+        )
+    })?;
     drop(client);
     let holder = if settings.holder.is_empty() { format!("http://{grpc_addr}") } else { settings.holder };
     let inner = Inner {
         store,
         vault,
+        manifest_root,
         sessions: Sessions::new(settings.lease_ms),
         metrics: Metrics::default(),
         cluster_id,

@@ -94,7 +94,7 @@ def recovered(cluster, server):
     leader.kill()
     leader.start()
     assert cluster.leader().status()["history_lost"], "the next leader has forgotten the alarm"
-    status, answer = cluster.leader().ask("POST", "/v1/recover")
+    status, answer = cluster.leader().ask("POST", "/v1/recover", {"action": "accept"})
     assert status == 200, answer
     until("the bytes are deleted after all", lambda: server.ask("SELECT count(*) FROM freed") == "0", 60)
     assert not cluster.leader().status()["history_lost"]

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::access_key::SealedSecret;
 use super::{Client, StoreError};
 
 /// Reads the row, and makes it on the first start, together with the tenant `root`.
@@ -14,6 +15,24 @@ pub async fn ensure(client: &Client, fresh: Uuid, root_canonical_id: &str) -> Re
         )
         .await?;
     Ok(client.query_one("SELECT cluster_id FROM cluster", &[]).await?.get(0))
+}
+
+/// What the keys of recovery manifests are made from; `fresh` is what is kept when there is none yet.
+pub async fn manifest_root(client: &Client, fresh: &SealedSecret) -> Result<SealedSecret, StoreError> {
+    client
+        .execute(
+            "UPDATE cluster SET manifest_root_sealed = $1, manifest_root_nonce = $2, manifest_root_key_version = $3
+             WHERE manifest_root_sealed IS NULL",
+            &[&fresh.ciphertext, &fresh.nonce, &fresh.version],
+        )
+        .await?;
+    let row = client
+        .query_one(
+            "SELECT manifest_root_sealed, manifest_root_nonce, manifest_root_key_version FROM cluster",
+            &[],
+        )
+        .await?;
+    Ok(SealedSecret { ciphertext: row.get(0), nonce: row.get(1), version: row.get(2) })
 }
 
 /// Whether commits are known to be missing from this database.

@@ -12,6 +12,7 @@ mod multipart;
 mod node;
 mod peers;
 mod race;
+mod recovery;
 mod rig;
 mod sessions;
 mod settle;

@@ -167,7 +167,9 @@ async fn nothing_is_abandoned_while_history_is_lost() {
     let node = Node::join_as(running.grpc_addr, mine.clone()).await.expect("a welcome");
     assert!(node.welcome.history_lost);
     let op_id = op_at(now_ms()).to_wire();
-    assert_eq!(settle_to(&node, vec![op_id.clone()], op_id).await, [Verdict::Keep]);
+    assert_eq!(settle_to(&node, vec![op_id.clone()], op_id).await, [Verdict::Unknown]);
+    let old = op_at(now_ms() - 8 * 24 * HOUR).to_wire();
+    assert_eq!(settle(&node, vec![old]).await, [Verdict::Keep], "of that nothing can be told");
     assert_eq!(db.count("changelog").await, 0);
     assert!(Node::join_as(running.grpc_addr, mine).await.expect("a welcome").welcome.settled_to.is_empty());
 }

@@ -50,6 +50,9 @@ impl<E: Env> Agent<E> {
         }
         // A blob without a row may be one whose row was lost.
         if view.history_lost {
+            // What was settled and committed there was so in the rows that are lost.
+            self.reaper.asked_to.set(None);
+            self.state.ops.history_lost();
             return Ok(period);
         }
         let (mut bound, _) = self.state.ops.oldest(E::Rt::unix_ms());

@@ -1,6 +1,7 @@
 //! The agent against drives in memory and an authority in memory.
 
 mod authority;
+mod proposing;
 mod repairing;
 mod retiring;
 
@@ -17,7 +18,7 @@ use holdfast_protocol::placement::{Backend, BackendState, Class, Level, Rule, Sp
 use self::authority::Authority;
 use super::*;
 use crate::blob::fake::{FakeDrives, Faults};
-use crate::blob::{Blobs, NewBlob, cpu_features};
+use crate::blob::{BlobWriter, Blobs, NewBlob, cpu_features};
 use crate::drives::DriveState;
 use crate::rt::CoreConfig;
 use crate::rt::epoll::EpollRt;
@@ -109,9 +110,8 @@ impl Rig {
         });
     }
 
-    /// Writes a blob of `size` bytes made at `unix_ms`.
-    async fn write(&self, unix_ms: u64, size: usize) -> (wire::Blob, Vec<u8>) {
-        let op_id = OpId::new(unix_ms, [size as u8; 10]);
+    /// A blob of `size` bytes about to be written.
+    fn writer(&self, op_id: OpId, size: usize) -> BlobWriter<FakeDrives, EpollRt> {
         let backend = |id: &u32| Backend {
             id: BackendId(*id),
             state: BackendState::Active,
@@ -129,8 +129,12 @@ impl Rig {
         };
         let size_known = Some(size as u64);
         let placement = place(&class, NODE, &backends, op_id, size_known).unwrap();
-        let new = NewBlob { op_id, attempt: 0, class_id: 1, size: size_known };
-        let mut writer = self.blobs.write(new, &placement);
+        self.blobs.write(NewBlob { op_id, attempt: 0, class_id: 1, size: size_known }, &placement)
+    }
+
+    /// Writes a blob of `size` bytes made at `unix_ms`.
+    async fn write(&self, unix_ms: u64, size: usize) -> (wire::Blob, Vec<u8>) {
+        let mut writer = self.writer(OpId::new(unix_ms, [size as u8; 10]), size);
         let body = bytes(size);
         writer.push(&body).await.unwrap();
         let written = writer.finish().await.unwrap();

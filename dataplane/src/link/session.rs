@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_common::id::OpId;
+use holdfast_common::recovery::ManifestKey;
 use holdfast_common::wire::{self, node_client::NodeClient, session_down, session_up};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -208,13 +209,16 @@ async fn open_session(
         _ => return Err(Ended::Protocol("the first message was no welcome")),
     };
     let session_id = welcome.session_id.clone();
-    let session = welcomed(welcome, known_cluster, state, interest, up, down)?;
+    let node_id = uuid::Uuid::try_parse(&config.node_id).unwrap_or_default();
+    let manifest_key = ManifestKey::new(node_id, &welcome.manifest_key).map(Arc::new);
+    let session = welcomed(welcome, known_cluster, manifest_key, state, interest, up, down)?;
     Ok((session, session_id))
 }
 
 fn welcomed(
     welcome: wire::Welcome,
     known_cluster: [u8; 16],
+    manifest_key: Option<Arc<ManifestKey>>,
     state: &Arc<NodeState>,
     interest: &BTreeSet<u64>,
     up: mpsc::Sender<wire::SessionUp>,
@@ -250,6 +254,7 @@ fn welcomed(
         view.cluster_id = cluster_id;
         view.epoch = welcome.epoch;
         view.history_lost = welcome.history_lost;
+        view.manifest_key = manifest_key;
         view.interest = Arc::new(interest.iter().map(|bucket| (*bucket, 0)).collect());
         view.ready = true;
     });
