@@ -151,7 +151,7 @@ impl Authority {
             return Ok(Err((Outcome::Skipped, "the key was written or deleted since".into())));
         }
         let coding = plan::blob_of(manifest).and_then(|blob| blob.coding);
-        let (Some(coding), Ok(op_id)) = (coding, OpId::from_wire(lost.op_id.as_bytes()).ok_or(())) else {
+        let (Some(coding), Some(op_id)) = (coding, OpId::from_wire(lost.op_id.as_bytes())) else {
             return refused("its manifest makes no sense to this version".into());
         };
         let proven = plan::proven(found);

@@ -65,8 +65,7 @@ fn a_repaired_fragment_carries_the_manifest_as_well() {
         let rig = Rig::new(4, 1);
         let (op, sealed) = rig.write_sealed(now() - 5000, 3 * ROW + 9).await;
         let held = rig.drives.find(op).await.unwrap();
-        let (home, lost) =
-            held.iter().find(|(_, held)| held.last_row == 0 || held.pieces > 0).copied().unwrap();
+        let (home, lost) = held[0];
         rig.drives.lose(|at, id, _| at == home.0 && id == lost.fragment);
         let blob = wire::Blob { op_id: op.to_wire(), ..Default::default() };
         rig.repair(&blob, 1 << lost.fragment.index).await;
