@@ -69,14 +69,14 @@ impl Sealing {
         op_id
     }
 
-    /// The database goes back to before all objects, and the node joins again, remembering them.
+    /// The database goes back to before all objects, and the node joins again, remembering one of an epoch that is not on record.
     async fn lose(&mut self, running: &Running, db: &Db) {
         db.client()
             .await
             .batch_execute("DELETE FROM head; DELETE FROM version; DELETE FROM changelog WHERE kind = 1")
             .await
             .expect("lost");
-        let hello = Hello { acknowledged_seq_max: 1 << 50, ..self.hello.clone() };
+        let hello = Hello { acknowledged_seq_max: 1, ..self.hello.clone() };
         self.node = Node::join_as(running.grpc_addr, hello).await.expect("a welcome");
         assert!(self.node.welcome.history_lost);
     }
