@@ -376,7 +376,9 @@ fn the_pieces_of_the_last_row_carry_the_fields_and_no_others() {
         for (size, announced) in [(700, true), (3 * ROW + 11, true), (2 * ROW, true), (3 * ROW + 11, false)] {
             let mut rig = Rig::new(4, 1, size);
             rig.new.size = rig.new.size.filter(|_| announced);
-            (0..4).for_each(|n| rig.drives.set_state(rig.at(n), Some(DriveState::Active)));
+            for backend in &rig.placement.backends {
+                rig.drives.set_state(backend.0, Some(DriveState::Active));
+            }
             let mut fields = Vec::new();
             put_tlv(&mut fields, tlv::RECOVERY_MANIFEST, b"sealed");
             let mut writer = rig.blobs.write(rig.new, &rig.placement).awaiting_fields();

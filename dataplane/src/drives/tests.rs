@@ -215,7 +215,7 @@ fn without_its_index_everything_is_found_on_the_drives() {
             put(&drives, n, 150_000).await;
         }
         let mut long = piece(99, 0, 150_000);
-        long.fields = vec![0; 8000].into();
+        long.fields = vec![0; 9000].into();
         assert!(matches!(drives.append(backend(0), long).await, Err(DriveError::Io { step: "append", .. })));
         for n in 0..20 {
             drives.delete(backend(0), fragment(n), 1).await.unwrap();
