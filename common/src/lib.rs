@@ -8,6 +8,7 @@ pub mod crc;
 pub mod id;
 pub mod join_token;
 pub mod mutant;
+pub mod recovery;
 pub mod secret;
 pub mod telemetry;
 pub mod ticket;

@@ -12,6 +12,7 @@ mod listener;
 mod nodes;
 mod openapi;
 mod ops;
+mod recovery;
 mod tenants;
 
 use std::net::SocketAddr;
@@ -55,7 +56,7 @@ impl Api {
             .route("/v1/keys/{access_key_id}", delete(keys::revoke))
             .route("/v1/buckets", get(tenants::buckets))
             .route("/v1/status", get(ops::status))
-            .route("/v1/recover", post(ops::recover))
+            .route("/v1/recover", get(recovery::show).post(recovery::recover))
             .route("/v1/drives", get(drives::list))
             .route("/v1/drives/{drive}", get(drives::status))
             .route("/v1/drives/{drive}/drain", post(drives::drain))

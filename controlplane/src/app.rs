@@ -13,6 +13,7 @@ pub mod nodes;
 mod peers;
 pub mod pki;
 pub(crate) mod query;
+pub mod recovery;
 pub mod redundancy;
 pub(crate) mod references;
 pub mod sequence;
@@ -54,6 +55,8 @@ pub(crate) struct Inner {
     /// Where leadership, sessions, commits and lookups go.
     pub(crate) truth: Arc<dyn Truth>,
     pub(crate) vault: Vault,
+    /// What the keys of recovery manifests are made from.
+    pub(crate) manifest_root: Secret,
     pub(crate) sessions: Sessions,
     pub(crate) metrics: Metrics,
     pub(crate) cluster_id: Uuid,

@@ -65,6 +65,13 @@ pub const PAGES_DROPPED_MAX: i64 = 4;
 /// Rows of older programs completed in one go.
 pub const OLD_ROWS_MAX: i64 = 1000;
 
+/// Lost rows brought back by one round of `recover --apply`: a few batches of commits.
+pub const RECOVERY_BATCH_MAX: i64 = 512;
+/// How long one request of it goes on; below `API_REQUEST` by more than a round takes.
+pub const RECOVERY_APPLY: Duration = Duration::from_secs(25);
+/// Lost objects that are shown by name.
+pub const RECOVERY_SHOWN_MAX: i64 = 20;
+
 /// Bytes of an object key (AWS).
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Bytes of a manifest or of metadata in one row; an inline manifest has about 2.5 KiB, metadata 2 KiB plus tags.

@@ -42,6 +42,7 @@ pub struct Metrics {
     pub repairs: Counter,
     pub repairs_lost: Counter,
     pub abandoned: Counter,
+    pub recovery_forged: Counter,
 }
 
 impl Default for Metrics {
@@ -78,6 +79,7 @@ impl Default for Metrics {
             repairs: Counter::default(),
             repairs_lost: Counter::default(),
             abandoned: Counter::default(),
+            recovery_forged: Counter::default(),
         };
         metrics.register(&mut registry);
         metrics.registry = registry;
@@ -155,6 +157,8 @@ impl Metrics {
         registry.register("repairs", "Blobs brought back to all their fragments", self.repairs.clone());
         registry.register("repairs_lost", "Repairs that found too few fragments", self.repairs_lost.clone());
         registry.register("abandoned", "Operations that came to nothing", self.abandoned.clone());
+        let forged = "Proposed rows that no node of the cluster sealed";
+        registry.register("recovery_forged", forged, self.recovery_forged.clone());
     }
 
     /// Prometheus text.

@@ -7,6 +7,7 @@ pub mod complete;
 pub mod decide;
 pub mod listing;
 pub mod precondition;
+pub mod recovery;
 pub mod redundancy;
 pub mod signing_days;
 pub mod validate;

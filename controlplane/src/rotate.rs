@@ -4,10 +4,10 @@
 use holdfast_common::secret::Secret;
 
 use crate::app::pki::CA_SEALED_AS;
-use crate::app::vault::{DoesNotOpen, Vault};
+use crate::app::vault::{DoesNotOpen, MANIFEST_ROOT, Vault};
 use crate::server::{Database, StartError};
 use crate::store::access_key::SealedSecret;
-use crate::store::{Store, StoreError, access_key, authority, cluster_ca};
+use crate::store::{Store, StoreError, access_key, authority, cluster, cluster_ca};
 
 /// What was sealed anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,9 @@ pub async fn rotate(database: &Database, old: &Secret, new: &Secret) -> Result<R
     let ca = cluster_ca::sealed(&work).await?;
     if let Some(key) = &ca {
         cluster_ca::reseal(&work, &anew(CA_SEALED_AS, key)?).await?;
+    }
+    if let Some(root) = cluster::sealed_manifest_root(&work).await? {
+        cluster::reseal_manifest_root(&work, &anew(MANIFEST_ROOT, &root)?).await?;
     }
     work.commit().await?;
     Ok(Rotated { access_keys: keys.len(), authority: ca.is_some() })

@@ -23,7 +23,7 @@ use crate::app::pki::Pki;
 use crate::app::query::ticket::Rates;
 use crate::app::sessions::Sessions;
 use crate::app::truth::{Postgres, Truth};
-use crate::app::vault::Vault;
+use crate::app::vault::{MANIFEST_ROOT, Vault};
 use crate::app::{Authority, Inner};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError, cluster, migrate};
@@ -188,6 +188,15 @@ async fn authority(
     let fresh = uuid::Builder::from_random_bytes(vault.random()).into_uuid();
     let cluster_id =
         cluster::ensure(&client, fresh, &hex::encode(vault.random::<32>())).await.map_err(database)?;
+    let fresh = vault.seal(MANIFEST_ROOT, &Secret::new(vault.random::<32>().to_vec()));
+    let sealed = cluster::manifest_root(&client, &fresh).await.map_err(database)?;
+    let manifest_root = vault.open(MANIFEST_ROOT, &sealed).map_err(|_| {
+        StartError::Setting(
+            "the master key is not the one that this database was made with: what the cluster row keeps sealed does not \
+             open; look for the right one where `master_key_file` of the configuration points"
+                .into(),
+        )
+    })?;
     let scheme = if settings.grpc_tls.is_some() { "https" } else { "http" };
     let holder = if settings.holder.is_empty() { format!("{scheme}://{grpc_addr}") } else { settings.holder };
     let pki = Pki::ensure(&client, &vault, cluster_id, commit::now_ms() / 1000).await;
@@ -202,6 +211,7 @@ async fn authority(
         lease_ms: settings.lease_ms,
         delete_delay_ms: settings.delete_delay_ms,
         enrolment,
+        manifest_root,
     };
     Ok(handle(store, truth, vault, about))
 }
@@ -214,6 +224,7 @@ struct About {
     lease_ms: u64,
     delete_delay_ms: u64,
     enrolment: Enrolment,
+    manifest_root: Secret,
 }
 
 /// A handle that does not lead yet, and the mutations that its committer is to work off.
@@ -246,6 +257,7 @@ fn handle(
         placements: commit::placements::Known::default(),
         tickets: Rates::default(),
         enrolment: about.enrolment,
+        manifest_root: about.manifest_root,
         reports: Reports::default(),
     };
     let (committer, work) = Committer::channel();

@@ -20,6 +20,7 @@ pub mod lineage;
 pub mod manifest_page;
 pub mod migrate;
 pub mod node;
+pub mod recovery;
 pub mod tenant;
 pub mod tls;
 pub mod upload;

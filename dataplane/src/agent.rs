@@ -1,4 +1,4 @@
-//! What a node does of its own accord: deleting, reaping, repairing, scrubbing, draining.
+//! What a node does of its own accord: deleting, reaping, repairing, scrubbing, draining, and proposing lost rows.
 //!
 //! An [`Agent`] runs on core 0 as a few loops. Each is idempotent and takes no input: it asks the drives and the authority
 //! what there is to do, does a bounded part of it, and comes again; after a failure it waits longer each time. What it
@@ -16,6 +16,7 @@ mod notes;
 mod open_ops;
 mod pins;
 mod progress;
+mod propose;
 mod reap;
 mod repair;
 mod rewrite;

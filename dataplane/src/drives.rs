@@ -34,6 +34,7 @@ mod writer;
 use std::future::Future;
 use std::ops::Range;
 
+use bytes::Bytes;
 use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
 pub use holdfast_protocol::record::PieceCoding;
 
@@ -127,6 +128,20 @@ pub trait Drives: 'static {
         id: FragmentId,
         row: u32,
     ) -> impl Future<Output = Result<PieceFacts, DriveError>>;
+
+    /// The sealed recovery manifest in the record of one piece, read from this very drive. `None`: it has none; only pieces of a
+    /// blob's last row do.
+    ///
+    /// # Errors
+    /// `NotFound`, `Rotten`, `Io`.
+    fn manifest(
+        &self,
+        _backend: BackendId,
+        _id: FragmentId,
+        _row: u32,
+    ) -> impl Future<Output = Result<Option<Bytes>, DriveError>> {
+        std::future::ready(Ok(None))
+    }
 
     /// Re-reads living records of sealed segments from the device, in the order they stand, up to about `bytes_max`, and
     /// says which are not what was written. Start a pass with the default cursor.
@@ -234,6 +249,15 @@ impl<D: Drives> Drives for std::rc::Rc<D> {
         (**self).facts(backend, id, row)
     }
 
+    fn manifest(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+    ) -> impl Future<Output = Result<Option<Bytes>, DriveError>> {
+        (**self).manifest(backend, id, row)
+    }
+
     fn verify(
         &self,
         backend: BackendId,
@@ -273,6 +297,8 @@ pub struct Piece {
     pub class_id: u32,
     /// Bytes of the whole blob; 0 when not known yet.
     pub blob_size: u64,
+    /// Further fields of its record, encoded (`record::put_tlv`); empty: none.
+    pub fields: Bytes,
     /// A span of a buffer that several pieces may share: whole copies, and the data pieces of one row, need no copy.
     pub payload: Chunk,
 }

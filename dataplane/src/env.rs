@@ -4,6 +4,7 @@
 //! [`Core`] is one core's share of the node. Its methods are the only way from an operation to metadata and bytes, and
 //! each wants the grant for exactly that (DESIGN 8, invariant 4).
 
+mod manifest;
 mod metadata;
 mod mutate;
 mod place;

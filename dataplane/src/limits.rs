@@ -531,6 +531,12 @@ pub const AGENT_REPAIRS_LEASED: u32 = 32;
 /// Deficits told in one request.
 pub const AGENT_DEFICITS_BATCH: usize = 100;
 
+/// Lost rows proposed in one request: with the longest manifests 600 KiB.
+pub const AGENT_PROPOSALS_BATCH: usize = 100;
+
+/// How far back lost rows are looked for: the authority commits no op id that is older than 7 days, and clocks differ.
+pub const AGENT_PROPOSE_BACK_MS: u64 = 8 * 24 * 3_600_000;
+
 /// Time between two questions for work when there was none: one small unary call.
 pub const AGENT_POLL: Duration = Duration::from_secs(2);
 

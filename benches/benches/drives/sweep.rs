@@ -230,6 +230,7 @@ fn piece(n: u32, payload: &[u8]) -> Piece {
         coding: PieceCoding { scheme: PieceScheme::Copies, data: 1, parity: 2, piece_bytes: 1 << 18 },
         class_id: 0,
         blob_size: payload.len() as u64,
+        fields: bytes::Bytes::new(),
         payload: AlignedBuf::copy_of(payload).into(),
     }
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{ErrorBody, drives, keys, nodes, ops, tenants};
+use super::{ErrorBody, drives, keys, nodes, ops, recovery, tenants};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -13,7 +13,7 @@ use super::{ErrorBody, drives, keys, nodes, ops, tenants};
         tenants::create, tenants::list, tenants::buckets, keys::create, keys::list, keys::revoke,
         drives::list, drives::status, drives::drain, drives::replace, drives::redundancy,
         nodes::invite, nodes::list, nodes::show, nodes::drain, nodes::revoke,
-        ops::status, ops::recover, ops::livez, ops::readyz, ops::metrics,
+        ops::status, recovery::show, recovery::recover, ops::livez, ops::readyz, ops::metrics,
     ),
     components(schemas(ErrorBody)),
     modifiers(&Token),
@@ -49,6 +49,7 @@ mod tests {
             ("/v1/keys", "get"),
             ("/v1/keys/{access_key_id}", "delete"),
             ("/v1/status", "get"),
+            ("/v1/recover", "get"),
             ("/v1/recover", "post"),
             ("/v1/drives", "get"),
             ("/v1/drives/{drive}", "get"),

@@ -22,16 +22,6 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, ApiEr
     Ok(Json(api.authority.status().await?))
 }
 
-/// Accepts the history of this database as it is, after `history_lost`: bytes are deleted again, and what the lost commits
-/// had written is garbage.
-#[utoipa::path(post, path = "/v1/recover", tag = "status", responses(
-    (status = 200, body = Status), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody),
-))]
-pub(super) async fn recover(State(api): State<Api>) -> Result<Json<Status>, ApiError> {
-    api.authority.recover().await?;
-    Ok(Json(api.authority.status().await?))
-}
-
 /// 200 while the process answers.
 #[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = String)))]
 pub(super) async fn livez() -> &'static str {

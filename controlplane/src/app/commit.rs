@@ -32,6 +32,7 @@ use locks::{Lock, LockTable, locks_of};
 /// A mutation, who sent it, and where its answer goes.
 pub struct Work {
     pub mutation: wire::Mutation,
+    /// Nil: the authority itself, which brings back a lost row.
     pub session: Uuid,
     pub reply: mpsc::UnboundedSender<wire::MutationResult>,
 }
@@ -119,13 +120,18 @@ impl Queue {
     fn admit(&mut self, work: Work) {
         // A node that has said hello anew sends again, marked, what it has no answer to. What it sent before must not
         // come after that: it would not look for the outcome that the node was told meanwhile.
-        if !self.inner.sessions.is_connected(work.session) {
+        if !work.session.is_nil() && !self.inner.sessions.is_connected(work.session) {
             let refused = refuse_for_now(wire::Refusal::Unavailable, "the session has ended");
             let outcome = Some(wire::mutation_result::Outcome::Refused(refused));
             answer(&work.reply, wire::MutationResult { op_id: work.mutation.op_id, seq: 0, outcome });
             return;
         }
-        match validate::validate(&work.mutation, self.inner.truth.now_ms()) {
+        let recovers = matches!(&work.mutation.op, Some(wire::mutation::Op::Put(put)) if put.recovered);
+        let validated = match recovers == work.session.is_nil() {
+            true => validate::validate(&work.mutation, self.inner.truth.now_ms()),
+            false => Err(refuse(wire::Refusal::Malformed, "only the authority itself brings back lost rows")),
+        };
+        match validated {
             Ok(op_id) => {
                 let locks = locks_of(&work.mutation);
                 let Work { mutation, session, reply } = work;

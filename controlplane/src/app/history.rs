@@ -3,7 +3,8 @@
 //!
 //! Nodes remember the highest sequence that a client of theirs was told, and this process the highest that was confirmed to
 //! it. Each is held against what the database has: at every hello, and when leadership begins. Once rows are known to be
-//! missing nothing is deleted any more and no cache of before is believed, until an administrator says that it is known.
+//! missing nothing is deleted any more and no cache of before is believed, until an administrator says that it is known;
+//! meanwhile rows can come back from the fragments of their objects (`app/recovery`).
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::{AdminError, Authority};
 use crate::app::sequence::EPOCH_SHIFT;
 use crate::app::truth::Taken;
-use crate::store::{StoreError, cluster};
+use crate::store::{StoreError, cluster, recovery};
 
 /// What a node's memory says of this database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Authority {
             seen,
             assigned = inner.sessions.assigned(),
             "HISTORY LOST: commits are remembered that this database does not have; nothing is deleted. Was a dump restored, \
-             or an asynchronous standby promoted? When it is known what was lost: `holdfast admin recover`"
+             or an asynchronous standby promoted? What can come back of it: `holdfast admin recover`"
         );
         Ok(!known)
     }
@@ -85,12 +86,13 @@ impl Authority {
 
     /// An administrator knows what was lost: what is left is the truth from here on. Another epoch begins, and nodes join it
     /// with empty caches.
-    pub async fn recover(&self) -> Result<(), AdminError> {
+    pub async fn accept_history(&self) -> Result<(), AdminError> {
         self.must_lead().await?;
         let inner = &self.inner;
         let epoch = inner.sessions.epoch();
         let client = inner.store.client().await?;
         cluster::history_accepted(&client, epoch).await?;
+        recovery::clear(&client).await?;
         self.must_lead_still(&client).await?;
         inner.history_lost.store(false, Ordering::Relaxed);
         inner.metrics.history_lost.set(0);

@@ -188,7 +188,7 @@ async fn page(
 }
 
 /// The id of an ordered list of backends. A new one is known to every node before it is given out to anybody.
-async fn placement(
+pub(crate) async fn placement(
     authority: &Authority,
     client: &Client,
     backends: Vec<u32>,

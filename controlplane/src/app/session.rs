@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use holdfast_common::recovery::key_of_node;
 use holdfast_common::wire::{self, session_down::Message};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -151,6 +152,7 @@ impl Authority {
                 .unwrap_or_default(),
             node_number: entered.peer.number.into(),
             now_ms: inner.truth.now_ms(),
+            manifest_key: Bytes::copy_from_slice(&key_of_node(inner.manifest_root.expose(), node_id)),
             ticket_key: Bytes::copy_from_slice(inner.vault.ticket_key(node_id).expose()),
         };
         inner.metrics.session_starts.inc();

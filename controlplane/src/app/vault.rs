@@ -14,6 +14,9 @@ use crate::store::access_key::SealedSecret;
 /// Version of how secrets are sealed. A rotation of the master key seals all of them anew at once and needs no other.
 const KEY_VERSION: i32 = 1;
 
+/// The name that the root of recovery manifests' keys is sealed for: no access key has it, it has too many characters.
+pub const MANIFEST_ROOT: &str = "the root of recovery manifests";
+
 /// Letters of access key ids, AWS's: base 32.
 const ID_LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// Letters of secrets, 64 of them: 40 letters are 240 bits.

@@ -6,6 +6,7 @@
 
 mod jobs;
 pub(crate) mod pages;
+mod proposals;
 mod settle;
 
 use holdfast_common::wire::work_answer::What as Answer;
@@ -72,6 +73,11 @@ impl Authority {
             Some(Ask::Deficits(found)) => {
                 bounded(found.items.len())?;
                 jobs::found_missing(self, node_id, found.items).await?;
+                Ok(Answer::Noted(Noted {}))
+            }
+            Some(Ask::Proposals(said)) => {
+                bounded(said.items.len())?;
+                proposals::take(self, node_id, epoch, &said).await?;
                 Ok(Answer::Noted(Noted {}))
             }
             None => Err(refuse(Refusal::Malformed, "a request about nothing")),

@@ -62,9 +62,15 @@ enum AdminCommand {
     ListBuckets,
     /// Show leadership, nodes and drives.
     Status,
-    /// After `ROWS WERE LOST`, when nothing more can be brought back: accept what the database has, and delete again what
-    /// nothing names.
-    Recover,
+    /// After `ROWS WERE LOST`: show what the fragments on the nodes' drives can bring back.
+    Recover {
+        /// Bring it back.
+        #[arg(long, conflicts_with = "accept")]
+        apply: bool,
+        /// Accept what the database has then, and delete again what nothing names.
+        #[arg(long)]
+        accept: bool,
+    },
     /// What drives hold, how far scrubs and drains are; drain one, or declare one gone.
     #[command(subcommand)]
     Drive(DriveCommand),
@@ -96,7 +102,13 @@ struct Server {
 pub(super) async fn run(args: AdminArgs) -> Result<(), CliError> {
     let server = Server::find(args.data_dir.as_deref())?;
     let (method, path, body) = wire(&args.command);
-    let answer = server.ask(method, &path, body).await?;
+    let mut answer = server.ask(method, &path, body).await?;
+    if matches!(args.command, AdminCommand::Recover { apply: true, .. }) {
+        // Each request goes on for a while; what it refuses no longer counts as proposed, so this ends.
+        while answer["proposed"].as_u64().unwrap_or(0) > 0 {
+            answer = server.ask(method, &path, Some(json!({ "action": "apply", "more": true }))).await?;
+        }
+    }
     if args.json {
         print(&format!("{answer:#}\n"));
     } else {
@@ -130,7 +142,13 @@ fn wire(command: &AdminCommand) -> (&'static str, String, Option<Value>) {
         }
         AdminCommand::ListBuckets => ("GET", path("/v1/buckets"), None),
         AdminCommand::Status => ("GET", path("/v1/status"), None),
-        AdminCommand::Recover => ("POST", path("/v1/recover"), None),
+        AdminCommand::Recover { apply: true, .. } => {
+            ("POST", path("/v1/recover"), Some(json!({ "action": "apply" })))
+        }
+        AdminCommand::Recover { accept: true, .. } => {
+            ("POST", path("/v1/recover"), Some(json!({ "action": "accept" })))
+        }
+        AdminCommand::Recover { .. } => ("GET", path("/v1/recover"), None),
         AdminCommand::Drive(command) => command.wire(),
         AdminCommand::Node(command) => command.wire(),
         AdminCommand::ObjectRedundancy { bucket, key } => {
@@ -206,7 +224,8 @@ fn human(command: &AdminCommand, answer: &Value) -> String {
         AdminCommand::ListBuckets => {
             list(answer, &["bucket_id", "name", "tenant_id", "region", "created_ms"])
         }
-        AdminCommand::Status | AdminCommand::Recover => status(answer),
+        AdminCommand::Status => status(answer),
+        AdminCommand::Recover { .. } => recovery(answer),
         AdminCommand::Drive(command) => command.human(answer),
         AdminCommand::Node(command) => command.human(answer),
         AdminCommand::ObjectRedundancy { .. } => redundancy(answer),
@@ -226,13 +245,36 @@ fn status(answer: &Value) -> String {
     }
     if answer["history_lost"] == true {
         out += "\nROWS WERE LOST: the database lacks commits that nodes had acknowledged; restore it to a later state,\n\
-                or accept what it has with `holdfast admin recover`; nothing is deleted until then\n";
+                or see with `holdfast admin recover` what the drives can bring back; nothing is deleted until then\n";
     }
     out += "\n";
     out += &list(&answer["nodes"], &["node_id", "name", "region", "connected", "lease_live", "build"]);
     out += "\n";
     out +=
         &list(&answer["backends"], &["backend_id", "kind", "state", "free_bytes", "capacity_bytes", "label"]);
+    out
+}
+
+fn recovery(answer: &Value) -> String {
+    let mut out = String::new();
+    if answer["history_lost"] != true {
+        out += "No history is lost.\n";
+        return out;
+    }
+    out += &format!(
+        "{} of {} nodes have looked through their drives.\n\n",
+        text(answer, "nodes_walked"),
+        text(answer, "nodes")
+    );
+    for field in ["proposed", "recovered", "skipped", "refused", "forged"] {
+        out += &format!("{field:<12}{}\n", text(answer, field));
+    }
+    if answer["objects"].as_array().is_some_and(|objects| !objects.is_empty()) {
+        out += "\n";
+        out += &list(&answer["objects"], &["bucket", "key", "size_bytes", "written_ms", "state", "reason"]);
+    }
+    out += "\nBring back what is proposed with `holdfast admin recover --apply`. Empty objects, uploads in parts, deletions and\n\
+            changes of buckets, tags and keys do not come back. When that is all: `holdfast admin recover --accept`.\n";
     out
 }
 

@@ -101,6 +101,11 @@ pub fn decide(op_id: OpId, mutation: &Mutation, facts: &Facts, stamp: Stamp) -> 
             Decision::Answer(result)
         };
     }
+    let stamp = match mutation.op.as_ref() {
+        // When it was written is not known better than this.
+        Some(Op::Put(put)) if put.recovered => Stamp { now_ms: stamp.now_ms.min(op_id.unix_ms()), ..stamp },
+        _ => stamp,
+    };
     let mut item = Item { op_id, mutation, facts, stamp, writes: Writes::default(), effect: None };
     match item.run() {
         Err(refused) => Decision::Answer(refused_result(op_id, refused)),

@@ -57,6 +57,7 @@ where
         lease_ms: settings.lease_ms,
         delete_delay_ms: 0,
         enrolment: no_enrolment(settings.cluster_id, truth.now_ms() / 1000)?,
+        manifest_root: Secret::new(vec![0; 32]),
     };
     let (authority, work) = handle(Store::unconnected(&nowhere)?, truth, vault, about);
     tokio::spawn(commit::run(authority.inner.clone(), work));

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{Client, StoreError, signed, unsigned};
+use super::access_key::SealedSecret;
+use super::{Client, StoreError, Transaction, signed, unsigned};
 
 /// Reads the row, and makes it on the first start, together with the tenant `root`.
 pub async fn ensure(client: &Client, fresh: Uuid, root_canonical_id: &str) -> Result<Uuid, StoreError> {
@@ -14,6 +15,42 @@ pub async fn ensure(client: &Client, fresh: Uuid, root_canonical_id: &str) -> Re
         )
         .await?;
     Ok(client.query_one("SELECT cluster_id FROM cluster", &[]).await?.get(0))
+}
+
+/// What the keys of recovery manifests are made from; `fresh` is what is kept when there is none yet.
+pub async fn manifest_root(client: &Client, fresh: &SealedSecret) -> Result<SealedSecret, StoreError> {
+    client
+        .execute(
+            "UPDATE cluster SET manifest_root_sealed = $1, manifest_root_nonce = $2, manifest_root_key_version = $3
+             WHERE manifest_root_sealed IS NULL",
+            &[&fresh.ciphertext, &fresh.nonce, &fresh.version],
+        )
+        .await?;
+    let row = client
+        .query_one(
+            "SELECT manifest_root_sealed, manifest_root_nonce, manifest_root_key_version FROM cluster",
+            &[],
+        )
+        .await?;
+    Ok(SealedSecret { ciphertext: row.get(0), nonce: row.get(1), version: row.get(2) })
+}
+
+/// The root of recovery manifests as it lies here, held until the transaction ends. `None`: no control plane that makes one
+/// has run on this database.
+pub async fn sealed_manifest_root(work: &Transaction<'_>) -> Result<Option<SealedSecret>, StoreError> {
+    let text = "SELECT manifest_root_sealed, manifest_root_nonce, manifest_root_key_version FROM cluster
+         WHERE manifest_root_sealed IS NOT NULL FOR UPDATE";
+    let row = work.query_opt(text, &[]).await?;
+    Ok(row.map(|row| SealedSecret { ciphertext: row.get(0), nonce: row.get(1), version: row.get(2) }))
+}
+
+pub async fn reseal_manifest_root(work: &Transaction<'_>, root: &SealedSecret) -> Result<(), StoreError> {
+    work.execute(
+        "UPDATE cluster SET manifest_root_sealed = $1, manifest_root_nonce = $2, manifest_root_key_version = $3",
+        &[&root.ciphertext, &root.nonce, &root.version],
+    )
+    .await?;
+    Ok(())
 }
 
 /// What is known of lost commits.

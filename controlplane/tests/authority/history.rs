@@ -81,10 +81,10 @@ async fn the_alarm_outlives_the_leader_and_every_node_hears_it_until_an_administ
     let told = Node::join_at_last(second.grpc_addr, bystander.clone()).await;
     assert!(told.welcome.history_lost);
     assert!(matches!(
-        first.authority.recover().await,
+        first.authority.accept_history().await,
         Err(AdminError::NotLeader { .. } | AdminError::Unavailable(_))
     ));
-    second.authority.recover().await.expect("accepted");
+    second.authority.accept_history().await.expect("accepted");
     assert!(!second.authority.status().await.expect("status").history_lost);
     let seen = told.welcome.watermark;
     let told =

@@ -14,6 +14,7 @@ mod multipart;
 mod node;
 mod peers;
 mod race;
+mod recovery;
 mod rig;
 mod rotation;
 mod sessions;

@@ -163,11 +163,14 @@ async fn how_far_a_node_is_settled_is_remembered() {
 async fn nothing_is_abandoned_while_history_is_lost() {
     let db = Db::fresh().await;
     let running = db.start().await;
-    let mine = Hello { acknowledged_seq_max: 1 << 50, ..hello() };
+    // Of an epoch that is not on record.
+    let mine = Hello { acknowledged_seq_max: 1, ..hello() };
     let node = Node::join_at_last(running.grpc_addr, mine.clone()).await;
     assert!(node.welcome.history_lost);
     let op_id = op_at(now_ms()).to_wire();
-    assert_eq!(settle_to(&node, vec![op_id.clone()], op_id).await, [Verdict::Keep]);
+    assert_eq!(settle_to(&node, vec![op_id.clone()], op_id).await, [Verdict::Unknown]);
+    let old = op_at(now_ms() - 8 * 24 * HOUR).to_wire();
+    assert_eq!(settle(&node, vec![old]).await, [Verdict::Keep], "of that nothing can be told");
     assert_eq!(db.count("changelog").await, 0);
     assert!(Node::join_as(running.grpc_addr, mine).await.expect("a welcome").welcome.settled_to.is_empty());
 }

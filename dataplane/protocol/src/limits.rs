@@ -124,7 +124,8 @@ const _: () = assert!(PEER_HELD_MAX * 38 + 2 <= PEER_META_BYTES_MAX);
 const _: () = assert!(PEER_BACKENDS_MAX <= PEER_HELD_MAX);
 // Of each drive its number and a fault of two sentences.
 const _: () = assert!(PEER_DELETED_FAILED_MAX * (5 + 2 * (PEER_TEXT_BYTES_MAX + 2)) <= PEER_META_BYTES_MAX);
-const _: () = assert!(holdfast_common::ticket::TICKET_BYTES_MAX + 128 <= PEER_META_BYTES_MAX);
+const _: () =
+    assert!(holdfast_common::ticket::TICKET_BYTES_MAX + RECORD_HEADER_BYTES_MAX + 128 <= PEER_META_BYTES_MAX);
 
 // ---- S3 operations and XML -------------------------------------------------------------------------------------
 

@@ -22,7 +22,10 @@ mod segment;
 
 use holdfast_common::id::{DriveId, FragmentId};
 
-pub use header::{Invalid, Parsed, TlvTooLong, Tlvs, encode, encode_around, parse, payload_at, record_bytes};
+pub use header::{
+    Invalid, Parsed, TlvTooLong, Tlvs, encode, encode_around, header_bytes, parse, payload_at, put_tlv,
+    record_bytes,
+};
 pub use scan::{Step, step};
 pub use segment::{Entry, SegmentHeader, SegmentRole, SegmentState, Table, TrailerRef, table_bytes};
 

@@ -58,6 +58,13 @@ impl OpenOps {
         self.0.lock().settled_to
     }
 
+    /// What was said so far of settled and committed ids holds no longer.
+    pub fn history_lost(&self) {
+        let mut state = self.0.lock();
+        state.settled_to = None;
+        state.committed.clear();
+    }
+
     /// The authority has answered that `op` is committed.
     pub fn committed(&self, op: OpId) {
         let mut state = self.0.lock();

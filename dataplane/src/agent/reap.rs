@@ -69,6 +69,12 @@ impl Reaper {
         to.is_some_and(|to| op < to)
     }
 
+    /// What was settled counts no more.
+    fn forget(&self) {
+        self.own_to.set(None);
+        self.all_to.set(None);
+    }
+
     /// Everything below `to` that is closed was asked about.
     fn advance(&self, to: OpId, bounds: Bounds) {
         self.own_to.set(self.own_to.get().max(Some(to.min(bounds.own))));
@@ -93,6 +99,9 @@ impl<E: Env> Agent<E> {
         }
         // A blob without a row may be one whose row was lost.
         if view.history_lost {
+            // What was settled and committed there was so in the rows that are lost.
+            self.reaper.forget();
+            self.state.ops.history_lost();
             return Ok(period);
         }
         let fleet = self.fleet();

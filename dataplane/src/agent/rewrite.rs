@@ -3,15 +3,18 @@
 //! One row is in memory at a time. A fragment counts only after it was flushed, found in its drive's index with every
 //! piece, and read back with the bytes that were meant; then older attempts of it are deleted, wherever they are.
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use holdfast_common::id::{BackendId, FragmentId};
+use holdfast_protocol::record::{put_tlv, tlv};
 
 use super::rows::RowTrouble;
 use super::stock::Stock;
 use super::{Agent, Trouble};
 use crate::blob::piece_coding;
-use crate::drives::{DriveError, Drives as _, Piece, Receipt};
+use crate::drives::{DriveError, Drives as _, Held, Piece, Receipt};
 use crate::env::Env;
+use crate::limits::AGENT_HEADER_COST_BYTES;
 use crate::rt::{Chunk, Rt as _};
 
 /// One fragment on its way to a drive.
@@ -105,6 +108,7 @@ impl<E: Env> Agent<E> {
     }
 
     async fn copy_rows(&self, stock: &Stock, copying: &mut [Copying]) -> Result<(), Stopped> {
+        let last_fields = self.last_fields(stock).await;
         for row in 0..stock.rows {
             self.go_on().map_err(Stopped::Agent)?;
             if copying.iter().all(|copy| copy.failed.is_some()) {
@@ -116,14 +120,42 @@ impl<E: Env> Agent<E> {
                 .iter_mut()
                 .zip(pieces)
                 .filter(|(copy, piece)| copy.failed.is_none() && !piece.is_empty())
-                .map(|(copy, payload)| self.append(stock, row, copy, payload));
+                .map(|(copy, payload)| {
+                    let fields = if row + 1 == stock.rows { last_fields.clone() } else { Bytes::new() };
+                    self.append(stock, (row, fields), copy, payload)
+                });
             join_all(appends).await;
             E::Rt::yield_now().await;
         }
         Ok(())
     }
 
-    async fn append(&self, stock: &Stock, row: u32, copy: &mut Copying, payload: Chunk) {
+    /// The recovery manifest, as any copy that can be read has it: it goes where the blob's last row goes.
+    async fn last_fields(&self, stock: &Stock) -> Bytes {
+        let mut fields = Vec::new();
+        if let Some(sealed) = self.manifest_of(&stock.held, Some(stock.rows - 1)).await {
+            put_tlv(&mut fields, tlv::RECOVERY_MANIFEST, &sealed);
+        }
+        fields.into()
+    }
+
+    /// The sealed recovery manifest of a blob, from the first of `held` whose last piece has it; with `row`, only of those that
+    /// reach that row. What cannot be read is passed over.
+    pub(super) async fn manifest_of(&self, held: &[(BackendId, Held)], row: Option<u32>) -> Option<Bytes> {
+        for (backend, held) in held.iter().filter(|(_, held)| row.is_none_or(|row| held.last_row == row)) {
+            self.pay(AGENT_HEADER_COST_BYTES).await;
+            match self.drives.manifest(*backend, held.fragment, held.last_row).await {
+                Ok(Some(sealed)) => return Some(sealed),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%backend, blob = %held.fragment.blob, %error, "no manifest read")
+                }
+            }
+        }
+        None
+    }
+
+    async fn append(&self, stock: &Stock, (row, fields): (u32, Bytes), copy: &mut Copying, payload: Chunk) {
         self.pay(payload.len() as u64).await;
         copy.sums.push(sum(&payload));
         copy.bytes += payload.len() as u64;
@@ -133,6 +165,7 @@ impl<E: Env> Agent<E> {
             coding: piece_coding(stock.coding()),
             class_id: stock.class_id,
             blob_size: stock.layout.size(),
+            fields,
             payload,
         };
         match self.drives.append(copy.target, piece).await {

@@ -12,6 +12,7 @@ impl<E: Env> Agent<E> {
     /// Starts every loop on this core.
     pub fn start(self: &Rc<Self>) {
         self.run("reap", async |agent| agent.reap().await);
+        self.run("propose", async |agent| agent.propose().await);
         self.run("delete", async |agent| agent.delete_jobs().await);
         self.run("repair", async |agent| agent.repair_jobs().await);
         self.run("audit", async |agent| agent.audit().await);

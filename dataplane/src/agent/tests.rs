@@ -2,6 +2,7 @@
 
 mod authority;
 mod nodes;
+mod proposing;
 mod repairing;
 mod retiring;
 
@@ -18,7 +19,7 @@ use holdfast_protocol::placement::{Backend, BackendState, Class, place};
 use self::authority::Authority;
 use super::*;
 use crate::blob::fake::{FakeDrives, Faults};
-use crate::blob::{Blobs, NewBlob, cpu_features};
+use crate::blob::{BlobWriter, Blobs, NewBlob, cpu_features};
 use crate::drives::DriveState;
 use crate::rt::CoreConfig;
 use crate::rt::epoll::EpollRt;
@@ -109,14 +110,8 @@ impl Rig {
         });
     }
 
-    /// Writes a blob of `size` bytes made at `unix_ms`.
-    async fn write(&self, unix_ms: u64, size: usize) -> (wire::Blob, Vec<u8>) {
-        self.write_as(OpId::new(unix_ms, [size as u8; 10]), size).await
-    }
-
-    /// The same under a given op id.
-    async fn write_as(&self, op_id: OpId, size: usize) -> (wire::Blob, Vec<u8>) {
-        let unix_ms = op_id.unix_ms();
+    /// A blob of `size` bytes about to be written.
+    fn writer(&self, op_id: OpId, size: usize) -> BlobWriter<FakeDrives, EpollRt> {
         let backend = |id: &u32| Backend {
             id: BackendId(*id),
             state: BackendState::Active,
@@ -130,7 +125,18 @@ impl Rig {
         let size_known = Some(size as u64);
         let placement = place(&self.class, NODE, &backends, op_id, size_known).unwrap();
         let new = NewBlob { op_id, attempt: 0, class_id: self.class.id, size: size_known };
-        let mut writer = self.blobs.write(new, &placement);
+        self.blobs.write(new, &placement)
+    }
+
+    /// Writes a blob of `size` bytes made at `unix_ms`.
+    async fn write(&self, unix_ms: u64, size: usize) -> (wire::Blob, Vec<u8>) {
+        self.write_as(OpId::new(unix_ms, [size as u8; 10]), size).await
+    }
+
+    /// The same under a given op id.
+    async fn write_as(&self, op_id: OpId, size: usize) -> (wire::Blob, Vec<u8>) {
+        let unix_ms = op_id.unix_ms();
+        let mut writer = self.writer(op_id, size);
         let body = bytes(size);
         writer.push(&body).await.unwrap();
         let written = writer.finish().await.unwrap();

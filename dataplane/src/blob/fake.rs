@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::Bytes;
 use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
+use holdfast_protocol::record::tlv;
 
 use crate::drives::{
     DriveError, DriveState, DriveStatus, Drives, Everywhere, Held, Piece, PieceFacts, PieceRead, Receipt,
@@ -37,6 +39,7 @@ pub(crate) struct Faults {
 #[derive(Clone)]
 struct Stored {
     bytes: Vec<u8>,
+    fields: Bytes,
     facts: PieceFacts,
 }
 
@@ -255,10 +258,10 @@ impl Drives for FakeDrives {
         let key = (backend.0, piece.id, piece.row);
         assert!(!piece.payload.is_empty(), "an empty piece is not stored: {key:?}");
         assert!(!state.deleted.contains(&key), "a deleted name is written again: {key:?}");
-        let Piece { coding, class_id, blob_size, payload, .. } = piece;
+        let Piece { coding, class_id, blob_size, fields, payload, .. } = piece;
         let payload_len = payload.len() as u32;
         let facts = PieceFacts { coding, class_id, blob_size, payload_len };
-        let stored = Stored { bytes: payload.to_vec(), facts };
+        let stored = Stored { bytes: payload.to_vec(), fields, facts };
         assert!(state.pieces.insert(key, stored).is_none(), "written twice: {key:?}");
         state.durable.insert(key, false);
         Ok(Receipt::after(0))
@@ -377,6 +380,19 @@ impl Drives for FakeDrives {
         self.answers(backend)?;
         let state = self.0.borrow();
         state.pieces.get(&(backend.0, id, row)).map(|piece| piece.facts).ok_or(DriveError::NotFound)
+    }
+
+    async fn manifest(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+    ) -> Result<Option<Bytes>, DriveError> {
+        pause(Duration::ZERO).await;
+        let state = self.0.borrow();
+        let piece = state.pieces.get(&(backend.0, id, row)).ok_or(DriveError::NotFound)?;
+        let head = tlv::RECOVERY_MANIFEST.to_le_bytes();
+        Ok(piece.fields.starts_with(&head).then(|| piece.fields.slice(4..)))
     }
 
     async fn verify(&self, backend: BackendId, _: VerifyCursor, _: u64) -> Result<Verified, DriveError> {

@@ -6,10 +6,12 @@ use holdfast_common::id::{BackendId, DriveId, OpId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{Coders, choose};
 use holdfast_protocol::placement::{Backend, BackendState, Class, Level, Placement, Rule, Spread, place};
+use holdfast_protocol::record::{put_tlv, tlv};
 use proptest::prelude::*;
 
 use super::fake::{FakeDrives, Faults};
 use super::*;
+use crate::drives::DriveState;
 use crate::limits::{BLOB_LAGGARD_WAIT, BLOB_READ_PATIENCE, BLOB_ROWS_IN_FLIGHT};
 use crate::rt::CoreConfig;
 use crate::rt::epoll::EpollRt;
@@ -365,5 +367,40 @@ fn a_malformed_record_is_an_error() {
         ));
         let odd = wire::Blob { op_id: vec![1].into(), ..blob };
         assert!(matches!(read(&odd, &rig.placement.backends), Some(BlobError::Record(_))));
+    });
+}
+
+#[test]
+fn the_pieces_of_the_last_row_carry_the_fields_and_no_others() {
+    run(async {
+        for (size, announced) in [(700, true), (3 * ROW + 11, true), (2 * ROW, true), (3 * ROW + 11, false)] {
+            let mut rig = Rig::new(4, 1, size);
+            rig.new.size = rig.new.size.filter(|_| announced);
+            for backend in &rig.placement.backends {
+                rig.drives.set_state(backend.0, Some(DriveState::Active));
+            }
+            let mut fields = Vec::new();
+            put_tlv(&mut fields, tlv::RECOVERY_MANIFEST, b"sealed");
+            let mut writer = rig.blobs.write(rig.new, &rig.placement).awaiting_fields();
+            for part in bytes(size).chunks(100_000) {
+                writer.push(part).await.unwrap();
+            }
+            assert_eq!(writer.planned().size, size as u64);
+            let written = writer.finish_with(fields.into()).await.unwrap();
+            let held = rig.drives.find(written.op_id).await.unwrap();
+            let last = held.iter().map(|(_, held)| held.last_row).max().unwrap();
+            for (backend, held) in held {
+                for row in 0..=held.last_row {
+                    let sealed = rig.drives.manifest(backend, held.fragment, row).await.unwrap();
+                    assert_eq!(
+                        sealed.as_deref(),
+                        (row == last).then_some(&b"sealed"[..]),
+                        "{size} row {row}"
+                    );
+                }
+            }
+            let (read, notes) = rig.read(&written.to_wire(1), 0..size as u64).await;
+            assert!(read.unwrap() == bytes(size) && notes.is_empty());
+        }
     });
 }

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::time::Instant;
 
+use bytes::Bytes;
 use holdfast_common::id::{BackendId, FragmentId};
 use holdfast_protocol::erasure::{Layout, Scheme};
 use holdfast_protocol::placement::Placement;
@@ -59,6 +60,12 @@ pub struct BlobWriter<D: Drives, R: Rt> {
     causes: Vec<(BackendId, DriveError)>,
     mailbox: Mailbox<Event>,
     finishing: bool,
+    /// The last row waits for the fields that it is to carry.
+    awaits_fields: bool,
+    /// What is submitted now is the last row.
+    ending: bool,
+    /// Of the last row's records.
+    fields: Bytes,
     /// Kept until nothing of the blob is on its way to a drive any more.
     hold: Option<Box<dyn Any>>,
 }
@@ -87,6 +94,9 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             causes,
             mailbox: Mailbox::new(),
             finishing: false,
+            awaits_fields: false,
+            ending: false,
+            fields: Bytes::new(),
             hold: None,
         }
     }
@@ -95,6 +105,13 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
     #[must_use]
     pub fn holding(mut self, hold: Box<dyn Any>) -> Self {
         self.hold = Some(hold);
+        self
+    }
+
+    /// Holds the last row back until [`BlobWriter::finish_with`] says which fields its records carry.
+    #[must_use]
+    pub fn awaiting_fields(mut self) -> Self {
+        self.awaits_fields = true;
         self
     }
 
@@ -118,11 +135,38 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             let row = self.assembling.as_mut().expect("was just made");
             bytes = &bytes[row.fill(bytes)..];
             // Of a blob whose size is not known a full row may be the last: its pieces are to carry the size.
-            if row.is_full() && self.layout.is_some() {
+            if row.is_full() && self.layout.is_some() && !(self.awaits_fields && self.is_last_row()) {
                 self.submit_row()?;
             }
         }
         Ok(())
+    }
+
+    fn is_last_row(&self) -> bool {
+        self.layout.and_then(|layout| layout.rows()).is_some_and(|rows| self.row + 1 == rows)
+    }
+
+    /// What will have been written once it is finished; nothing of it is proven yet.
+    #[must_use]
+    pub fn planned(&self) -> BlobWritten {
+        BlobWritten {
+            op_id: self.blob.op_id,
+            attempt: self.blob.attempt,
+            class_id: self.blob.class_id,
+            size: self.pushed,
+            coding: self.placement.coding,
+            backends: self.placement.backends.clone(),
+            proven: 0,
+        }
+    }
+
+    /// As [`BlobWriter::finish`]; the records of the last row carry `fields`, a run of TLVs.
+    ///
+    /// # Errors
+    /// As `finish`.
+    pub async fn finish_with(mut self, fields: Bytes) -> Result<BlobWritten, BlobError> {
+        self.fields = fields;
+        self.finish().await
     }
 
     /// Writes what is left, makes it durable on the quorum, and waits for late drives within bounds.
@@ -134,6 +178,7 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             return Err(BlobError::WrongSize { announced, got: self.pushed });
         }
         self.blob.size = Some(self.pushed);
+        self.ending = true;
         if self.assembling.is_some() {
             self.submit_row()?;
         }
@@ -143,15 +188,7 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
         }
         self.wait(Self::unproven, 0).await?;
         self.sweep(|p| p.broken);
-        Ok(BlobWritten {
-            op_id: self.blob.op_id,
-            attempt: self.blob.attempt,
-            class_id: self.blob.class_id,
-            size: self.pushed,
-            coding: self.placement.coding,
-            backends: self.placement.backends.clone(),
-            proven: self.tally.proven(),
-        })
+        Ok(BlobWritten { proven: self.tally.proven(), ..self.planned() })
     }
 
     /// Gives the blob up; what reached a drive is deleted in the background.
@@ -201,6 +238,7 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             coding: piece_coding(self.placement.coding),
             class_id: self.blob.class_id,
             blob_size: self.blob.size.unwrap_or(0),
+            fields: if self.ending { self.fields.clone() } else { Bytes::new() },
             payload,
         };
         let (drives, backend) = (self.blobs.drives.clone(), self.placement.backends[usize::from(index)]);

@@ -17,7 +17,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use holdfast_protocol::record::{
-    Entry, Kind, Parsed, Record, SECTOR_BYTES, SegmentRole, encode, parse, record_bytes, table_bytes, tlv,
+    Entry, Kind, Parsed, Record, SECTOR_BYTES, SegmentRole, encode, parse, put_tlv, record_bytes,
+    table_bytes, tlv,
 };
 
 use super::budget::Budget;
@@ -483,12 +484,6 @@ impl Copied {
     fn bytes(&self) -> usize {
         record_bytes(self.payload.len(), self.tlvs().len()).expect("what was read fits")
     }
-}
-
-fn put_tlv(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    out.extend(kind.to_le_bytes());
-    out.extend(u16::try_from(value.len()).expect("read from 16 bits").to_le_bytes());
-    out.extend(value);
 }
 
 /// What a sealed segment of `bytes` takes beyond what lives in it.

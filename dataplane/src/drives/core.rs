@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use holdfast_common::id::{BackendId, FragmentId, OpId};
 
 use self::places::Places;
@@ -125,6 +126,15 @@ impl<R: Rt> Drives for CoreDrives<R> {
 
     async fn facts(&self, backend: BackendId, id: FragmentId, row: u32) -> Result<PieceFacts, DriveError> {
         self.read_facts(&self.writer(backend)?.drive, Key::new(id, row)).await
+    }
+
+    async fn manifest(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+    ) -> Result<Option<Bytes>, DriveError> {
+        self.read_manifest(&self.writer(backend)?.drive, Key::new(id, row)).await
     }
 
     async fn verify(

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_common::id::{BackendId, DriveId, FragmentId, OpId};
-use holdfast_protocol::record::{BLOCK_BYTES, PieceCoding, PieceScheme};
+use holdfast_protocol::record::{BLOCK_BYTES, PieceCoding, PieceScheme, put_tlv, tlv};
 
 use super::host::{Host, RealHost};
 use super::*;
@@ -103,6 +103,11 @@ fn bytes(seed: u32, len: usize) -> Vec<u8> {
         .collect()
 }
 
+/// What the records of every fourth fragment carry.
+fn manifest(n: u32) -> Option<Bytes> {
+    (n % 4 == 3).then(|| vec![n as u8; 700].into())
+}
+
 fn piece(n: u32, row: u32, len: usize) -> Piece {
     Piece {
         id: fragment(n),
@@ -110,6 +115,11 @@ fn piece(n: u32, row: u32, len: usize) -> Piece {
         coding: PieceCoding { scheme: PieceScheme::ReedSolomon, data: 2, parity: 1, piece_bytes: 1 << 18 },
         class_id: 1,
         blob_size: 77,
+        fields: manifest(n).map_or_else(Bytes::new, |sealed| {
+            let mut fields = Vec::new();
+            put_tlv(&mut fields, tlv::RECOVERY_MANIFEST, &sealed);
+            fields.into()
+        }),
         payload: AlignedBuf::copy_of(&bytes(n + row, len)).into(),
     }
 }
@@ -146,6 +156,8 @@ fn what_was_appended_is_read_back_in_any_range() {
                     assert!(read.bytes[..] == all[(range.start as usize).min(end)..end], "{len} {range:?}");
                     assert_eq!(read.payload_len as usize, len);
                 }
+                let sealed = drives.manifest(backend(0), fragment(n as u32), 0).await.unwrap();
+                assert_eq!(sealed, manifest(n as u32));
             }
             assert_eq!(whole(&drives, 0, 1).await, Err(DriveError::NotFound), "another row");
             let elsewhere = drives.read(backend(7), fragment(99), 0, 0..1).await;
@@ -177,6 +189,7 @@ fn a_restart_has_everything_and_reads_only_the_tail() {
             let drives = engine.core::<UringRt>();
             for n in 0..round * 20 {
                 assert!(whole(&drives, n, 0).await.unwrap() == bytes(n, 200_000), "{n} in round {round}");
+                assert_eq!(drives.manifest(backend(0), fragment(n), 0).await.unwrap(), manifest(n));
             }
             for n in round * 20..(round + 1) * 20 {
                 put(&drives, n, 200_000).await;
@@ -201,6 +214,9 @@ fn without_its_index_everything_is_found_on_the_drives() {
         for n in 0..60 {
             put(&drives, n, 150_000).await;
         }
+        let mut long = piece(99, 0, 150_000);
+        long.fields = vec![0; 9000].into();
+        assert!(matches!(drives.append(backend(0), long).await, Err(DriveError::Io { step: "append", .. })));
         for n in 0..20 {
             drives.delete(backend(0), fragment(n), 1).await.unwrap();
             assert_eq!(whole(&drives, n, 0).await, Err(DriveError::NotFound));
@@ -215,6 +231,9 @@ fn without_its_index_everything_is_found_on_the_drives() {
         for n in 0..60 {
             let expected = if n < 20 { Err(DriveError::NotFound) } else { Ok(bytes(n, 150_000)) };
             assert!(whole(&drives, n, 0).await == expected, "{n}");
+            if n >= 20 {
+                assert_eq!(drives.manifest(backend(0), fragment(n), 0).await.unwrap(), manifest(n));
+            }
         }
         engine.stop();
     });

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use holdfast_protocol::record::{Entry, SegmentRole, table_bytes};
+use holdfast_protocol::record::{Entry, SegmentRole, record_bytes, table_bytes};
 use tokio::sync::oneshot;
 
 use super::drive::Drive;
@@ -80,6 +80,9 @@ impl<R: Rt> Writer<R> {
     }
 
     pub(super) async fn append(self: &Rc<Self>, piece: Piece) -> Result<Receipt, DriveError> {
+        // What came from elsewhere may be anything.
+        record_bytes(piece.payload.len(), piece.fields.len())
+            .map_err(|error| DriveError::Io { step: "append", error: error.to_string() })?;
         self.room().await?;
         let receipt = self.drive.device.receipt();
         let (done, answered) = oneshot::channel();

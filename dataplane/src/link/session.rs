@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_common::id::OpId;
+use holdfast_common::recovery::ManifestKey;
 use holdfast_common::ticket::TicketKey;
 use holdfast_common::wire::{self, node_client::NodeClient, session_down, session_up};
 use tokio::sync::mpsc;
@@ -231,13 +232,14 @@ async fn open_session(
         _ => return Err(Ended::Protocol("the first message was no welcome")),
     };
     let session_id = welcome.session_id.clone();
-    let session = welcomed(welcome, known_cluster, state, interest, up, down, outside)?;
+    let node_id = uuid::Uuid::try_parse(&config.node_id).unwrap_or_default();
+    let session = welcomed(welcome, (known_cluster, node_id), state, interest, up, down, outside)?;
     Ok((session, session_id))
 }
 
 fn welcomed(
     welcome: wire::Welcome,
-    known_cluster: [u8; 16],
+    (known_cluster, node_id): ([u8; 16], uuid::Uuid),
     state: &Arc<NodeState>,
     interest: &BTreeSet<u64>,
     up: mpsc::Sender<wire::SessionUp>,
@@ -272,6 +274,7 @@ fn welcomed(
         u16::try_from(welcome.node_number).map_err(|_| Ended::Protocol("a node's number of 16 bits"))?;
     let ticket_key = TicketKey::new(&welcome.ticket_key);
     let config = welcome.config.unwrap_or_default();
+    let manifest_key = ManifestKey::new(node_id, &welcome.manifest_key).map(Arc::new);
     state.change(|view| {
         view.reset(config);
         view.cluster_id = cluster_id;
@@ -280,6 +283,7 @@ fn welcomed(
         view.node_number = node_number;
         view.ticket_key = ticket_key;
         view.clock = (welcome.now_ms, outside.boottime_ms());
+        view.manifest_key = manifest_key;
         view.interest = Arc::new(interest.iter().map(|bucket| (*bucket, 0)).collect());
         view.ready = true;
     });

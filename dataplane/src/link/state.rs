@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use holdfast_common::recovery::ManifestKey;
 use holdfast_common::ticket::TicketKey;
 use holdfast_common::wire;
 use holdfast_protocol::access::{BucketFacts, KeyIdentity};
@@ -46,6 +47,8 @@ pub struct View {
     pub cluster_id: [u8; 16],
     pub epoch: u64,
     pub history_lost: bool,
+    /// Seals recovery manifests; `None`: the authority gave none. In memory only.
+    pub manifest_key: Option<Arc<ManifestKey>>,
     keys: Arc<HashMap<Box<str>, Arc<Key>>>,
     pub buckets: Arc<HashMap<Box<str>, Arc<BucketFacts>>>,
     pub backends: Arc<HashMap<u32, wire::Backend>>,

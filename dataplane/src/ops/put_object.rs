@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use holdfast_common::wire;
 use holdfast_protocol::access::{self, Grant};
+use holdfast_protocol::digest::Digests;
 use holdfast_protocol::error::S3Error;
 use holdfast_protocol::http::response::ResponseHead;
 use holdfast_protocol::operation::PutObjectInput;
@@ -10,6 +11,7 @@ use holdfast_protocol::operation::PutObjectInput;
 use super::call::{Call, quoted, set, set_checksums};
 use super::intake::Intake;
 use super::receive::{etag_md5, receive};
+use crate::blob::BlobWritten;
 use crate::env::Env;
 use crate::rt::Conn;
 use crate::server::Response;
@@ -49,21 +51,28 @@ pub(super) async fn store<E: Env, C: Conn>(
     intake: Intake<'_, '_, C>,
 ) -> Result<Stored, S3Error> {
     let op = call.core.op_begin();
-    let (digests, written) = receive(call, grant, op.id(), intake).await?;
-    let md5 = etag_md5(&digests);
-    let (etag, checksums) = (hex::encode(md5), digests.to_wire());
-    let part =
-        |blob| wire::Part { blob: Some(blob), md5: Bytes::copy_from_slice(&md5), ..Default::default() };
-    let put = wire::PutObject {
-        when: Some(when),
-        size: digests.length,
-        etag: etag.clone(),
-        meta: Some(wire::ObjectMeta { checksums: checksums.clone(), ..meta }),
-        manifest: Some(wire::Manifest {
-            parts: written.blob().map(part).into_iter().collect(),
-            ..Default::default()
-        }),
+    let put_of = |digests: &Digests, blob: Option<wire::Blob>| {
+        let md5 = etag_md5(digests);
+        let part =
+            |blob| wire::Part { blob: Some(blob), md5: Bytes::copy_from_slice(&md5), ..Default::default() };
+        wire::PutObject {
+            when: Some(when.clone()),
+            size: digests.length,
+            etag: hex::encode(md5),
+            meta: Some(wire::ObjectMeta { checksums: digests.to_wire(), ..meta.clone() }),
+            manifest: Some(wire::Manifest {
+                parts: blob.map(part).into_iter().collect(),
+                ..Default::default()
+            }),
+            recovered: false,
+        }
     };
+    let fields = |digests: &Digests, planned: &BlobWritten| {
+        call.core.recovery_fields(grant, planned, &put_of(digests, Some(planned.to_wire(0))))
+    };
+    let (digests, written) = receive(call, grant, op.id(), intake, Some(&fields)).await?;
+    let put = put_of(&digests, written.blob());
+    let (etag, checksums) = (put.etag.clone(), digests.to_wire());
     match call.core.put(grant, op.id(), put).await {
         Ok((_, committed)) => Ok(Stored { etag, checksums, version_id: committed.version_id }),
         Err(error) => Err(written.not_committed(call, error)),

@@ -10,7 +10,7 @@ use holdfast_protocol::error::{Code, S3Error};
 use super::call::Call;
 use super::intake::Intake;
 use super::object_stream::ObjectStream;
-use crate::blob::{BlobError, BlobWriter, NewBlob};
+use crate::blob::{BlobError, BlobWriter, BlobWritten, NewBlob};
 use crate::env::{Env, MetadataError};
 use crate::link::LinkError;
 use crate::rt::Conn;
@@ -23,21 +23,29 @@ pub(super) struct Written {
     backends: Vec<BackendId>,
 }
 
+/// Fields of the blob's last row, once its digests are known.
+pub(super) type LastFields<'f> = &'f dyn Fn(&Digests, &BlobWritten) -> Bytes;
+
 /// Streams the body into a blob named `op`, and holds it against every claim. On any error nothing of it is kept.
 pub(super) async fn receive<E: Env, C: Conn>(
     call: &Call<'_, E>,
     grant: &Grant<PutObject>,
     op: OpId,
     mut intake: Intake<'_, '_, C>,
+    last_fields: Option<LastFields<'_>>,
 ) -> Result<(Digests, Written), S3Error> {
     let _share = call.budget.take::<E::Rt>(intake.bytes_at_most()).await?;
     let mut writer = call.core.blob_write(grant, new_blob(grant, op, intake.size()))?;
+    if last_fields.is_some() {
+        writer = writer.awaiting_fields();
+    }
     while let Some(chunk) = intake.next().await? {
         writer.push(&chunk).await.map_err(write_error)?;
     }
     // The digests decide before anything is made durable; dropping the writer deletes what was written.
     let digests = intake.finish().await?;
-    Ok((digests, settle(call, writer).await?))
+    let fields = last_fields.map_or_else(Bytes::new, |fields| fields(&digests, &writer.planned()));
+    Ok((digests, settle(call, writer, fields).await?))
 }
 
 /// Streams `bytes` bytes of an object into a blob named `op`. On any error nothing of it is kept.
@@ -55,7 +63,7 @@ pub(super) async fn write_from<E: Env>(
         digests.update(&chunk);
         writer.push(&chunk).await.map_err(write_error)?;
     }
-    settle(call, writer).await
+    settle(call, writer, Bytes::new()).await
 }
 
 fn new_blob(grant: &Grant<PutObject>, op_id: OpId, size: Option<u64>) -> NewBlob {
@@ -66,8 +74,9 @@ fn new_blob(grant: &Grant<PutObject>, op_id: OpId, size: Option<u64>) -> NewBlob
 async fn settle<E: Env>(
     call: &Call<'_, E>,
     writer: BlobWriter<E::Drives, E::Rt>,
+    fields: Bytes,
 ) -> Result<Written, S3Error> {
-    let written = writer.finish().await.map_err(write_error)?;
+    let written = writer.finish_with(fields).await.map_err(write_error)?;
     if written.size == 0 {
         return Ok(Written { blob: None, backends: Vec::new() });
     }

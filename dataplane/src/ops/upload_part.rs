@@ -24,7 +24,7 @@ pub(super) async fn run<E: Env, C: Conn>(
     let sums = PartChecksums::of_body(&upload, input.body.algorithm())?;
     intake.expect(input.body, sums.plan());
     let op = call.core.op_begin();
-    let (digests, written) = receive(call, &grant, op.id(), intake).await?;
+    let (digests, written) = receive(call, &grant, op.id(), intake, None).await?;
     let part = written.part(input.part_number, &digests);
     let put = wire::PutPart { upload_id, part: Some(part) };
     if let Err(error) = call.core.put_part(&grant, op.id(), put).await {

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use holdfast_common::id::{BackendId, FragmentId, OpId};
 use holdfast_protocol::peer::{Request, Spot};
 
@@ -186,6 +187,20 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
         }
     }
 
+    async fn manifest(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+    ) -> Result<Option<Bytes>, DriveError> {
+        match self.elsewhere(backend) {
+            None => self.local.manifest(backend, id, row).await,
+            Some((others, node)) => {
+                others.manifest(&node, spot(backend, id, row)).await.map_err(|error| error.of_drive(&node))
+            }
+        }
+    }
+
     async fn verify(
         &self,
         backend: BackendId,
@@ -218,9 +233,12 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
 
 impl<L: Link, R: Rt> Others<L, R> {
     async fn append(&self, node: &Arc<str>, backend: BackendId, piece: Piece) -> Result<Receipt, PeerError> {
-        let Piece { id, row, coding, class_id, blob_size, payload } = piece;
+        let Piece { id, row, coding, class_id, blob_size, fields, payload } = piece;
         let spot = spot(backend, id, row);
-        let make = |ticket| Request::Append { spot, coding, class_id, blob_size, ticket };
+        let make = |ticket| {
+            let fields = fields.to_vec();
+            Request::Append { spot, coding, class_id, blob_size, fields, ticket }
+        };
         self.appended(node, id.blob, make, payload).await
     }
 

@@ -37,7 +37,8 @@ pub(super) fn permit(
         Request::DeleteBlob { blob, ticket } => (*blob, true, ticket),
         Request::Read { spot, ticket, .. }
         | Request::ReadHere { spot, ticket }
-        | Request::Facts { spot, ticket } => (spot.id.blob, false, ticket),
+        | Request::Facts { spot, ticket }
+        | Request::Manifest { spot, ticket } => (spot.id.blob, false, ticket),
         Request::Find { blob, ticket } | Request::Pin { blob, ticket } => (*blob, false, ticket),
     };
     if write && is_own(blob, peer.node_number) {

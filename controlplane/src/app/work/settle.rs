@@ -40,7 +40,7 @@ pub(super) async fn settle(
     };
     // What the lost rows said is not known: nobody's bytes are garbage until people have looked.
     if inner.history_lost.load(Ordering::Relaxed) {
-        return Ok(all(asked, Verdict::Keep));
+        return kept(authority, &work, asked, trimmed_before).await;
     }
     let now_ms = now_ms();
     // Beyond the horizon a missing row says nothing. The horizon is where commits are refused by the clock, and where
@@ -87,8 +87,37 @@ pub(super) async fn settle(
     Ok(SettledOps { verdicts, others_open_from: open.others_from() })
 }
 
-fn all(asked: &SettleOps, verdict: Verdict) -> SettledOps {
-    SettledOps { verdicts: vec![verdict.into(); asked.op_ids.len()], others_open_from: Bytes::new() }
+/// While history is lost: which of them have no row although they should. What is under way at a node that is here is not
+/// lost; one that is not here finds the outcome when it comes.
+async fn kept(
+    authority: &Authority,
+    work: &Transaction<'_>,
+    asked: &SettleOps,
+    trimmed_before: Uuid,
+) -> Result<SettledOps, Refused> {
+    let connected: Vec<Uuid> = authority.inner.sessions.facts().iter().map(|facts| facts.node_id).collect();
+    let mut nodes = node::open_from(work).await?;
+    nodes.retain(|node| connected.contains(&node.node_id));
+    let under_way = |op_id: &OpId| {
+        let maker = nodes.iter().find(|node| node.number == op_id.node());
+        maker.and_then(|maker| maker.oldest).is_some_and(|oldest| op_id.uuid() >= oldest)
+    };
+    let op_ids: Vec<Option<OpId>> = asked.op_ids.iter().map(|id| OpId::from_wire(id)).collect();
+    let mut names: Vec<Uuid> = op_ids.iter().flatten().map(|op_id| op_id.uuid()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let rows = changelog::kinds(work, &names).await?;
+    let now_ms = now_ms();
+    let lost = |op_id: &OpId| {
+        let told = op_id.unix_ms() + OP_AGE_MS_MAX >= now_ms && op_id.uuid() >= trimmed_before;
+        told && !rows.contains_key(&op_id.uuid()) && !under_way(op_id)
+    };
+    let verdict = |op_id: &Option<OpId>| match op_id {
+        Some(op_id) if lost(op_id) => Verdict::Unknown,
+        _ => Verdict::Keep,
+    };
+    let verdicts = op_ids.iter().map(verdict).map(i32::from).collect();
+    Ok(SettledOps { verdicts, others_open_from: Bytes::new() })
 }
 
 /// Nodes that may commit something yet: a revoked one until its session is over.

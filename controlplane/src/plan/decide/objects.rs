@@ -62,7 +62,10 @@ fn shown(version_id: &str, bucket: &BucketRow) -> String {
 
 impl<'a> Item<'a> {
     pub(super) fn put(&mut self, put: &PutObject) -> Step<Committed> {
-        let bucket = self.bucket()?;
+        let bucket = match put.recovered {
+            true => self.bucket_of_lost()?,
+            false => self.bucket()?,
+        };
         precondition::check(put.when.as_ref(), &self.mutation.key, self.head())?;
         let manifest = put.manifest.clone().unwrap_or_default();
         for blob in manifest.parts.iter().filter_map(|part| part.blob.as_ref()) {
@@ -83,6 +86,18 @@ impl<'a> Item<'a> {
             existed: false,
             ..Default::default()
         })
+    }
+
+    /// The bucket of a row that was lost, if nothing newer stands in its place. Whoever wrote it was let in then.
+    fn bucket_of_lost(&self) -> Step<&'a BucketRow> {
+        let bucket = self.facts.buckets.get(&self.mutation.bucket_id);
+        let bucket = bucket.ok_or_else(|| refuse(Refusal::NoSuchBucket, "the bucket does not exist"))?;
+        let (op_id, written_ms) = (self.op_id.uuid(), self.op_id.unix_ms());
+        let newer = |head: &HeadRow| (head.modified_ms, head.op_id) > (written_ms, op_id);
+        if self.head().is_some_and(newer) {
+            return Err(refuse(Refusal::PreconditionFailed, "the key was written since"));
+        }
+        Ok(bucket)
     }
 
     pub(super) fn delete(&mut self, delete: &DeleteObject) -> Step<Committed> {

@@ -3,7 +3,7 @@
 use super::Holding;
 use super::codec::{Fields, Malformed, Out};
 use super::fault::{Denial, Fault};
-use crate::limits::{PEER_BACKENDS_MAX, PEER_DELETED_FAILED_MAX, PEER_HELD_MAX};
+use crate::limits::{PEER_BACKENDS_MAX, PEER_DELETED_FAILED_MAX, PEER_HELD_MAX, RECORD_HEADER_BYTES_MAX};
 use crate::record::PieceCoding;
 
 /// An answer.
@@ -39,6 +39,10 @@ pub enum Answer {
     },
     Writable {
         backends: Vec<u32>,
+    },
+    /// Sealed; empty: the piece has none.
+    Manifest {
+        sealed: Vec<u8>,
     },
     Fault(Fault),
     Denied(Denial),
@@ -84,6 +88,10 @@ impl Answer {
                 }
                 136
             }
+            Self::Manifest { sealed } => {
+                out.bytes(sealed, RECORD_HEADER_BYTES_MAX);
+                139
+            }
             Self::Fault(fault) => {
                 fault.put(&mut out);
                 137
@@ -127,6 +135,7 @@ impl Answer {
                 Self::Writable { backends: (0..count).map(|_| fields.u32()).collect::<Result<_, _>>()? }
             }
             137 => Self::Fault(Fault::take(fields)?),
+            139 => Self::Manifest { sealed: fields.bytes(RECORD_HEADER_BYTES_MAX)?.to_vec() },
             138 => Self::Denied(Denial::from_wire(fields.u8()?)?),
             _ => return Err(Malformed),
         };

@@ -4,6 +4,7 @@ use holdfast_common::id::{FragmentId, OpId};
 use holdfast_common::ticket::TICKET_BYTES_MAX;
 
 use super::codec::{Fields, Malformed, Out};
+use crate::limits::RECORD_HEADER_BYTES_MAX;
 use crate::record::PieceCoding;
 
 /// One row of one fragment on one backend.
@@ -27,6 +28,8 @@ pub enum Request {
         coding: PieceCoding,
         class_id: u32,
         blob_size: u64,
+        /// Further fields of its record, encoded; as a rule none.
+        fields: Vec<u8>,
         ticket: Vec<u8>,
     },
     /// Of the appends of this connection, back to the one whose receipt named so many failures.
@@ -61,6 +64,11 @@ pub enum Request {
         spot: Spot,
         ticket: Vec<u8>,
     },
+    /// The recovery manifest in the record of one piece.
+    Manifest {
+        spot: Spot,
+        ticket: Vec<u8>,
+    },
     /// The asker reads the blob: it is not to be deleted for a while.
     Pin {
         blob: OpId,
@@ -80,9 +88,9 @@ impl Request {
         let mut out = Out::default();
         match self {
             Self::Hello { cluster } => out.raw(cluster),
-            Self::Append { spot, coding, class_id, blob_size, ticket } => {
+            Self::Append { spot, coding, class_id, blob_size, fields, ticket } => {
                 put_spot(&mut out, spot).coding(*coding).u32(*class_id).u64(*blob_size);
-                out.bytes(ticket, TICKET_BYTES_MAX)
+                out.bytes(fields, RECORD_HEADER_BYTES_MAX).bytes(ticket, TICKET_BYTES_MAX)
             }
             Self::Flush { backend, failures } => out.u32(*backend).u64(*failures),
             Self::Read { spot, start, end, ticket } => {
@@ -90,7 +98,8 @@ impl Request {
             }
             Self::ReadHere { spot, ticket }
             | Self::Delete { spot, ticket }
-            | Self::Facts { spot, ticket } => put_spot(&mut out, spot).bytes(ticket, TICKET_BYTES_MAX),
+            | Self::Facts { spot, ticket }
+            | Self::Manifest { spot, ticket } => put_spot(&mut out, spot).bytes(ticket, TICKET_BYTES_MAX),
             Self::DeleteBlob { blob, ticket } | Self::Find { blob, ticket } | Self::Pin { blob, ticket } => {
                 out.raw(&blob.0).bytes(ticket, TICKET_BYTES_MAX)
             }
@@ -114,6 +123,7 @@ impl Request {
             Self::Pin { .. } => 10,
             Self::Unpin { .. } => 11,
             Self::Writable => 12,
+            Self::Manifest { .. } => 13,
         }
     }
 
@@ -130,6 +140,7 @@ impl Request {
                 coding: fields.coding()?,
                 class_id: fields.u32()?,
                 blob_size: fields.u64()?,
+                fields: fields.bytes(RECORD_HEADER_BYTES_MAX)?.to_vec(),
                 ticket: ticket(fields)?,
             },
             3 => Self::Flush { backend: fields.u32()?, failures: fields.u64()? },
@@ -147,6 +158,7 @@ impl Request {
             10 => Self::Pin { blob: fields.op()?, ticket: ticket(fields)? },
             11 => Self::Unpin { blob: fields.op()? },
             12 => Self::Writable,
+            13 => Self::Manifest { spot: spot(fields)?, ticket: ticket(fields)? },
             _ => return Err(Malformed),
         };
         fields.end()?;

@@ -34,15 +34,17 @@ fn ticket() -> impl Strategy<Value = Vec<u8>> {
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         any::<[u8; 16]>().prop_map(|cluster| Request::Hello { cluster }),
-        (spot(), coding(), any::<u32>(), any::<u64>(), ticket()).prop_map(
-            |(spot, coding, class_id, blob_size, ticket)| Request::Append {
+        (spot(), coding(), any::<u32>(), any::<u64>(), vec(any::<u8>(), 0..300), ticket()).prop_map(
+            |(spot, coding, class_id, blob_size, fields, ticket)| Request::Append {
                 spot,
                 coding,
                 class_id,
                 blob_size,
+                fields,
                 ticket
             }
         ),
+        (spot(), ticket()).prop_map(|(spot, ticket)| Request::Manifest { spot, ticket }),
         (any::<u32>(), any::<u64>()).prop_map(|(backend, failures)| Request::Flush { backend, failures }),
         (spot(), any::<u32>(), any::<u32>(), ticket()).prop_map(|(spot, start, end, ticket)| Request::Read {
             spot,
@@ -94,6 +96,7 @@ fn answer() -> impl Strategy<Value = Answer> {
                 payload_len
             }
         ),
+        vec(any::<u8>(), 0..300).prop_map(|sealed| Answer::Manifest { sealed }),
         vec((any::<u32>(), fault()), 0..16).prop_map(|failed| Answer::Deleted { failed }),
         vec(any::<u32>(), 0..40).prop_map(|backends| Answer::Writable { backends }),
         fault().prop_map(Answer::Fault),

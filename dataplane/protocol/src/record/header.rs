@@ -1,6 +1,7 @@
 //! One record to bytes and back.
 
 use holdfast_common::id::{FragmentId, OpId};
+use holdfast_common::recovery::MANIFEST_SEALED_BYTES_MAX;
 
 use super::{
     BLOCK_BYTES, BLOCK_SHIFT, FOOTER_BYTES, Kind, PieceCoding, PieceScheme, Place, RECORD_ALIGN, Record,
@@ -18,6 +19,18 @@ const _: () = assert!(
     FIXED_BYTES + RECORD_PAYLOAD_BYTES_MAX.div_ceil(BLOCK_BYTES) * CRC_BYTES + CRC_BYTES
         <= RECORD_HEADER_BYTES_MAX,
     "the checksums of the largest piece fit in the largest header"
+);
+/// Bytes of a TLV's type and length.
+const TLV_HEAD_BYTES: usize = 4;
+
+const _: () = assert!(
+    FIXED_BYTES
+        + RECORD_PAYLOAD_BYTES_MAX.div_ceil(BLOCK_BYTES) * CRC_BYTES
+        + (TLV_HEAD_BYTES + MANIFEST_SEALED_BYTES_MAX)
+        + (TLV_HEAD_BYTES + 12)
+        + CRC_BYTES
+        <= RECORD_HEADER_BYTES_MAX - 512,
+    "beside the longest recovery manifest there is room for where a copy came from and for an encryption envelope"
 );
 const _: () = assert!(
     RECORD_HEADER_BYTES_MAX <= u16::MAX as usize && RECORD_HEADER_BYTES_MAX.is_multiple_of(RECORD_ALIGN)
@@ -47,8 +60,19 @@ pub enum Invalid {
 #[error("{0} bytes of record fields do not fit in its header")]
 pub struct TlvTooLong(pub usize);
 
+/// Appends one field to a run of TLVs.
+///
+/// # Panics
+/// When the value has more than 64 KiB: nothing that fits a header does.
+pub fn put_tlv(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    out.extend(kind.to_le_bytes());
+    out.extend(u16::try_from(value.len()).expect("it fits a header").to_le_bytes());
+    out.extend(value);
+}
+
 /// Bytes of the header for so much payload and so many bytes of TLVs.
-fn header_bytes(payload_len: usize, tlv_len: usize) -> usize {
+#[must_use]
+pub fn header_bytes(payload_len: usize, tlv_len: usize) -> usize {
     let blocks = payload_len.div_ceil(BLOCK_BYTES);
     (FIXED_BYTES + blocks * CRC_BYTES + tlv_len + CRC_BYTES).next_multiple_of(RECORD_ALIGN)
 }

@@ -29,6 +29,10 @@ struct State {
     jobs: BTreeMap<OpId, wire::Job>,
     reports: Vec<wire::JobReport>,
     deficits: Vec<wire::Deficit>,
+    /// History is lost, but for these.
+    left: Option<BTreeSet<OpId>>,
+    proposals: Vec<wire::Proposal>,
+    walked: bool,
 }
 
 impl Authority {
@@ -73,6 +77,19 @@ impl Authority {
         std::mem::take(&mut self.0.borrow_mut().deficits)
     }
 
+    /// Rows are lost; that of `op` is not.
+    pub(super) fn lose_all_but(&self, op: OpId) {
+        self.0.borrow_mut().left = Some(BTreeSet::from([op]));
+    }
+
+    pub(super) fn proposals(&self) -> Vec<wire::Proposal> {
+        std::mem::take(&mut self.0.borrow_mut().proposals)
+    }
+
+    pub(super) fn walked(&self) -> bool {
+        self.0.borrow().walked
+    }
+
     fn answer(&self, what: work_request::What) -> Result<work_answer::What, LinkError> {
         let mut state = self.0.borrow_mut();
         if state.down {
@@ -101,6 +118,13 @@ impl Authority {
                 let open_from = state.others_open_from.map_or([u8::MAX; 16], |oldest| oldest.0);
                 let others_open_from = bytes::Bytes::copy_from_slice(&open_from);
                 let mut settled = wire::SettledOps { others_open_from, ..Default::default() };
+                if let Some(left) = &state.left {
+                    for op in &settle.op_ids {
+                        let known = OpId::from_wire(op).is_some_and(|op| left.contains(&op));
+                        settled.push_verdicts(if known { Verdict::Keep } else { Verdict::Unknown });
+                    }
+                    return Ok(work_answer::What::Settled(settled));
+                }
                 for op in settle.op_ids.iter().map(|op| OpId::from_wire(op).unwrap()) {
                     let verdict = match state.committed.contains(&op) {
                         true => Verdict::Committed,
@@ -114,6 +138,11 @@ impl Authority {
                 }
                 state.settled_to = OpId::from_wire(&settle.settled_to).or(state.settled_to);
                 work_answer::What::Settled(settled)
+            }
+            work_request::What::Proposals(proposals) => {
+                state.proposals.extend(proposals.items);
+                state.walked |= proposals.finished;
+                work_answer::What::Noted(wire::Noted {})
             }
             work_request::What::Deficits(deficits) => {
                 state.deficits.extend(deficits.items);

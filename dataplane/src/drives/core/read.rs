@@ -6,9 +6,10 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::future::join;
 use holdfast_common::id::FragmentId;
-use holdfast_protocol::record::{BLOCK_BYTES, Parsed, parse};
+use holdfast_protocol::record::{BLOCK_BYTES, Parsed, parse, tlv};
 
 use super::super::drive::Drive;
 use super::super::flush::io as io_error;
@@ -78,15 +79,28 @@ impl<R: Rt> CoreDrives<R> {
 
     pub(super) async fn read_facts(&self, drive: &Drive, key: Key) -> Result<PieceFacts, DriveError> {
         self.located(drive, key, async |location| {
-            let file = self.segment_of(drive, location).await?;
-            let header = read_exactly(&*file, u64::from(location.offset), location.header_len as usize);
-            let parsed = check_header(drive, key, location, &header.await?)?;
-            let record = parsed.record;
+            let record = self.header(drive, key, location).await?.record;
             let coding = record.coding.ok_or(DriveError::Rotten("a piece without a coding"))?;
             let (class_id, blob_size) = (record.class_id, record.blob_size);
             Ok(PieceFacts { coding, class_id, blob_size, payload_len: location.payload_len })
         })
         .await
+    }
+
+    pub(super) async fn read_manifest(&self, drive: &Drive, key: Key) -> Result<Option<Bytes>, DriveError> {
+        self.located(drive, key, async |location| {
+            let parsed = self.header(drive, key, location).await?;
+            let mut fields = parsed.tlvs();
+            let manifest = fields.find(|(kind, _)| *kind == tlv::RECOVERY_MANIFEST);
+            Ok(manifest.map(|(_, sealed)| Bytes::copy_from_slice(sealed)))
+        })
+        .await
+    }
+
+    async fn header(&self, drive: &Drive, key: Key, location: Location) -> Result<Parsed, DriveError> {
+        let file = self.segment_of(drive, location).await?;
+        let header = read_exactly(&*file, u64::from(location.offset), location.header_len as usize);
+        check_header(drive, key, location, &header.await?)
     }
 
     /// Does something where a piece stands; again from the index when it is not found there, because it may have moved

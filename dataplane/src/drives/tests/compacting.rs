@@ -240,6 +240,7 @@ async fn check_all(drives: &Handle, gone: impl Fn(u32) -> bool) {
             assert_eq!(found, Err(DriveError::NotFound), "{n}");
         } else {
             assert!(found == Ok(bytes(n, len(n))), "{n}: {:?}", found.err());
+            assert_eq!(drives.manifest(backend(0), fragment(n), 0).await.unwrap(), manifest(n), "{n}");
         }
     }
 }

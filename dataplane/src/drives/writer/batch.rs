@@ -1,12 +1,13 @@
 //! Pieces that are written together, as bytes.
 //!
 //! Large pieces come in buffers with room for the rest of their record ([`piece_buffer`]): each is one write, from where it
-//! is. Smaller ones are copied next to each other, so that many of them are one write.
+//! is. Smaller ones are copied next to each other, so that many of them are one write; so are those that carry fields, because
+//! the room before their payload is that of a header without.
 
 use std::ops::Range;
 
 use holdfast_protocol::record::{
-    Entry, Kind, Place, Record, SECTOR_BYTES, encode, encode_around, payload_at, record_bytes,
+    Entry, Kind, Place, Record, SECTOR_BYTES, encode, encode_around, header_bytes, payload_at, record_bytes,
 };
 
 use super::super::Piece;
@@ -29,7 +30,7 @@ pub fn piece_buffer(len: usize) -> AlignedBuf {
 
 /// Bytes of a piece's record.
 pub(super) fn bytes_of(piece: &Piece) -> usize {
-    record_of_bytes(piece.payload.len())
+    record_bytes(piece.payload.len(), piece.fields.len()).expect("an append with longer fields is refused")
 }
 
 fn record_of_bytes(payload_len: usize) -> usize {
@@ -45,6 +46,7 @@ pub(super) fn padded(batch: &Batch) -> usize {
 fn is_alone(piece: &Piece) -> bool {
     let len = piece.payload.len();
     len >= WRITE_IN_PLACE_BYTES_MIN
+        && piece.fields.is_empty()
         && piece.payload.lies_in(payload_at(len), bytes_of(piece).next_multiple_of(SECTOR_BYTES))
 }
 
@@ -86,7 +88,7 @@ pub(super) fn records(batch: Batch, start: Place) -> Records {
             let fresh = || (AlignedBuf::with_capacity(need - span.start), place.offset);
             let (buf, _) = together.get_or_insert_with(fresh);
             let used = buf.len();
-            let (_, total) = encode(&mut buf.space()[used..], place, &record, &[], &piece.payload);
+            let (_, total) = encode(&mut buf.space()[used..], place, &record, &piece.fields, &piece.payload);
             buf.set_len(used + total);
         }
         records.entries.push(entry);
@@ -114,7 +116,7 @@ fn entry_of(piece: &Piece, offset: u32) -> Entry {
         kind: Kind::Piece,
         row: piece.row,
         offset,
-        header_len: u32::try_from(payload_at(payload_len)).expect("bounded"),
+        header_len: u32::try_from(header_bytes(payload_len, piece.fields.len())).expect("bounded"),
         payload_len: u32::try_from(payload_len).expect("bounded"),
     }
 }
@@ -133,8 +135,9 @@ fn record_of(piece: &Piece) -> Record {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use holdfast_common::id::{DriveId, FragmentId, OpId};
-    use holdfast_protocol::record::{PieceCoding, PieceScheme, parse};
+    use holdfast_protocol::record::{PieceCoding, PieceScheme, parse, put_tlv, tlv};
 
     use super::*;
 
@@ -142,7 +145,7 @@ mod tests {
         let id = FragmentId { blob: OpId::new(1, [5; 10]), index: 2, attempt: 1 };
         let coding =
             PieceCoding { scheme: PieceScheme::ReedSolomon, data: 2, parity: 1, piece_bytes: 262_144 };
-        Box::new(Piece { id, row, coding, class_id: 4, blob_size: 7, payload })
+        Box::new(Piece { id, row, coding, class_id: 4, blob_size: 7, fields: Bytes::new(), payload })
     }
 
     /// Bytes that depend on `seed`, in a buffer of a piece.
@@ -172,7 +175,21 @@ mod tests {
         check(owned, &[payload(2, 262_144), payload(5, 131_072)]);
     }
 
+    #[test]
+    fn pieces_with_fields_stand_among_others_and_keep_them() {
+        let payloads = [payload(1, 700), payload(2, 262_144), payload(3, 262_144), payload(4, 5_000)];
+        let batch = payloads.iter().enumerate().map(|(row, p)| {
+            let mut piece = piece(row as u32, p.slice(0..p.len()));
+            let mut fields = Vec::new();
+            put_tlv(&mut fields, tlv::RECOVERY_MANIFEST, &vec![row as u8; 1000 * row]);
+            piece.fields = if row % 2 == 1 { fields.into() } else { Bytes::new() };
+            piece
+        });
+        check(batch.collect(), &payloads);
+    }
+
     fn check(batch: Batch, payloads: &[Chunk]) {
+        let fields: Vec<usize> = batch.iter().map(|piece| usize::from(!piece.fields.is_empty())).collect();
         let start = Place { drive: DriveId([7; 16]), segment: 3, generation: 9, offset: 8192 };
         let mut segment = vec![0xee; padded(&batch)];
         let Records { writes, entries } = records(batch, start);
@@ -189,6 +206,11 @@ mod tests {
             let parsed = parse(bytes, start.at(entry.offset)).expect("a record");
             assert!(parsed.whole(bytes) && parsed.record.row == row as u32);
             assert!(bytes[entry.header_len as usize..][..payload.len()] == **payload, "row {row}");
+            assert_eq!(parsed.header_len, entry.header_len as usize);
+            for (kind, value) in parsed.tlvs() {
+                assert!(kind == tlv::RECOVERY_MANIFEST && value == vec![row as u8; 1000 * row]);
+            }
+            assert_eq!(parsed.tlvs().count(), fields[row]);
         }
     }
 }

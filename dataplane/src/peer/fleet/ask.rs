@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use holdfast_common::id::OpId;
 use holdfast_protocol::peer::{Answer, Denial, Holding, Request, Spot};
 
@@ -138,6 +139,16 @@ impl<L: Link, R: Rt> Others<L, R> {
         match self.ask(node, Lane::Read, Some((spot.id.blob, false)), make, None).await?.1 {
             (Answer::Facts { coding, class_id, blob_size, payload_len }, _) => {
                 Ok(PieceFacts { coding, class_id, blob_size, payload_len })
+            }
+            _ => Err(OTHER),
+        }
+    }
+
+    pub(super) async fn manifest(&self, node: &Arc<str>, spot: Spot) -> Result<Option<Bytes>, PeerError> {
+        let make = |ticket| Request::Manifest { spot, ticket };
+        match self.ask(node, Lane::Read, Some((spot.id.blob, false)), make, None).await?.1 {
+            (Answer::Manifest { sealed }, _) => {
+                Ok(Some(sealed).filter(|sealed| !sealed.is_empty()).map(Bytes::from))
             }
             _ => Err(OTHER),
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use holdfast_common::id::BackendId;
 use holdfast_protocol::limits::{PEER_BACKENDS_MAX, PEER_DELETED_FAILED_MAX, PEER_HELD_MAX};
-use holdfast_protocol::peer::{Answer, Denial, Holding, Request};
+use holdfast_protocol::peer::{Answer, Denial, Holding, Request, Spot};
 use uuid::Uuid;
 
 use super::super::fault_of;
@@ -22,9 +22,10 @@ pub(super) async fn perform<R: Rt, D: Drives>(
     let (drives, leases) = (&server.drives, &server.leases);
     let until = R::now() + PEER_PIN;
     let done = match request {
-        Request::Append { spot, coding, class_id, blob_size, .. } => {
+        Request::Append { spot, coding, class_id, blob_size, fields, .. } => {
             let Some(payload) = payload else { return (Answer::Denied(Denial::Malformed), None) };
-            let piece = Piece { id: spot.id, row: spot.row, coding, class_id, blob_size, payload };
+            let Spot { id, row, .. } = spot;
+            let piece = Piece { id, row, coding, class_id, blob_size, fields: fields.into(), payload };
             let receipt = drives.append(BackendId(spot.backend), piece).await;
             receipt.map(|receipt| Answer::Appended { failures: receipt.failures() })
         }
@@ -57,6 +58,10 @@ pub(super) async fn perform<R: Rt, D: Drives>(
                 blob_size: facts.blob_size,
                 payload_len: facts.payload_len,
             })
+        }
+        Request::Manifest { spot, .. } => {
+            let sealed = drives.manifest(BackendId(spot.backend), spot.id, spot.row).await;
+            sealed.map(|sealed| Answer::Manifest { sealed: sealed.map(Vec::from).unwrap_or_default() })
         }
         Request::Pin { blob, .. } => {
             if leases.pin(asker, blob, until) {

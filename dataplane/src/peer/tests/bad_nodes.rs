@@ -102,7 +102,14 @@ pub(super) async fn frames_that_are_none_are_refused_and_harm_nothing<R: Rt>() {
     let rig = Rig::<R>::new(2);
     let spot = Spot { backend: backend(2, 0).0, id: fragment(blob_of(1, 1), 0), row: 0 };
     let coding = PieceCoding { scheme: PieceScheme::Copies, data: 1, parity: 1, piece_bytes: 4096 };
-    let append = |coding| Request::Append { spot, coding, class_id: 0, blob_size: 5, ticket: Vec::new() };
+    let append = |coding| Request::Append {
+        spot,
+        coding,
+        class_id: 0,
+        blob_size: 5,
+        fields: Vec::new(),
+        ticket: Vec::new(),
+    };
     let mut changed = frame(3, &append(coding), b"piece");
     *changed.last_mut().unwrap() ^= 1;
     let mut header = frame(3, &append(coding), b"piece");

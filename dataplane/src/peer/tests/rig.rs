@@ -8,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use holdfast_common::certificate::{Role, Subject};
 use holdfast_common::id::{BackendId, FragmentId, OpId};
 use holdfast_common::ticket::{Ticket, TicketKey};
@@ -53,7 +54,15 @@ pub(super) fn bytes(seed: u8, len: usize) -> Vec<u8> {
 
 pub(super) fn piece(id: FragmentId, row: u32, payload: &[u8]) -> Piece {
     let coding = PieceCoding { scheme: PieceScheme::ReedSolomon, data: 4, parity: 2, piece_bytes: 262_144 };
-    Piece { id, row, coding, class_id: 3, blob_size: 77, payload: AlignedBuf::copy_of(payload).into() }
+    Piece {
+        id,
+        row,
+        coding,
+        class_id: 3,
+        blob_size: 77,
+        fields: Bytes::new(),
+        payload: AlignedBuf::copy_of(payload).into(),
+    }
 }
 
 pub(super) fn ticket_key(node: u32) -> TicketKey {

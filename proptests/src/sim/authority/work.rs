@@ -18,6 +18,8 @@ impl State {
                 work_answer::What::Noted(wire::Noted {})
             }
             work_request::What::Settle(settle) => work_answer::What::Settled(self.settle(&settle)),
+            // History is never lost here.
+            work_request::What::Proposals(_) => work_answer::What::Noted(wire::Noted {}),
             work_request::What::Deficits(deficits) => {
                 for deficit in deficits.items {
                     let op = deficit.blob.as_ref().and_then(|blob| OpId::from_wire(&blob.op_id));
