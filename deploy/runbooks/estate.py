@@ -99,6 +99,7 @@ delete_delay_ms = 1000
 s3_addr = "{host.address}:9000"
 tls_cert_file = "{host.certificate}"
 tls_key_file = "{host.key}"
+node_name = "{host.name}"
 peer_addr = "{host.address}:9003"
 control_url = {json.dumps(urls)}
 data_dir = "{host.home}/data"

@@ -90,5 +90,6 @@ rotate_master_key() {
     printf '%s\n' "$said" >&2
     return 1
   done
-  printf '%s\n' "$said"
+  # What else it says is for those who do the rest by hand.
+  say "${said%% Now put *}"
 }

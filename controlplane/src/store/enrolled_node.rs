@@ -9,6 +9,7 @@ use super::{Client, StoreError, Transaction, ms, signed, unsigned};
 #[derive(Clone, Debug)]
 pub struct NodeRecord {
     pub node_id: Uuid,
+    /// What it was invited as, else what it calls itself.
     pub name: String,
     pub region: String,
     pub build: String,
@@ -22,7 +23,7 @@ pub struct NodeRecord {
 }
 
 const RECORD: &str = concat!(
-    "SELECT node_id, coalesce(n.name, e.name), coalesce(n.region, ''), coalesce(n.build, ''), n.state, ",
+    "SELECT node_id, coalesce(e.name, n.name), coalesce(n.region, ''), coalesce(n.build, ''), n.state, ",
     ms!("coalesce(n.revoked_at, e.revoked_at)"),
     ", ",
     ms!("n.first_seen"),
