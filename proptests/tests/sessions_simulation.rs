@@ -24,7 +24,7 @@ fn one_seed_is_one_history() {
 #[test]
 fn without_trouble_everything_is_answered() {
     log_if_asked();
-    let setting = Setting { trouble_ms: 0, length_ms: 6_000, nodes: 3, controls: 2, ..Setting::of(1) };
+    let setting = Setting { trouble_ms: 0, length_ms: 9_000, nodes: 3, controls: 2, ..Setting::of(1) };
     let (summary, _) = run(setting).expect("holds");
     println!("no trouble: {summary:?}");
     assert!(summary.operations > 100, "{summary:?}");

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use holdfast_common::join_token::JoinToken;
 use holdfast_controlplane::app::enrol::InviteRequest;
-use holdfast_controlplane::server::{self, GrpcTls, Running, Settings};
+use holdfast_controlplane::server::{GrpcTls, Running, Settings};
 use uuid::Uuid;
 
 use crate::node::{Node, hello};
@@ -23,7 +23,7 @@ async fn start(db: &Db) -> Running {
     let hour = Duration::from_secs(3600);
     let tls = GrpcTls { own: None, names: vec!["localhost".into()], node_certificate: hour };
     let settings = Settings { grpc_tls: Some(tls), ..db.settings(true) };
-    server::start(settings).await.expect("the authority starts")
+    db.start_as(settings).await
 }
 
 async fn invite(running: &Running) -> JoinToken {

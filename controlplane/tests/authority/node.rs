@@ -31,7 +31,7 @@ pub(crate) struct Node {
     results: Replies<Bytes, wire::MutationResult>,
     answers: Replies<u64, wire::Answer>,
     next_query: AtomicU64,
-    client: NodeClient<tonic::transport::Channel>,
+    pub(crate) client: NodeClient<tonic::transport::Channel>,
 }
 
 pub(crate) fn hello() -> wire::Hello {

@@ -5,7 +5,8 @@ use holdfast_common::wire::job_report::Outcome;
 use holdfast_common::wire::work_answer::What as Answer;
 use holdfast_common::wire::work_request::What;
 use holdfast_common::wire::{
-    self, Deficit, Deficits, Hello, JobReport, JobReports, LeaseJobs, Refusal, job::Kind, mutation::Op,
+    self, Deficit, Deficits, Hello, JobReport, JobReports, LeaseJobs, Refusal, WorkRequest, job::Kind,
+    mutation::Op,
 };
 
 use crate::node::{Node, blob, delete, hello, op, put, random};
@@ -267,7 +268,7 @@ async fn nothing_is_deleted_while_history_is_lost() {
 async fn strangers_and_nonsense_are_refused() {
     let db = Db::fresh().await;
     let running = db.start().await;
-    let (mut node, _, _) = with_drives(running.grpc_addr).await;
+    let (node, _, _) = with_drives(running.grpc_addr).await;
     let refused = async |node: &Node, what| match node.work(what).await {
         Answer::Refused(refused) => refused.reason(),
         other => panic!("not refused: {other:?}"),
@@ -277,7 +278,9 @@ async fn strangers_and_nonsense_are_refused() {
     report(&node, Kind::Unspecified, &op().to_wire(), Outcome::Done, 0).await;
     report(&node, Kind::Repair, &Bytes::from_static(b"x"), Outcome::Done, 0).await;
     deficit(&node, &blob(&Bytes::from_static(b"x"), 1), 1).await;
-    node.welcome.session_id = Bytes::copy_from_slice(&random::<16>());
     let asked = What::Lease(LeaseJobs { deletes_max: 1, repairs_max: 1 });
-    assert_eq!(refused(&node, asked).await, Refusal::Unavailable);
+    let session_id = Bytes::copy_from_slice(&random::<16>());
+    let stranger = WorkRequest { session_id, what: Some(asked) };
+    let status = node.client.clone().work(stranger).await.expect_err("nobody's session");
+    assert_eq!(status.code(), tonic::Code::Unavailable);
 }
