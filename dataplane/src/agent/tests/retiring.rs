@@ -51,9 +51,9 @@ fn an_upload_of_five_hours_is_left_alone() {
         let began = now() - FIVE_HOURS;
         let open = OpenOp::begin(&rig.state.ops, began, [7; 10], 1);
         // Its rows so far are on the drives under its own id.
-        let (mut upload, body) = rig.write(began, 7).await;
-        let op = OpId::new(began, [7; 10]);
-        assert_eq!((open.id(), op_of(&upload)), (op, op));
+        let op = open.id();
+        let (mut upload, body) = rig.write_as(op, 7).await;
+        assert_eq!((op.unix_ms(), op_of(&upload)), (began, op));
         let (orphan, _) = rig.write(began - 1, 900).await;
         let (younger, _) = rig.write(began + 1, 901).await;
         rig.agent.reap().await.unwrap();
