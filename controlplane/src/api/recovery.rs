@@ -49,7 +49,7 @@ pub(super) async fn recover(
         Action::Apply => Ok(Json(api.authority.recovery_apply(asked.more).await?)),
         Action::Accept => {
             api.authority.accept_history().await?;
-            Ok(Json(api.authority.recovery().await?))
+            Ok(Json(api.authority.recovery_shown().await?))
         }
     }
 }

@@ -65,6 +65,11 @@ impl Authority {
     /// What nodes have proposed.
     pub async fn recovery(&self) -> Result<Recovery, AdminError> {
         self.must_lead().await?;
+        self.recovery_shown().await
+    }
+
+    /// The same between two epochs, as at the end of [`Self::accept_history`].
+    pub(crate) async fn recovery_shown(&self) -> Result<Recovery, AdminError> {
         let client = self.inner.store.client().await?;
         let counts = recovery::counts(&client).await?;
         let first = recovery::first(&client, RECOVERY_SHOWN_MAX).await?;

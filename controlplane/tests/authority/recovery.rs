@@ -146,6 +146,9 @@ async fn lost_rows_come_back_as_they_were() {
     assert_eq!(db.number("SELECT count(*) FROM freed").await, 1);
     assert_eq!(settle(&sealing.node, kept).await, [Verdict::Keep; 6]);
     running.authority.accept_history().await.expect("accepted");
+    while !running.authority.is_leading() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     assert_eq!(db.count("recovery_proposal").await + db.count("recovery_walk").await, 0);
     assert!(!running.authority.recovery().await.expect("a status").history_lost);
     assert!(running.authority.recovery_apply(false).await.is_err(), "there is nothing to recover");
