@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use holdfast_common::id::{BackendId, FragmentId};
 use holdfast_protocol::erasure::{Layout, Scheme};
-use holdfast_protocol::placement::Placement;
+use holdfast_protocol::placement::{CLASS_NODES, Placement};
 use holdfast_protocol::quorum::{Tally, Verdict};
 
 use super::mailbox::Mailbox;
@@ -187,7 +187,11 @@ impl<D: Drives, R: Rt> BlobWriter<D, R> {
             self.flush_if_complete(index);
         }
         self.wait(Self::unproven, 0).await?;
-        self.sweep(|p| p.broken);
+        // Of a blob over nodes a repair may have found what came late whole, and counts on it: that goes only once a later
+        // attempt is there, by the repair's hand.
+        let select: fn(&Progress) -> bool =
+            if self.blob.class_id == CLASS_NODES { |_| false } else { |progress| progress.broken };
+        self.sweep(select);
         Ok(BlobWritten { proven: self.tally.proven(), ..self.planned() })
     }
 
