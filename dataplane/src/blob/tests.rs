@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use holdfast_common::id::{BackendId, DriveId, OpId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{Coders, choose};
-use holdfast_protocol::placement::{Backend, BackendState, Class, Level, Placement, Rule, Spread, place};
+use holdfast_protocol::placement::{
+    Backend, BackendState, CLASS_LOCAL, CLASS_NODES, Class, Level, Placement, Rule, Spread, place,
+};
 use holdfast_protocol::record::{put_tlv, tlv};
 use proptest::prelude::*;
 
@@ -31,7 +33,7 @@ impl Rig {
     fn new(drives: u32, parity: usize, size: usize) -> Self {
         let backends: Vec<Backend> = (0..drives).map(backend).collect();
         let class = Class {
-            id: 1,
+            id: CLASS_LOCAL,
             rule: Rule::Local { parity },
             spread: Spread { distinct: Level::Drive, at_least: 1 },
         };
@@ -41,7 +43,7 @@ impl Rig {
         Self {
             blobs: Blobs::new(drives.clone(), Rc::new(Coders::new(choose(cpu_features())))),
             drives,
-            new: NewBlob { op_id, attempt: 0, class_id: 1, size },
+            new: NewBlob { op_id, attempt: 0, class_id: CLASS_LOCAL, size },
             placement: place(&class, "", &backends, op_id, size).unwrap(),
         }
     }
@@ -280,6 +282,22 @@ fn a_late_append_is_cut_off_and_swept_once_it_ends() {
         settle().await;
         assert_eq!(rig.drives.stored(Some(rig.at(2))), 0);
         assert!(rig.read(&written.to_wire(1), 0..9 * ROW as u64).await == (Ok(bytes(9 * ROW)), vec![]));
+    });
+}
+
+/// A repair over nodes may have found it whole by then, and said so.
+#[test]
+fn over_nodes_a_late_append_is_left_to_the_repair() {
+    run(async {
+        let mut rig = Rig::new(4, 2, 9 * ROW);
+        rig.new.class_id = CLASS_NODES;
+        let delay = BLOB_LAGGARD_WAIT * 4;
+        rig.drives.break_drive(rig.at(2), Faults { append_delay: delay, ..Faults::default() });
+        let written = rig.write(&bytes(9 * ROW), ROW).await.unwrap();
+        assert_eq!(written.proven, 0b1011);
+        EpollRt::sleep(delay).await;
+        settle().await;
+        assert!(rig.drives.stored(Some(rig.at(2))) > 0);
     });
 }
 
