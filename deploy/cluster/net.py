@@ -5,6 +5,7 @@ kernel is told to route it): what is served without TLS has to be on a loopback 
 same, so that it can be cut off. Everything is removed at the end, also what an earlier run left behind.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -138,6 +139,21 @@ class Net:
             for other in self.hosts:
                 if other > name:
                     self.heal(name, other)
+
+
+class OnNet:
+    """What runs on the hosts of `self.net`: `with` starts all of it, and takes it down, also after half a start."""
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.net)
+            stack.callback(self.kill_all)
+            self.start()
+            self.down = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.down.close()
 
 
 def postgres_binaries():

@@ -1,6 +1,5 @@
 """The planes on their hosts: control planes over one PostgreSQL, data planes with their drives, and how to ask them."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -15,7 +14,7 @@ import urllib.request
 import boto3
 import botocore.config
 
-from net import Net
+from net import Net, OnNet
 from postgres import PORT, Postgres
 
 GRPC, ADMIN, S3, OPS = 9100, 9001, 9000, 9002
@@ -68,8 +67,8 @@ class Control(Process):
         home = cluster.home / host
         home.mkdir()
         loopback = cluster.net.loopback(host)
-        grpc = f"{cluster.net.address(host) if cluster.enrols else loopback}:{GRPC}"
-        self.grpc, self.admin = f"{'https' if cluster.enrols else 'http'}://{grpc}", f"http://{loopback}:{ADMIN}"
+        grpc = f"{cluster.net.address(host)}:{GRPC}"
+        self.grpc, self.admin = f"https://{grpc}", f"http://{loopback}:{ADMIN}"
         self.token = None
         config = home / "controlplane.toml"
         config.write_text(f"""\
@@ -157,7 +156,7 @@ log = "info"
         return found
 
 
-class Cluster:
+class Cluster(OnNet):
     """Hosts, PostgreSQL, control planes, nodes; `with Cluster(...) as cluster` starts them and takes everything down."""
 
     # Whether nodes read each other's fragments. Where they do not, a GET of what another node holds is no offence.
@@ -167,34 +166,19 @@ class Cluster:
         self.bin, self.home = pathlib.Path(bin_dir), pathlib.Path(home)
         self.node_count, self.control_count, self.standby_kind, self.lease_ms = nodes, controls, standby, lease_ms
         self.net = Net()
-        self.enrols = subprocess.run([self.bin / "holdfast-dataplane", "join", "--help"], capture_output=True).returncode == 0
         self.making = threading.Lock()
         self.session = boto3.session.Session()  # costs a tenth of a second to make
         self.postgres = self.standby = None
         self.controls, self.nodes = [], []
 
-    def __enter__(self):
-        self.home.mkdir(parents=True, exist_ok=True)
-        os.chmod(self.home, 0o755)
-        self.stack = contextlib.ExitStack()
-        try:
-            self.stack.enter_context(self.net)
-            self.stack.callback(self._kill_all)
-            self._start()
-        except BaseException:
-            self.stack.close()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stack.close()
-
-    def _kill_all(self):
+    def kill_all(self):
         for process in [*self.nodes, *self.controls, self.postgres, self.standby]:
             if process:
                 process.kill()
 
-    def _start(self):
+    def start(self):
+        self.home.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.home, 0o755)
         net = self.net
         hosts = [("client", 5), *((f"control{n + 1}", 11 + n) for n in range(self.control_count)), ("postgres1", 21)]
         hosts += [("postgres2", 22)] if self.standby_kind else []
@@ -221,10 +205,7 @@ class Cluster:
         return f"postgresql://holdfast@{hosts}/holdfast?target_session_attrs=read-write"
 
     def admit(self, host, home):
-        """What makes a host a node: an invitation that it accepts over TLS, or, before nodes could be enrolled, the cluster's
-        name in its configuration. Returns lines of that."""
-        if not self.enrols:
-            return f'cluster_id = "{self.cluster_id}"'
+        """What makes a host a node: an invitation that it accepts over TLS. Returns further lines of its configuration."""
         status, answer = self.leader().ask("POST", "/v1/nodes/invitations", {"name": host, "expires_seconds": 600})
         assert status in (200, 201), answer
         token = home / "token"
@@ -252,7 +233,6 @@ class Cluster:
         until("the first control plane leads", first.leads)
         for control in self.controls[1:]:
             control.start()
-        self.cluster_id = first.status()["cluster_id"]
 
     def _start_nodes(self):
         self.nodes = [DataPlane(self, n + 1).start() for n in range(self.node_count)]

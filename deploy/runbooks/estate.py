@@ -1,10 +1,8 @@
 """The hosts of the runbooks' test: two for control planes, four for storage, one for PostgreSQL, one for clients."""
 
-import contextlib
 import hashlib
 import json
 import random
-import subprocess
 import sys
 import threading
 
@@ -16,14 +14,14 @@ from hosts import RUNBOOKS, Host, until
 
 sys.path.insert(0, str(RUNBOOKS.parent / "cluster"))
 
-from net import Net  # noqa: E402
+from net import Net, OnNet  # noqa: E402
 from postgres import Postgres  # noqa: E402
 
 CONTROLS, NODES = ("control1", "control2"), ("node1", "node2", "node3", "node4")
 BUCKET = "estate"
 
 
-class Estate:
+class Estate(OnNet):
     """`with Estate(bin_dir, home) as estate`: hosts and PostgreSQL; the planes are started by runbooks."""
 
     def __init__(self, bin_dir, home):
@@ -31,22 +29,6 @@ class Estate:
         self.net = Net()
         self.hosts, self.token, self.keys = {}, "", None
         self.objects = Objects(self)
-        reference = subprocess.run([bin_dir / "holdfast-dataplane", "--config-reference"], check=True, capture_output=True)
-        self.spreads = b"\nspread = " in reference.stdout  # over nodes: then what one node loses the others have
-
-    def __enter__(self):
-        self.stack = contextlib.ExitStack()
-        try:
-            self.stack.enter_context(self.net)
-            self.stack.callback(self.kill_all)
-            self.start()
-        except BaseException:
-            self.stack.close()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stack.close()
 
     def kill_all(self):
         for host in self.hosts.values():
@@ -94,7 +76,6 @@ delete_delay_ms = 1000
         for path in drives:
             path.mkdir(exist_ok=True)
         urls = [f"https://{self.hosts[name].address}:9100" for name in CONTROLS]
-        spread = 'spread = "nodes"\nparity = 1\n' if self.spreads else ""
         (host.etc / "dataplane.toml").write_text(f"""\
 s3_addr = "{host.address}:9000"
 tls_cert_file = "{host.certificate}"
@@ -105,7 +86,9 @@ control_url = {json.dumps(urls)}
 data_dir = "{host.home}/data"
 drives = {json.dumps(list(map(str, drives)))}
 cores = 1
-{spread}""")
+spread = "nodes"
+parity = 1
+""")
 
     # ----------------------------------------------------------------------------------------------- administration
 
@@ -148,7 +131,6 @@ class Objects:
 
     def __init__(self, estate):
         self.estate, self.known, self.random = estate, {}, random.Random(7)
-        self.taken_by = {}  # key -> the node that took it
 
     def body(self):
         return self.random.randbytes(self.random.choice((0, 100, 5_000, 300_000, 1_500_000)))
@@ -156,12 +138,11 @@ class Objects:
     def write(self, nodes, prefix, count):
         for index in range(count):
             body, key = self.body(), f"{prefix}/{index}"
-            node = nodes[index % len(nodes)]
-            self.estate.s3(node).put_object(Bucket=BUCKET, Key=key, Body=body)
-            self.wrote(node, key, body)
+            self.estate.s3(nodes[index % len(nodes)]).put_object(Bucket=BUCKET, Key=key, Body=body)
+            self.wrote(key, body)
 
-    def wrote(self, node, key, body):
-        self.known[key], self.taken_by[key] = hashlib.sha256(body).hexdigest(), node
+    def wrote(self, key, body):
+        self.known[key] = hashlib.sha256(body).hexdigest()
 
     def read(self, nodes, keys=None):
         """Every one through every node."""
@@ -202,7 +183,7 @@ class Client:
         objects = self.estate.objects
         body = objects.body()
         if self.ask(node, lambda: clients[node].put_object(Bucket=BUCKET, Key=key, Body=body)):
-            objects.wrote(node, key, body)
+            objects.wrote(key, body)
             self.counts["written"] += 1
 
     def read(self, clients, node):
