@@ -74,7 +74,7 @@ impl Node {
         let certificate = Current::open(config)?;
         let certified = certificate.as_ref().map(|certificate| certificate.get());
         let identity = Identity::open(config, certified.as_deref())?;
-        let peers = others::peers(config, &identity)?;
+        let peers = others::peers(config, certificate.as_deref())?;
         let engine = open_engine(config, &identity)?;
         let (cache_reader, cache_writer) = cache::open(&config.data_dir.join("cache"))?;
         let state = Arc::new(NodeState::new(cache_writer.clone(), identity.cluster_id));
