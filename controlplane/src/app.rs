@@ -13,6 +13,7 @@ pub mod nodes;
 mod peers;
 pub mod pki;
 pub(crate) mod query;
+mod rates;
 pub mod recovery;
 pub mod redundancy;
 pub(crate) mod references;
@@ -39,6 +40,7 @@ use uuid::Uuid;
 use crate::metrics::Metrics;
 use crate::store::{Client, Store, StoreError, authority, candidate};
 use commit::Committer;
+pub(crate) use rates::Rates;
 use sessions::Sessions;
 use truth::Truth;
 use vault::Vault;
@@ -77,6 +79,8 @@ pub(crate) struct Inner {
     pub(crate) confirmed: AtomicU64,
     /// The highest epoch that anybody remembers; the next one of this process lies above it.
     pub(crate) epoch_remembered: AtomicU64,
+    /// Nodes that remembered a later epoch and were believed, and when.
+    pub(crate) ahead_believed: Mutex<HashMap<Uuid, tokio::time::Instant>>,
     /// Where administrators find this process; empty: not said.
     pub(crate) admin_url: OnceLock<String>,
     pub(crate) stamped_ms: AtomicU64,
@@ -85,7 +89,9 @@ pub(crate) struct Inner {
     /// Placements that commits may name.
     pub(crate) placements: commit::placements::Known,
     /// How many tickets each node was given lately.
-    pub(crate) tickets: query::ticket::Rates,
+    pub(crate) tickets: Rates,
+    /// How many lists of backends each node has made lately.
+    pub(crate) placements_made: Rates,
     /// How nodes become ours.
     pub(crate) enrolment: enrol::Enrolment,
     /// What nodes said last of their drives.

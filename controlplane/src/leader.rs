@@ -65,6 +65,7 @@ pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>,
     inner.epoch_remembered.fetch_max(epoch, Ordering::AcqRel);
     handle.begin_with_history(&taken, remembered).await?;
     inner.store.lineage().lead_on(timeline);
+    inner.placements.forget();
     inner.sessions.begin_epoch(epoch, asked + TERM);
     tracing::info!(epoch, timeline, "this control plane leads");
     if inner.truth.has_lagging_standby().await {

@@ -4,7 +4,7 @@
 //! `node_cert_file`, `node_key_file` and `cluster_ca_file` say. Either way they are read again when they change, and those
 //! of the cluster's authority are renewed by the link thread ([`renew`]).
 
-mod files;
+pub(crate) mod files;
 pub mod join;
 pub(crate) mod renew;
 pub(crate) mod verify;
