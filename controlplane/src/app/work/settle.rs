@@ -5,8 +5,8 @@
 //! node may delete what is answered `ABANDONED` whatever its clock says and however long an upload takes.
 //!
 //! An op id says whose it is. A node knows what it has open itself; of other nodes' op ids only those count as closed that
-//! are below the oldest their node has open, as it said last (`node.oldest_op`), and those of nobody that is known never.
-//! The others stay `OPEN`. A node that is revoked and gone has nothing open any more.
+//! are below the oldest their node has open, as it said last (`node.oldest_op`), those of no node (number 0) only below the
+//! oldest of all, and those of a number that is not on record never. The others stay `OPEN`. A node that is revoked and gone has nothing open any more.
 
 use std::sync::atomic::Ordering;
 
@@ -145,6 +145,7 @@ impl Open {
         match self.nodes.iter().find(|node| node.number == op_id.node()) {
             Some(maker) if maker.node_id == self.asker => false,
             Some(maker) => open(maker),
+            None if op_id.node() == 0 => self.others().any(open),
             // Numbers are given one after the other and stay: the row of that node was lost, and with it what it commits.
             None => true,
         }
