@@ -5,8 +5,9 @@
 //! node may delete what is answered `ABANDONED` whatever its clock says and however long an upload takes.
 //!
 //! An op id says whose it is. A node knows what it has open itself; of other nodes' op ids only those count as closed that
-//! are below the oldest their node has open, as it said last (`node.oldest_op`), those of no node (number 0) and of
-//! revoked ones only below the oldest of all, and those of a number beyond all on record never. The others stay `OPEN`. A node that is revoked and gone has nothing open any more.
+//! are below the oldest their node has open, as it said last (`node.oldest_op`); those of no node (number 0) and of revoked
+//! ones only below the oldest of all, and those of a number beyond all on record never. The others stay `OPEN`. A node that
+//! is revoked and gone has nothing open any more.
 
 use std::sync::atomic::Ordering;
 
