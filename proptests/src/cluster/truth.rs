@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::machine::Machine;
-use super::world::DATABASE;
+use super::world::{DATABASE, LOCKS, Place};
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,9 +36,19 @@ impl Reached {
         &self,
         ask: impl FnOnce(&mut Database, u64) -> R + Send + 'static,
     ) -> Result<R, StoreError> {
+        self.ask_by(DATABASE, ask).await
+    }
+
+    /// `way`: [`DATABASE`], or [`LOCKS`] for what may have to wait for some.
+    async fn ask_by<R: Send + 'static>(
+        &self,
+        way: Place,
+        ask: impl FnOnce(&mut Database, u64) -> R + Send + 'static,
+    ) -> Result<R, StoreError> {
         let (world, place) = (&self.0.world, self.0.place);
         let (reply, answer) = oneshot::channel();
-        let (there_ms, back_ms) = (world.delay_ms(), world.delay_ms());
+        let there_ms = world.delay_ms() + world.slow_ms(place, way);
+        let back_ms = world.delay_ms();
         let fate = world.chance(|rng| rng.below(LOST_OF));
         // It is under way and happens even if this process is gone by then.
         world.after(there_ms, move |world| {
@@ -47,6 +57,7 @@ impl Reached {
             }
             let result = world.database(ask);
             if fate != 1 {
+                let back_ms = back_ms + world.slow_ms(DATABASE, place);
                 world.after(back_ms, move |world| {
                     if !world.is_cut(DATABASE, place) {
                         let _ = reply.send(result);
@@ -165,7 +176,7 @@ impl Truth for Reached {
     }
 
     async fn commit(&self, writes: Writes, context: Context) -> Result<(), Failure> {
-        self.ask(move |database, _| database.commit(writes, context)).await?
+        self.ask_by(LOCKS, move |database, _| database.commit(writes, context)).await?
     }
 
     async fn current(&self, keys: &[(u64, Bytes)]) -> Result<Vec<VersionRow>, StoreError> {

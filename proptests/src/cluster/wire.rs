@@ -38,8 +38,8 @@ impl Pipe {
     }
 
     /// When what is sent now comes out: late, and after what was sent before.
-    fn arrival_ms(&mut self, now_ms: u64) -> u64 {
-        self.last_ms.max(now_ms + delay_ms(&mut self.rng))
+    fn arrival_ms(&mut self, sent_ms: u64) -> u64 {
+        self.last_ms.max(sent_ms + delay_ms(&mut self.rng))
     }
 
     /// Who waits for what is there now.
@@ -117,12 +117,12 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let now_ms = self.world.now_ms();
+        let sent_ms = self.sent_ms();
         let mut pipe = self.outgoing.lock();
         if pipe.broken || self.incoming.lock().broken {
             return Poll::Ready(Err(broken()));
         }
-        let at_ms = pipe.arrival_ms(now_ms);
+        let at_ms = pipe.arrival_ms(sent_ms);
         pipe.last_ms = at_ms;
         pipe.queue.push_back((at_ms, Bytes::copy_from_slice(bytes)));
         Poll::Ready(Ok(bytes.len()))
@@ -139,10 +139,16 @@ impl AsyncWrite for Wire {
 }
 
 impl Wire {
+    /// Now, or as much later as the way is slow.
+    fn sent_ms(&self) -> u64 {
+        let (from, to) = self.outgoing.lock().route();
+        self.world.now_ms() + self.world.slow_ms(from, to)
+    }
+
     fn end(&self) {
-        let now_ms = self.world.now_ms();
+        let sent_ms = self.sent_ms();
         let mut pipe = self.outgoing.lock();
-        let at_ms = pipe.arrival_ms(now_ms);
+        let at_ms = pipe.arrival_ms(sent_ms);
         pipe.ended_ms.get_or_insert(at_ms);
     }
 }

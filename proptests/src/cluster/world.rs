@@ -1,6 +1,6 @@
 //! What all processes share: time, chance, who can reach whom, the database, and the history.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ pub struct Place(pub u32);
 
 /// Where the database is.
 pub const DATABASE: Place = Place(1000);
+/// Where the database's writing transactions wait for locks: the way there may be slow while its reads are not.
+pub const LOCKS: Place = Place(1001);
 
 /// Something that happens at its time.
 type Event = Box<dyn FnOnce(&World) + Send>;
@@ -37,6 +39,8 @@ struct State {
     event_number: u64,
     pipes: Vec<Arc<Mutex<Pipe>>>,
     cut: HashSet<(Place, Place)>,
+    /// What ways take longer than they should, milliseconds.
+    slow: HashMap<(Place, Place), u64>,
     listeners: BTreeMap<String, (Place, mpsc::UnboundedSender<Wire>)>,
     /// A process that is killed now takes its connections along without a word.
     silent: bool,
@@ -64,6 +68,7 @@ impl World {
             event_number: 0,
             pipes: Vec::new(),
             cut: HashSet::new(),
+            slow: HashMap::new(),
             listeners: BTreeMap::new(),
             silent: false,
             database: Database::default(),
@@ -143,8 +148,19 @@ impl World {
         self.0.lock().cut.remove(&(from, to));
     }
 
+    /// From here on what `from` sends to `to` takes so much longer.
+    pub fn slow(&self, from: Place, to: Place, ms: u64) {
+        self.0.lock().slow.insert((from, to), ms);
+    }
+
+    pub(super) fn slow_ms(&self, from: Place, to: Place) -> u64 {
+        self.0.lock().slow.get(&(from, to)).copied().unwrap_or(0)
+    }
+
     pub fn heal_all(&self) {
-        self.0.lock().cut.clear();
+        let mut state = self.0.lock();
+        state.cut.clear();
+        state.slow.clear();
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -178,6 +194,20 @@ impl World {
             let waker = pipes[at].lock().break_off();
             if let Some(waker) = waker {
                 waker.wake();
+            }
+        }
+    }
+
+    /// Breaks every connection between these.
+    pub fn break_between(&self, one: Place, other: Place) {
+        let pipes = self.0.lock().pipes.clone();
+        for pipe in pipes {
+            let route = pipe.lock().route();
+            if route == (one, other) || route == (other, one) {
+                let waker = pipe.lock().break_off();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
             }
         }
     }
