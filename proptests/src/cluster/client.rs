@@ -23,11 +23,16 @@ use super::world::World;
 use crate::history::{Line, Op, Outcome};
 use crate::sim::rng::Rng;
 
+/// Between two looks of one who watches.
+const WATCH_PAUSE: Duration = Duration::from_millis(40);
+
 /// What a client does.
 #[derive(Clone, Copy, Debug)]
 pub enum Program {
     /// Anything, until then (on the world's clock).
     Until { seed: u64, end_ms: u64, keys: u64, think_ms: u64 },
+    /// Reads one key again and again, until then.
+    Watch { key: u64, end_ms: u64 },
     /// Reads and lists everything, each until it is answered.
     ReadAll { keys: u64 },
 }
@@ -63,6 +68,12 @@ impl Client {
                 while self.world.now_ms() < end_ms {
                     self.act(&mut rng, keys).await;
                     tokio::time::sleep(Duration::from_millis(rng.within(1..2 * think_ms))).await;
+                }
+            }
+            Program::Watch { key, end_ms } => {
+                while self.world.now_ms() < end_ms {
+                    self.get(&key_name(key)).await;
+                    tokio::time::sleep(WATCH_PAUSE).await;
                 }
             }
             Program::ReadAll { keys } => {

@@ -190,6 +190,16 @@ impl Cluster {
         self.controls[number as usize] = Some(control::start(&self.world, number));
     }
 
+    /// New clients of this node, each of which reads one key again and again until then: whatever else its clients wait for,
+    /// what its cache shows is seen.
+    pub(super) fn watch(&mut self, place: Place, end_ms: u64) {
+        let Some(node) = self.nodes.get(place.0 as usize).and_then(Option::as_ref) else { return };
+        for key in 0..self.setting.keys {
+            self.clients += 1;
+            node.serve(self.clients, Program::Watch { key, end_ms: end_ms.min(self.setting.length_ms) });
+        }
+    }
+
     /// Starts it; what has not ended of an earlier one is killed.
     pub(super) fn replace_control(&mut self, number: u32) {
         self.kill(place_of(number), false);

@@ -71,12 +71,19 @@ impl Setting {
     }
 }
 
+/// From the choice of a cast until its act, so that what it reads is cached.
+const GATHERING_MS: u64 = 500;
+/// How long its clients look on.
+const WATCHED_MS: u64 = 14_000;
+
 type Step = Box<dyn FnOnce(&mut Cluster)>;
 
 pub(super) struct Director {
     rng: Rng,
     setting: Setting,
     next_ms: u64,
+    /// Who plays in the act that begins next, and whose clients have gathered.
+    cast: Option<Cast>,
     /// By time, and by order within it.
     steps: BTreeMap<(u64, usize), Step>,
 }
@@ -87,6 +94,8 @@ struct Cast {
     leader: Place,
     standby: Place,
     lone: Place,
+    /// One of the others.
+    unheard: Place,
     others: Vec<Place>,
 }
 
@@ -120,7 +129,7 @@ impl Act {
 impl Director {
     pub(super) fn new(setting: Setting) -> Self {
         let rng = Rng::new(setting.seed ^ 0xd12e);
-        Self { rng, setting, next_ms: 1_500, steps: BTreeMap::new() }
+        Self { rng, setting, next_ms: 1_500, cast: None, steps: BTreeMap::new() }
     }
 
     pub(super) fn act(&mut self, cluster: &mut Cluster) {
@@ -132,7 +141,11 @@ impl Director {
         if !self.steps.is_empty() || now_ms < self.next_ms {
             return;
         }
-        let Some(cast) = self.cast(cluster) else { return };
+        let Some(cast) = self.cast.take() else {
+            self.cast = self.choose(cluster);
+            self.next_ms = now_ms + GATHERING_MS;
+            return;
+        };
         let Act(steps) = self.write(plot, &cast, cluster);
         let last_ms = steps.iter().map(|(after_ms, _)| *after_ms).max().unwrap_or(0);
         self.next_ms = now_ms + last_ms + self.rng.within(1_000..2_500);
@@ -141,16 +154,21 @@ impl Director {
     }
 
     /// `None`: nobody leads.
-    fn cast(&mut self, cluster: &Cluster) -> Option<Cast> {
+    fn choose(&mut self, cluster: &mut Cluster) -> Option<Cast> {
         let leader = cluster.leader()?;
+        let until_ms = cluster.world.now_ms() + WATCHED_MS;
         let mut others: Vec<Place> = (0..self.setting.nodes).map(Place).collect();
         let lone = others.remove(self.rng.index(others.len()));
+        let unheard = *self.rng.pick(&others);
+        cluster.watch(lone, until_ms);
+        cluster.watch(unheard, until_ms);
         let standby = (leader + 1) % self.setting.controls;
         Some(Cast {
             leader_number: leader,
             leader: place_of(leader),
             standby: place_of(standby),
             lone,
+            unheard,
             others,
         })
     }
@@ -162,7 +180,7 @@ impl Director {
         match plot {
             Plot::Farewell => {
                 act.part(0, leader, lone);
-                act.at(self.rng.within(20..400), move |cluster| cluster.stop_control(leader_number));
+                act.at(self.rng.within(0..150), move |cluster| cluster.stop_control(leader_number));
                 act.heal(3_000);
                 act.at(3_000, move |cluster| cluster.replace_control(leader_number));
             }
@@ -205,7 +223,7 @@ impl Director {
                     cluster.suspend(leader, gap_ms);
                     cluster.suspend(lone, gap_ms);
                 });
-                self.unacknowledged(&mut act, gap_ms - 200, cast);
+                Self::unacknowledged(&mut act, gap_ms - 200, cast);
                 act.heal(gap_ms + 3_000);
             }
         }
@@ -236,14 +254,14 @@ impl Director {
             cluster.world.heal(leader, DATABASE);
             cluster.world.heal(DATABASE, leader);
         });
-        self.unacknowledged(act, end_ms + 900, cast);
+        Self::unacknowledged(act, end_ms + 900, cast);
         act.heal(end_ms + 3_500);
     }
 
     /// For a while one of the others does not hear the next leader: commits stay pending there until its lease has run out.
-    fn unacknowledged(&mut self, act: &mut Act, after_ms: u64, cast: &Cast) {
-        let (standby, other) = (cast.standby, *self.rng.pick(&cast.others));
-        act.cut(after_ms, standby, other);
-        act.at(after_ms + 1_500, move |cluster| cluster.world.heal(standby, other));
+    fn unacknowledged(act: &mut Act, after_ms: u64, cast: &Cast) {
+        let &Cast { standby, unheard, .. } = cast;
+        act.cut(after_ms, standby, unheard);
+        act.at(after_ms + 1_500, move |cluster| cluster.world.heal(standby, unheard));
     }
 }
