@@ -19,7 +19,7 @@ pub mod database;
 mod drives;
 mod machine;
 pub mod node;
-mod process;
+pub(crate) mod process;
 pub mod run;
 mod truth;
 mod wire;

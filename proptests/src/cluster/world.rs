@@ -22,8 +22,9 @@ pub struct Place(pub u32);
 
 /// Where the database is.
 pub const DATABASE: Place = Place(1000);
-/// Where the database's writing transactions wait for locks: the way there may be slow while its reads are not.
-pub const LOCKS: Place = Place(1001);
+/// Where it writes, and where it keeps who leads: locks make what goes there wait, or come to nothing, while the rest does not.
+pub const WRITES: Place = Place(1001);
+pub const TERMS: Place = Place(1002);
 
 /// Something that happens at its time.
 type Event = Box<dyn FnOnce(&World) + Send>;

@@ -5,13 +5,6 @@ use std::time::Instant;
 use holdfast_common::mutant;
 use holdfast_proptests::sim::explore::{Bound, log_if_asked};
 
-/// Bugs, each with what hides it, that no run catches for certain: hunted by hand, not in every test run.
-pub(crate) type Elusive<'a> = &'a [(&'static str, &'static str)];
-
-pub(crate) fn is_elusive(elusive: Elusive<'_>, name: &str) -> bool {
-    elusive.iter().any(|(known, _)| *known == name)
-}
-
 /// Hunts each, or the one that HOLDFAST_SIM_MUTANT names, with this many seeds; gives the missed. `attempt` runs one seed of
 /// a bug, and says what it found.
 pub(crate) fn hunt_all(

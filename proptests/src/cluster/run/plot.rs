@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Cluster, Setting};
 use crate::cluster::control::place_of;
-use crate::cluster::world::{DATABASE, LOCKS, Place};
+use crate::cluster::world::{Place, TERMS, WRITES};
 use crate::sim::rng::Rng;
 
 /// What happens.
@@ -15,8 +15,7 @@ use crate::sim::rng::Rng;
 pub enum Plot {
     /// The leader is stopped gently, and the lone node does not hear its goodbye.
     Farewell,
-    /// The leader cannot prolong its term and reaches the lone node alone; the others go to the next leader. Later it
-    /// reaches the database again.
+    /// The leader cannot prolong its term, reads on, and has the lone node alone; the others go to the next leader.
     OldLeader,
     /// Commits wait for a lock in the database; meanwhile their leader dies with the lone node, and the next leader begins.
     LateBatch,
@@ -186,7 +185,7 @@ impl Director {
             }
             Plot::OldLeader => self.old_leader(&mut act, cast, cluster),
             Plot::LateBatch => {
-                act.slow(0, leader, LOCKS, 12_000);
+                act.slow(0, leader, WRITES, 12_000);
                 let end_ms = self.rng.within(300..700);
                 act.at(end_ms, move |cluster| {
                     cluster.kill(leader, false);
@@ -236,7 +235,7 @@ impl Director {
         let now_ms = cluster.world.now_ms();
         let end_ms = cluster.world.database(|database, _| database.expires_ms()).saturating_sub(now_ms);
         let before = |ms: u64| end_ms.saturating_sub(ms);
-        act.part(0, leader, DATABASE);
+        act.cut(0, leader, TERMS);
         // The others find their way to the next leader in time.
         for other in &cast.others {
             act.part(before(1_600), leader, *other);
@@ -250,10 +249,6 @@ impl Director {
                 cluster.paused.push((lone, until_ms));
             });
         }
-        act.at(end_ms + 500, move |cluster| {
-            cluster.world.heal(leader, DATABASE);
-            cluster.world.heal(DATABASE, leader);
-        });
         Self::unacknowledged(act, end_ms + 900, cast);
         act.heal(end_ms + 3_500);
     }
