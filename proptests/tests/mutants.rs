@@ -5,6 +5,8 @@
 #![cfg(feature = "mutants")]
 #![allow(clippy::print_stdout)]
 
+#[path = "mutants/hunt.rs"]
+mod hunt;
 #[path = "mutants/protocol.rs"]
 mod protocol;
 
@@ -16,6 +18,8 @@ use holdfast_proptests::sim::explore::{Bound, log_if_asked, machine};
 use holdfast_proptests::sim::named;
 use holdfast_proptests::sim::program::{Taste, generate};
 use holdfast_proptests::sim::run::{Failure, Setting, run};
+
+use hunt::hunt_all;
 
 /// Seeds until a bug counts as missed; the latest that one needed so far was 32.
 const SEEDS_MAX: u64 = 400;
@@ -70,52 +74,26 @@ fn attempt(seed: u64) -> Result<(), Failure> {
     run(&named.unwrap_or_else(|| generate(seed / 2, taste)), setting).map(drop)
 }
 
-/// The first seed that finds something.
-fn hunt(name: Option<&'static str>, seeds: u64) -> Option<(u64, Failure)> {
-    let first = Bound::first();
-    mutant::choose(name);
-    let found = (first..first + seeds).find_map(|seed| attempt(seed).err().map(|failure| (seed, failure)));
-    mutant::choose(None);
-    found
-}
-
-/// Hunts each; gives the missed.
-fn hunt_all(names: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
-    log_if_asked();
-    let only = std::env::var("HOLDFAST_SIM_MUTANT").ok();
-    if only.is_none() {
-        std::panic::set_hook(Box::new(|_| {}));
-    }
-    let mut missed = Vec::new();
-    for name in names.filter(|name| only.as_deref().is_none_or(|only| only == *name)) {
-        let began = Instant::now();
-        match hunt(Some(name), SEEDS_MAX) {
-            Some((seed, failure)) => {
-                println!("{name}: seed {seed}, {:?}: {}", began.elapsed(), failure.what);
-            }
-            None => {
-                println!("{name}: MISSED in {:?}", began.elapsed());
-                missed.push(name);
-            }
-        }
-    }
-    missed
-}
-
 fn is_elusive(name: &str) -> bool {
     ELUSIVE.iter().any(|(elusive, _)| *elusive == name)
 }
 
+fn found(_name: &'static str, seed: u64) -> Option<String> {
+    attempt(seed).err().map(|failure| failure.what)
+}
+
 #[test]
 fn every_mutant_is_caught() {
-    let missed = hunt_all(mutant::STORAGE.into_iter().filter(|name| !is_elusive(name)));
+    let names = mutant::STORAGE.into_iter().filter(|name| !is_elusive(name));
+    let missed = hunt_all(names, SEEDS_MAX, found);
     assert!(missed.is_empty(), "not caught in {SEEDS_MAX} seeds: {missed:?}");
 }
 
 #[test]
 #[ignore = "these have not been caught for certain; see ELUSIVE"]
 fn elusive_mutants_are_caught() {
-    let missed = hunt_all(mutant::STORAGE.into_iter().filter(|name| is_elusive(name)));
+    let names = mutant::STORAGE.into_iter().filter(|name| is_elusive(name));
+    let missed = hunt_all(names, SEEDS_MAX, found);
     assert!(missed.is_empty(), "not caught in {SEEDS_MAX} seeds: {missed:?}");
 }
 

@@ -7,14 +7,13 @@
 
 use std::time::Instant;
 
-use holdfast_proptests::cluster::run::{Setting, run};
+use holdfast_proptests::cluster::run::{Plot, Setting, run};
 use holdfast_proptests::sim::explore::{Bound, log_if_asked};
 
 #[test]
-#[ignore = "tokio's watch wakes its waiters in an order of its own chance, so not yet every seed is one history"]
 fn one_seed_is_one_history() {
     log_if_asked();
-    for seed in 0..4 {
+    for seed in 0..20 {
         let setting = Setting { length_ms: 8_000, ..Setting::of(seed) };
         let (once, twice) = (run(setting), run(setting));
         assert_eq!(once.expect("holds"), twice.expect("holds"), "seed {seed}");
@@ -24,11 +23,24 @@ fn one_seed_is_one_history() {
 #[test]
 fn without_trouble_everything_is_answered() {
     log_if_asked();
-    let setting = Setting { trouble_ms: 0, length_ms: 9_000, nodes: 3, controls: 2, ..Setting::of(1) };
+    let setting =
+        Setting { trouble_ms: 0, length_ms: 9_000, nodes: 3, controls: 2, plot: None, ..Setting::of(1) };
     let (summary, _) = run(setting).expect("holds");
     println!("no trouble: {summary:?}");
     assert!(summary.operations > 100, "{summary:?}");
     assert!(summary.acknowledged * 10 > summary.operations * 7, "{summary:?}");
+}
+
+#[test]
+fn every_plot_is_survived() {
+    log_if_asked();
+    let (first, seeds) = (Bound::first(), Bound::from_environment(4, 0).seeds);
+    for plot in Plot::ALL {
+        for seed in first..first + seeds {
+            let setting = Setting::of(seed).with(plot);
+            run(setting).unwrap_or_else(|failure| panic!("seed {seed}, {setting:?}: {failure:?}"));
+        }
+    }
 }
 
 #[test]

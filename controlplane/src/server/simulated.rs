@@ -14,7 +14,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use uuid::Uuid;
 
 use super::transport::{GRPC_KEEPALIVE, no_enrolment, node_server};
-use super::{Database, DatabaseTls, StartError, handle};
+use super::{Database, DatabaseTls, STOP_DEADLINE, StartError, handle};
 use crate::app::commit;
 use crate::app::truth::Truth;
 use crate::app::vault::Vault;
@@ -30,8 +30,8 @@ pub struct Simulated {
     pub lease_ms: u64,
 }
 
-/// Serves for as long as it is polled, on the runtime that polls it. Connections are accepted in their order, which tonic's
-/// own listener leaves to chance.
+/// Serves until `stop`, on the runtime that polls it, and gives leadership back then as [`super::Running::stop`] does.
+/// Connections are accepted in their order, which tonic's own listener leaves to chance; they end with the runtime.
 ///
 /// # Errors
 /// None, but that the settings of a database that is not there do not parse.
@@ -39,6 +39,7 @@ pub async fn serve<C>(
     settings: Simulated,
     truth: Arc<dyn Truth>,
     incoming: impl Stream<Item = C>,
+    stop: impl Future<Output = ()>,
 ) -> Result<(), StartError>
 where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -61,10 +62,16 @@ where
     };
     let (authority, work) = handle(Store::unconnected(&nowhere)?, truth, vault, about);
     tokio::spawn(commit::run(authority.inner.clone(), work));
-    tokio::spawn(leader::run(authority.clone(), None));
+    let leads = tokio::spawn(leader::run(authority.clone(), None));
     let service = TowerToHyperService::new(node_server(&authority));
-    let mut incoming = pin!(incoming);
-    while let Some(connection) = incoming.next().await {
+    let (mut incoming, mut stop) = (pin!(incoming), pin!(stop));
+    loop {
+        let connection = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(connection) = incoming.next() => connection,
+            else => break,
+        };
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
             .keep_alive_interval(GRPC_KEEPALIVE)
@@ -78,5 +85,8 @@ where
             }
         });
     }
+    leads.abort();
+    authority.inner.drain(STOP_DEADLINE).await;
+    leader::hand_back(&authority).await;
     Ok(())
 }

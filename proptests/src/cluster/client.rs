@@ -8,9 +8,10 @@ use holdfast_common::wire::{self, Refusal};
 use holdfast_dataplane::env::{Conditional, Core, MetadataError};
 use holdfast_dataplane::link::LinkError;
 use holdfast_protocol::access::{
-    BucketAsk, BucketFacts, BucketTarget, Considered, DeleteObject, GetObject, Grant, InBucket, Kept,
-    ListObjects, ObjectAsk, ObjectTarget, PutObject, authorize_bucket, authorize_object,
+    AbortUpload, BucketAsk, BucketFacts, BucketTarget, Considered, DeleteObject, GetObject, Grant, InBucket,
+    Kept, ListObjects, ObjectAsk, ObjectTarget, PutObject, authorize_bucket, authorize_object,
 };
+use holdfast_protocol::digest;
 use holdfast_protocol::name::{BucketName, ObjectKey};
 use holdfast_protocol::operation::VersionSelector;
 use holdfast_protocol::policy::Decision;
@@ -22,11 +23,16 @@ use super::world::World;
 use crate::history::{Line, Op, Outcome};
 use crate::sim::rng::Rng;
 
+/// Between two looks of one who watches.
+const WATCH_PAUSE: Duration = Duration::from_millis(40);
+
 /// What a client does.
 #[derive(Clone, Copy, Debug)]
 pub enum Program {
     /// Anything, until then (on the world's clock).
     Until { seed: u64, end_ms: u64, keys: u64, think_ms: u64 },
+    /// Reads one key again and again, until then.
+    Watch { key: u64, end_ms: u64 },
     /// Reads and lists everything, each until it is answered.
     ReadAll { keys: u64 },
 }
@@ -64,6 +70,12 @@ impl Client {
                     tokio::time::sleep(Duration::from_millis(rng.within(1..2 * think_ms))).await;
                 }
             }
+            Program::Watch { key, end_ms } => {
+                while self.world.now_ms() < end_ms {
+                    self.get(&key_name(key)).await;
+                    tokio::time::sleep(WATCH_PAUSE).await;
+                }
+            }
             Program::ReadAll { keys } => {
                 for key in 0..keys {
                     while !self.get(&key_name(key)).await {
@@ -82,16 +94,12 @@ impl Client {
         match rng.below(100) {
             0..50 => drop(self.get(&key).await),
             50..58 => drop(self.list().await),
-            58..75 => self.put(&key, wire::Precondition::default()).await,
-            75..82 => self.put(&key, wire::Precondition { absent: true, ..Default::default() }).await,
-            82..88 => {
-                let if_match = match self.met.last() {
-                    Some(_) => rng.pick(&self.met).clone(),
-                    None => "nobody's".to_owned(),
-                };
-                self.put(&key, wire::Precondition { if_match, ..Default::default() }).await;
-            }
-            88..95 => self.delete(&key).await,
+            58..73 => self.put(&key, wire::Precondition::default()).await,
+            73..79 => self.put(&key, wire::Precondition { absent: true, ..Default::default() }).await,
+            79..85 => self.put(&key, self.if_met(rng)).await,
+            85..90 => self.delete(&key, wire::Precondition::default()).await,
+            90..93 => self.delete(&key, self.if_met(rng)).await,
+            93..96 => self.upload(&key, rng.chance(1, 3)).await,
             _ => {
                 let source = key_name(rng.below(keys));
                 if source != key {
@@ -161,13 +169,16 @@ impl Client {
         self.meet(Some(&etag));
     }
 
-    async fn delete(&mut self, key: &str) {
+    async fn delete(&mut self, key: &str, when: wire::Precondition) {
         let Some(grant) = self.bucket().and_then(|bucket| object::<DeleteObject>(&bucket, key)) else {
             return;
         };
-        let line = self.world.called(self.number, Op::Delete, &line_name(key), |_| {});
+        let line = self.world.called(self.number, Op::Delete, &line_name(key), |line| {
+            line.if_match = Some(when.if_match.clone()).filter(|etag| !etag.is_empty());
+        });
         let op = self.core.op_begin();
-        let done = self.core.delete(&grant, op.id(), wire::DeleteObject::default()).await;
+        let delete = wire::DeleteObject { when: Some(when), ..Default::default() };
+        let done = self.core.delete(&grant, op.id(), delete).await;
         self.written_down(line, &done, |_, _| {});
     }
 
@@ -195,6 +206,43 @@ impl Client {
         });
     }
 
+    /// An upload of one part. Its completion is the write; one that was aborted cannot be completed.
+    async fn upload(&mut self, key: &str, abort: bool) {
+        let Some(bucket) = self.bucket() else { return };
+        let grants = (object::<PutObject>(&bucket, key), object::<AbortUpload>(&bucket, key));
+        let (Some(grant), Some(aborts)) = grants else { return };
+        let op = self.core.op_begin();
+        let Ok((_, begun)) = self.core.create_upload(&grant, op.id(), wire::CreateUpload::default()).await
+        else {
+            return;
+        };
+        self.written += 1;
+        let part_md5 = digest::md5(format!("{}-{}", self.number, self.written).as_bytes());
+        let part = wire::Part { number: 1, md5: part_md5.to_vec().into(), ..Default::default() };
+        let part = wire::PutPart { upload_id: begun.upload_id.clone(), part: Some(part) };
+        let op = self.core.op_begin();
+        if self.core.put_part(&grant, op.id(), part).await.is_err() {
+            return;
+        }
+        if abort {
+            let op = self.core.op_begin();
+            if self.core.abort_upload(&aborts, op.id(), &begun.upload_id).await.is_err() {
+                return;
+            }
+        }
+        let etag = format!("{}-1", hex::encode(digest::md5(&part_md5)));
+        let value = Some(etag.clone());
+        let line = self.world.called(self.number, Op::Complete, &line_name(key), |line| line.value = value);
+        let parts =
+            vec![wire::CompletedPart { number: 1, etag: hex::encode(part_md5), ..Default::default() }];
+        let complete = wire::CompleteUpload { upload_id: begun.upload_id, parts, ..Default::default() };
+        let op = self.core.op_begin();
+        let done = self.core.complete_upload(&grant, op.id(), complete).await;
+        assert!(!abort || done.is_err(), "an aborted upload was completed");
+        self.written_down(line, &done, |_, _| {});
+        self.meet(Some(&etag));
+    }
+
     /// What a client may conclude from an answer.
     fn written_down(&self, line: usize, done: &Conditional, told: impl FnOnce(&mut Line, &wire::Committed)) {
         let outcome = match done {
@@ -213,6 +261,15 @@ impl Client {
             }
         };
         self.world.returned(line, outcome, |_| {});
+    }
+
+    /// Of an object that it has met.
+    fn if_met(&self, rng: &mut Rng) -> wire::Precondition {
+        let if_match = match self.met.last() {
+            Some(_) => rng.pick(&self.met).clone(),
+            None => "nobody's".to_owned(),
+        };
+        wire::Precondition { if_match, ..Default::default() }
     }
 
     fn meet(&mut self, etag: Option<&String>) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use holdfast_common::wire::{self, mutation::Op};
 use holdfast_controlplane::app::sequence::EPOCH_SHIFT;
 use holdfast_controlplane::app::truth::{Asked, Configuration, Context, Failure, Taken};
-use holdfast_controlplane::plan::decide::Facts;
+use holdfast_controlplane::plan::decide::{Facts, upload_name};
 use holdfast_controlplane::plan::writes::{ChangeRow, Writes};
 use holdfast_controlplane::store::authority::Claim;
 use holdfast_controlplane::store::bucket::{BucketRow, Versioning};
@@ -14,6 +14,7 @@ use holdfast_controlplane::store::changelog::{Changed, Kind};
 use holdfast_controlplane::store::cluster::History;
 use holdfast_controlplane::store::head::{HeadRow, Line};
 use holdfast_controlplane::store::node::{Entered, NodeRow, PeerRow};
+use holdfast_controlplane::store::upload::UploadRow;
 use holdfast_controlplane::store::version::VersionRow;
 use holdfast_protocol::access::{Document, Setting};
 use uuid::Uuid;
@@ -30,6 +31,8 @@ pub struct Database {
     /// The last sequence of each ended epoch.
     terms: BTreeMap<u64, u64>,
     heads: BTreeMap<Bytes, HeadRow>,
+    uploads: HashMap<Uuid, UploadRow>,
+    parts: HashMap<Uuid, HashMap<u32, wire::Part>>,
     changelog: HashMap<Uuid, ChangeRow>,
     changes: BTreeMap<u64, Bytes>,
     peers: Vec<PeerRow>,
@@ -60,6 +63,16 @@ fn bucket() -> BucketRow {
             documents: documents.iter().map(Document::to_wire).collect(),
         },
     }
+}
+
+/// The upload that a mutation names.
+fn upload_of(mutation: &wire::Mutation) -> Option<Uuid> {
+    upload_name(match mutation.op.as_ref()? {
+        Op::PutPart(put) => &put.upload_id,
+        Op::CompleteUpload(complete) => &complete.upload_id,
+        Op::AbortUpload(abort) => &abort.upload_id,
+        _ => return None,
+    })
 }
 
 impl Database {
@@ -94,6 +107,12 @@ impl Database {
     #[must_use]
     pub fn holder(&self) -> (u64, String) {
         (self.epoch, self.holder.clone())
+    }
+
+    /// Until when, on its own clock, nobody else may lead.
+    #[must_use]
+    pub fn expires_ms(&self) -> u64 {
+        self.expires_ms
     }
 
     #[must_use]
@@ -157,6 +176,10 @@ impl Database {
                 Some(Op::Copy(copy)) => Some(&copy.source_key),
                 _ => None,
             };
+            if let Some(upload) = upload_of(mutation).and_then(|id| self.uploads.get(&id)) {
+                facts.uploads.insert(upload.upload_id, upload.clone());
+                facts.parts.extend(self.parts.get(&upload.upload_id).map(|p| (upload.upload_id, p.clone())));
+            }
             for key in [&mutation.key].into_iter().chain(source) {
                 if let Some(head) = self.heads.get(key) {
                     facts.heads.insert((BUCKET_ID, key.clone()), head.clone());
@@ -184,8 +207,25 @@ impl Database {
         for head in writes.heads {
             self.heads.insert(head.key.clone(), head);
         }
+        for row in writes.uploads {
+            self.uploads.insert(row.upload_id, row);
+        }
+        for (upload_id, part) in writes.parts {
+            self.parts.entry(upload_id).or_default().insert(part.number, part);
+        }
+        for (upload_id, outcome) in writes.uploads_closed {
+            if let Some(upload) = self.uploads.get_mut(&upload_id) {
+                (upload.open, upload.outcome) = (false, Some(outcome));
+            }
+        }
+        for upload_id in writes.uploads_gone {
+            self.uploads.remove(&upload_id);
+        }
+        for upload_id in writes.parts_gone {
+            self.parts.remove(&upload_id);
+        }
         for row in writes.changes {
-            if matches!(row.kind, Kind::Put | Kind::Delete | Kind::Copy) {
+            if matches!(row.kind, Kind::Put | Kind::Delete | Kind::Copy | Kind::CompleteUpload) {
                 self.changes.insert(row.seq, row.key.clone());
             }
             self.changelog.insert(row.op_id, row);

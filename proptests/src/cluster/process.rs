@@ -19,6 +19,11 @@ pub(super) fn current() -> Arc<Machine> {
     CURRENT.with_borrow(Clone::clone).expect("only processes ask for their machine")
 }
 
+/// The world's time and the number of the process that runs now, if one does.
+pub(crate) fn here() -> Option<(u64, u32)> {
+    CURRENT.with_borrow(|machine| machine.as_ref().map(|machine| (machine.world.now_ms(), machine.place.0)))
+}
+
 pub(super) struct Process {
     pub(super) machine: Arc<Machine>,
     pub(super) local: LocalSet,

@@ -1,5 +1,6 @@
 //! One history: a cluster, clients, trouble, peace, and the verdict.
 
+mod plot;
 mod trouble;
 
 use std::cell::Cell;
@@ -7,12 +8,15 @@ use std::fmt;
 use std::sync::Once;
 
 use super::client::Program;
-use super::control::{self, place_of, url_of};
+use super::control::{self, Control, number_of, place_of, url_of};
+use super::database::Database;
 use super::node::Node;
 use super::process::Process;
 use super::world::{DATABASE, Place, TICK_MS, World};
 use crate::history::{self, Line, Op, Outcome, Told};
 use crate::sim::rng::Rng;
+use plot::Director;
+pub use plot::Plot;
 use trouble::Trouble;
 
 /// How long a cluster without trouble may take until it answers every read.
@@ -31,14 +35,17 @@ pub struct Setting {
     pub think_ms: u64,
     /// Milliseconds between two troubles, on average; 0: none.
     pub trouble_ms: u64,
+    /// Trouble that is directed; `None`: all is left to chance.
+    pub plot: Option<Plot>,
 }
 
 impl Setting {
-    /// The setting of a seed: 2-5 nodes, 1-2 control planes.
+    /// The setting of a seed: 2-5 nodes, 1-2 control planes; every third has a plot.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x5e77);
-        Self {
+        let plot = rng.chance(1, 3).then(|| *rng.pick(&Plot::ALL));
+        let setting = Self {
             seed,
             nodes: 2 + u32::try_from(rng.below(4)).unwrap_or(0),
             controls: 1 + u32::from(rng.below(4) > 0),
@@ -47,7 +54,9 @@ impl Setting {
             length_ms: rng.within(8_000..30_000),
             think_ms: rng.within(20..200),
             trouble_ms: rng.within(500..4_000),
-        }
+            plot: None,
+        };
+        plot.map_or(setting, |plot| setting.with(plot))
     }
 }
 
@@ -59,6 +68,8 @@ pub struct Summary {
     pub unknown: usize,
     /// Virtual milliseconds.
     pub lasted_ms: u64,
+    /// What the world's chance would draw next: the same only after the same draws.
+    pub chance: u64,
 }
 
 /// Why a history is refused.
@@ -95,7 +106,7 @@ pub(super) struct Cluster {
     pub(super) setting: Setting,
     /// `None`: not running.
     pub(super) nodes: Vec<Option<Node>>,
-    pub(super) controls: Vec<Option<Process>>,
+    pub(super) controls: Vec<Option<Control>>,
     /// Who is not polled until when.
     pub(super) paused: Vec<(Place, u64)>,
     clients: u64,
@@ -109,13 +120,14 @@ pub fn run(setting: Setting) -> Result<(Summary, Vec<Line>), Failure> {
     count_panics();
     let panics = PANICS.get();
     let mut cluster = Cluster::start(setting);
-    let mut trouble = Trouble::new(setting);
+    let (mut trouble, mut director) = (Trouble::new(setting), Director::new(setting));
     while cluster.world.now_ms() < setting.length_ms {
         trouble.act(&mut cluster);
+        director.act(&mut cluster);
         cluster.step();
     }
     let peaceful = cluster.make_peace();
-    let lasted_ms = cluster.world.now_ms();
+    let (lasted_ms, chance) = (cluster.world.now_ms(), cluster.world.chance(Rng::draw));
     let history = cluster.end();
     let fail = |what: String| Failure { what, history: history.clone() };
     if PANICS.get() > panics {
@@ -141,6 +153,7 @@ pub fn run(setting: Setting) -> Result<(Summary, Vec<Line>), Failure> {
         acknowledged: of(Outcome::Ok),
         unknown: of(Outcome::Unknown),
         lasted_ms,
+        chance,
     };
     Ok((summary, history))
 }
@@ -161,7 +174,7 @@ impl Cluster {
     }
 
     /// A process for this node, with clients of its own.
-    pub(super) fn start_node(&mut self, number: u32) {
+    fn start_node(&mut self, number: u32) {
         let urls: Vec<String> = (0..self.setting.controls).map(url_of).collect();
         let node = Node::start(&self.world, number, &urls);
         for _ in 0..self.setting.clients_per_node {
@@ -173,8 +186,29 @@ impl Cluster {
         self.nodes[number as usize] = Some(node);
     }
 
-    pub(super) fn start_control(&mut self, number: u32) {
+    fn start_control(&mut self, number: u32) {
         self.controls[number as usize] = Some(control::start(&self.world, number));
+    }
+
+    /// New clients of this node, each of which reads one key again and again until then: whatever else its clients wait for,
+    /// what its cache shows is seen.
+    pub(super) fn watch(&mut self, place: Place, end_ms: u64) {
+        let Some(node) = self.nodes.get(place.0 as usize).and_then(Option::as_ref) else { return };
+        for key in 0..self.setting.keys {
+            self.clients += 1;
+            node.serve(self.clients, Program::Watch { key, end_ms: end_ms.min(self.setting.length_ms) });
+        }
+    }
+
+    /// Starts it; what has not ended of an earlier one is killed.
+    pub(super) fn replace_control(&mut self, number: u32) {
+        self.kill(place_of(number), false);
+        self.start_control(number);
+    }
+
+    pub(super) fn replace_node(&mut self, number: u32) {
+        self.kill(Place(number), false);
+        self.start_node(number);
     }
 
     /// Kills a process; with `silent` its machine goes too, and nobody's connection is told.
@@ -189,9 +223,9 @@ impl Cluster {
         }
         for number in 0..self.setting.controls {
             if place_of(number) == place
-                && let Some(process) = self.controls[number as usize].take()
+                && let Some(control) = self.controls[number as usize].take()
             {
-                process.kill();
+                control.process.kill();
             }
         }
         self.world.set_silent(false);
@@ -199,7 +233,7 @@ impl Cluster {
 
     pub(super) fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
         let nodes = self.nodes.iter_mut().flatten().map(|node| &mut node.process);
-        self.controls.iter_mut().flatten().chain(nodes)
+        self.controls.iter_mut().flatten().map(|control| &mut control.process).chain(nodes)
     }
 
     /// One grain of time.
@@ -212,6 +246,36 @@ impl Cluster {
             if !paused.contains(&process.machine.place) {
                 process.step();
             }
+        }
+        for control in &mut self.controls {
+            if let Some(stopped) = control.take_if(|control| control.has_stopped()) {
+                stopped.process.kill();
+            }
+        }
+    }
+
+    /// Who leads, by the row.
+    pub(super) fn leader(&self) -> Option<u32> {
+        let row = |database: &mut Database, now_ms| (database.holder().1, database.expires_ms() > now_ms);
+        let (holder, leads) = self.world.database(row);
+        number_of(&holder).filter(|number| leads && *number < self.setting.controls)
+    }
+
+    pub(super) fn stop_control(&mut self, number: u32) {
+        if let Some(control) = &mut self.controls[number as usize] {
+            control.stop();
+        }
+    }
+
+    /// A machine sleeps: its boot-time clock goes on, its monotonic clock does not.
+    pub(super) fn suspend(&mut self, place: Place, gap_ms: u64) {
+        let (gap_ms, until_ms) = (gap_ms - gap_ms % TICK_MS, self.world.now_ms() + gap_ms - gap_ms % TICK_MS);
+        if self.paused.iter().any(|(paused, _)| *paused == place) {
+            return;
+        }
+        let found = self.processes().find(|process| process.machine.place == place);
+        if found.map(|process| process.suspended(gap_ms)).is_some() {
+            self.paused.push((place, until_ms));
         }
     }
 
@@ -262,8 +326,8 @@ impl Cluster {
         for node in self.nodes.drain(..).flatten() {
             node.kill();
         }
-        for process in self.controls.drain(..).flatten() {
-            process.kill();
+        for control in self.controls.drain(..).flatten() {
+            control.process.kill();
         }
         self.world.end();
         self.world.history()
@@ -273,9 +337,5 @@ impl Cluster {
     pub(super) fn places(&self) -> Vec<Place> {
         let nodes = (0..self.setting.nodes).map(Place);
         nodes.chain((0..self.setting.controls).map(place_of)).chain([DATABASE]).collect()
-    }
-
-    pub(super) fn tick_ms() -> u64 {
-        TICK_MS
     }
 }

@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::machine::Machine;
-use super::world::DATABASE;
+use super::world::{DATABASE, Place, TERMS, WRITES, World};
 
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE_MS: u64 = 5_000;
 /// Of so many statements one is lost before it is carried out, and one after.
 const LOST_OF: u64 = 80;
 
@@ -36,29 +36,49 @@ impl Reached {
         &self,
         ask: impl FnOnce(&mut Database, u64) -> R + Send + 'static,
     ) -> Result<R, StoreError> {
+        self.ask_by(DATABASE, ask).await
+    }
+
+    /// `way`: [`DATABASE`], or a part of it.
+    async fn ask_by<R: Send + 'static>(
+        &self,
+        way: Place,
+        ask: impl FnOnce(&mut Database, u64) -> R + Send + 'static,
+    ) -> Result<R, StoreError> {
         let (world, place) = (&self.0.world, self.0.place);
         let (reply, answer) = oneshot::channel();
-        let (there_ms, back_ms) = (world.delay_ms(), world.delay_ms());
+        let there_ms = world.delay_ms() + world.slow_ms(place, way);
+        let back_ms = world.delay_ms();
         let fate = world.chance(|rng| rng.below(LOST_OF));
         // It is under way and happens even if this process is gone by then.
         world.after(there_ms, move |world| {
-            if fate == 0 || world.is_cut(place, DATABASE) {
+            if world.is_cut(place, DATABASE) || world.is_cut(place, way) {
+                return unanswered(world, reply);
+            }
+            if fate == 0 {
                 return;
             }
             let result = world.database(ask);
             if fate != 1 {
+                let back_ms = back_ms + world.slow_ms(DATABASE, place);
                 world.after(back_ms, move |world| {
-                    if !world.is_cut(DATABASE, place) {
-                        let _ = reply.send(result);
+                    if world.is_cut(DATABASE, place) {
+                        return unanswered(world, reply);
                     }
+                    let _ = reply.send(result);
                 });
             }
         });
-        match tokio::time::timeout(PATIENCE, answer).await {
+        match tokio::time::timeout(Duration::from_millis(PATIENCE_MS), answer).await {
             Ok(Ok(result)) => Ok(result),
             _ => Err(GONE),
         }
     }
+}
+
+/// Unlike a connection that breaks, a way that is cut says nothing: who asked runs out of patience.
+fn unanswered<R: Send + 'static>(world: &World, reply: oneshot::Sender<R>) {
+    world.after(PATIENCE_MS, move |_| drop(reply));
 }
 
 #[tonic::async_trait]
@@ -91,7 +111,7 @@ impl Truth for Reached {
     }
 
     async fn renew(&self, epoch: u64, term_ms: u64) -> Result<bool, StoreError> {
-        self.ask(move |database, now_ms| database.renew(now_ms, epoch, term_ms)).await
+        self.ask_by(TERMS, move |database, now_ms| database.renew(now_ms, epoch, term_ms)).await
     }
 
     async fn release(&self, epoch: u64, leases_ms: u64) -> Result<(), StoreError> {
@@ -165,7 +185,7 @@ impl Truth for Reached {
     }
 
     async fn commit(&self, writes: Writes, context: Context) -> Result<(), Failure> {
-        self.ask(move |database, _| database.commit(writes, context)).await?
+        self.ask_by(WRITES, move |database, _| database.commit(writes, context)).await?
     }
 
     async fn current(&self, keys: &[(u64, Bytes)]) -> Result<Vec<VersionRow>, StoreError> {

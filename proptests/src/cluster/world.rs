@@ -1,6 +1,6 @@
 //! What all processes share: time, chance, who can reach whom, the database, and the history.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -22,6 +22,9 @@ pub struct Place(pub u32);
 
 /// Where the database is.
 pub const DATABASE: Place = Place(1000);
+/// Where it writes, and where it keeps who leads: locks make what goes there wait, or come to nothing, while the rest does not.
+pub const WRITES: Place = Place(1001);
+pub const TERMS: Place = Place(1002);
 
 /// Something that happens at its time.
 type Event = Box<dyn FnOnce(&World) + Send>;
@@ -37,12 +40,23 @@ struct State {
     event_number: u64,
     pipes: Vec<Arc<Mutex<Pipe>>>,
     cut: HashSet<(Place, Place)>,
+    /// What ways take longer than they should, milliseconds.
+    slow: HashMap<(Place, Place), u64>,
     listeners: BTreeMap<String, (Place, mpsc::UnboundedSender<Wire>)>,
     /// A process that is killed now takes its connections along without a word.
     silent: bool,
     database: Database,
     history: Vec<Line>,
     clock_us: u64,
+}
+
+/// How long a message takes: mostly little, sometimes long.
+pub(super) fn delay_ms(rng: &mut Rng) -> u64 {
+    match rng.below(60) {
+        0 => rng.within(100..800),
+        1..=6 => rng.within(20..100),
+        _ => rng.within(TICK_MS..20),
+    }
 }
 
 impl World {
@@ -55,6 +69,7 @@ impl World {
             event_number: 0,
             pipes: Vec::new(),
             cut: HashSet::new(),
+            slow: HashMap::new(),
             listeners: BTreeMap::new(),
             silent: false,
             database: Database::default(),
@@ -72,13 +87,8 @@ impl World {
         draw(&mut self.0.lock().rng)
     }
 
-    /// How long a message takes: mostly little, sometimes long.
     pub(super) fn delay_ms(&self) -> u64 {
-        self.chance(|rng| match rng.below(60) {
-            0 => rng.within(100..800),
-            1..=6 => rng.within(20..100),
-            _ => rng.within(TICK_MS..20),
-        })
+        self.chance(delay_ms)
     }
 
     pub(super) fn after(&self, delay_ms: u64, event: impl FnOnce(&World) + Send + 'static) {
@@ -139,8 +149,19 @@ impl World {
         self.0.lock().cut.remove(&(from, to));
     }
 
+    /// From here on what `from` sends to `to` takes so much longer.
+    pub fn slow(&self, from: Place, to: Place, ms: u64) {
+        self.0.lock().slow.insert((from, to), ms);
+    }
+
+    pub(super) fn slow_ms(&self, from: Place, to: Place) -> u64 {
+        self.0.lock().slow.get(&(from, to)).copied().unwrap_or(0)
+    }
+
     pub fn heal_all(&self) {
-        self.0.lock().cut.clear();
+        let mut state = self.0.lock();
+        state.cut.clear();
+        state.slow.clear();
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -174,6 +195,20 @@ impl World {
             let waker = pipes[at].lock().break_off();
             if let Some(waker) = waker {
                 waker.wake();
+            }
+        }
+    }
+
+    /// Breaks every connection between these.
+    pub fn break_between(&self, one: Place, other: Place) {
+        let pipes = self.0.lock().pipes.clone();
+        for pipe in pipes {
+            let route = pipe.lock().route();
+            if route == (one, other) || route == (other, one) {
+                let waker = pipe.lock().break_off();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
             }
         }
     }

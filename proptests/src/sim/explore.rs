@@ -3,10 +3,14 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
 use super::disk::Outage;
 use super::node::Machine;
 use super::program::{Step, Taste, generate};
 use super::run::{Failure, Report, Setting, run};
+use crate::cluster::process::here;
 
 /// How much a test explores.
 #[derive(Clone, Copy, Debug)]
@@ -87,9 +91,18 @@ impl std::fmt::Display for Found {
 pub fn log_if_asked() {
     if let Ok(filter) = std::env::var("HOLDFAST_SIM_LOG") {
         let log =
-            tracing_subscriber::fmt().with_env_filter(filter).without_time().with_writer(std::io::stderr);
+            tracing_subscriber::fmt().with_env_filter(filter).with_timer(Here).with_writer(std::io::stderr);
         // Another test may have been first.
         let _ = log.try_init();
+    }
+}
+
+/// In the simulated cluster, what a line's time is: the world's, and whose line it is.
+struct Here;
+
+impl FormatTime for Here {
+    fn format_time(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        here().map_or(Ok(()), |(now_ms, place)| write!(out, "{now_ms:>6} ms, {place:>3}:"))
     }
 }
 

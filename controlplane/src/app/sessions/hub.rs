@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use holdfast_common::wire::{self, session_down::Message};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::signal;
 use super::wait::{Acknowledgement, Progress};
 use crate::app::sequence::Sequence;
 use crate::limits::{CLOCK_MARGIN, SESSION_QUEUE_MAX};
@@ -28,7 +29,7 @@ pub(super) struct Hub {
     /// Sessions of this epoch whose node was thrown out: what they still have queued is refused.
     pub(super) revoked: HashSet<Uuid>,
     /// Keys whose commit may be in the database but may not be shown yet.
-    pub(super) pending: BTreeMap<(u64, Bytes), watch::Receiver<bool>>,
+    pub(super) pending: BTreeMap<(u64, Bytes), signal::Receiver<bool>>,
 }
 
 pub(super) struct Session {
@@ -44,7 +45,7 @@ pub(super) struct Session {
     pub(super) covered_from: u64,
     /// Its queries are answered once it has acknowledged this ordinal.
     pub(super) query_after: u64,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) progress: signal::Sender<Progress>,
 }
 
 impl Hub {
@@ -90,7 +91,7 @@ impl Hub {
         // Leadership has ended, nobody is told here any more, but leases that were granted run on.
         if self.term_until.is_none() && self.leases_until.is_some_and(|until| until > now) {
             let last = Progress { lease_until: self.leases_until, ..Progress::default() };
-            let (session, progress) = (Uuid::nil(), watch::Sender::new(last).subscribe());
+            let (session, progress) = (Uuid::nil(), signal::Sender::new(last).subscribe());
             waits.push(Acknowledgement { session, ordinal: u64::MAX, grace_until: None, progress });
         }
         waits

@@ -36,8 +36,8 @@ impl Trouble {
         for (_, end) in due {
             match end {
                 End::Heal(from, to) => cluster.world.heal(from, to),
-                End::StartNode(number) => cluster.start_node(number),
-                End::StartControl(number) => cluster.start_control(number),
+                End::StartNode(number) => cluster.replace_node(number),
+                End::StartControl(number) => cluster.replace_control(number),
             }
         }
         if self.setting.trouble_ms > 0 && now_ms >= self.next_ms {
@@ -64,7 +64,10 @@ impl Trouble {
                 let place = self.process(cluster);
                 cluster.paused.push((place, until_ms));
             }
-            68..76 => self.suspend(cluster, until_ms - now_ms),
+            68..76 => {
+                let place = self.process(cluster);
+                cluster.suspend(place, until_ms - now_ms);
+            }
             76..90 => self.crash(cluster, until_ms),
             _ => {
                 let hour_ms = 3_600_000;
@@ -102,20 +105,6 @@ impl Trouble {
         }
     }
 
-    /// A node's machine sleeps: its boot-time clock goes on, its monotonic clock does not.
-    fn suspend(&mut self, cluster: &mut Cluster, gap_ms: u64) {
-        let gap_ms = gap_ms - gap_ms % Cluster::tick_ms();
-        let number = self.rng.index(cluster.nodes.len());
-        let until_ms = cluster.world.now_ms() + gap_ms;
-        if cluster.paused.iter().any(|(place, _)| place.0 as usize == number) {
-            return;
-        }
-        if let Some(node) = &mut cluster.nodes[number] {
-            node.process.suspended(gap_ms);
-            cluster.paused.push((node.process.machine.place, until_ms));
-        }
-    }
-
     fn crash(&mut self, cluster: &mut Cluster, until_ms: u64) {
         let silent = self.rng.chance(1, 3);
         let at = self.rng.index(cluster.nodes.len() + cluster.controls.len());
@@ -128,7 +117,10 @@ impl Trouble {
         } else {
             let number = number - self.setting.nodes;
             if cluster.controls[number as usize].is_some() {
-                cluster.kill(place_of(number), silent);
+                match self.rng.chance(1, 3) {
+                    true => cluster.stop_control(number),
+                    false => cluster.kill(place_of(number), silent),
+                }
                 self.ends.push((until_ms, End::StartControl(number)));
             }
         }
