@@ -36,10 +36,13 @@ use tokio::sync::{Notify, watch};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::limits::CHANGE_KNOWN;
 use crate::metrics::Metrics;
 use crate::store::{Client, Store, StoreError, authority, candidate};
 use commit::Committer;
 use sessions::Sessions;
+use sessions::access::Lengths;
+use sessions::wait::{self, Acknowledgement};
 use truth::Truth;
 use vault::Vault;
 
@@ -63,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) regions: Vec<String>,
     /// Names this process to others.
     pub(crate) holder: String,
-    pub(crate) lease_ms: u64,
+    pub(crate) lengths: Lengths,
     pub(crate) delete_delay_ms: u64,
     /// Changes of configuration are made and published one after the other.
     pub(crate) configuration: tokio::sync::Mutex<()>,
@@ -203,7 +206,7 @@ pub struct Revoked {
     pub access_key_id: String,
     /// Sessions that acknowledged.
     pub acknowledged: u32,
-    /// Sessions that did not, whose lease ran out instead.
+    /// Sessions that did not, whose access lease ran out instead.
     pub expired: u32,
     pub waited_ms: u64,
 }
@@ -248,6 +251,7 @@ pub struct NodeStatus {
     pub build: String,
     pub connected: bool,
     pub lease_live: bool,
+    pub access_live: bool,
     pub ordinal_sent: u64,
     pub ordinal_acknowledged: u64,
     pub last_seen_ms: u64,
@@ -283,7 +287,7 @@ impl Authority {
         self.list_keys_inner().await
     }
 
-    /// Ends a key. Returns when every live session has acknowledged, or its lease ran out. Twice is harmless.
+    /// Ends a key. Returns when every live session has acknowledged, or its access lease ran out. Twice is harmless.
     pub async fn revoke_key(&self, access_key_id: &str) -> Result<Revoked, AdminError> {
         self.revoke_key_inner(access_key_id).await
     }
@@ -343,6 +347,20 @@ impl Authority {
         Err(AdminError::Unavailable(
             "another control plane took over meanwhile; the change may be half done, try again".into(),
         ))
+    }
+
+    /// Waits until every node knows of a change, or can no longer go by what was before; returns what [`wait::each`] does.
+    pub(crate) async fn everybody_knows(
+        &self,
+        waits: Vec<Acknowledgement>,
+    ) -> Result<(u32, Vec<(Uuid, u64)>), AdminError> {
+        tokio::time::timeout(CHANGE_KNOWN, wait::each(waits)).await.map_err(|_| {
+            AdminError::Unavailable(
+                "the change is made, but a node that does not answer may go by what was before until its access lease has \
+                 run out (`access_lease_ms`); see `node list`, and ask again to wait on"
+                    .into(),
+            )
+        })
     }
 
     /// Says where administrators find this process, so that others can send them here.

@@ -80,11 +80,11 @@ impl<E: Env> Service<E> {
     ) -> Result<Response, S3Error> {
         let Routed { bucket, key, operation, expected_bucket_owner } = route(head, &self.addressing)?;
         *name = operation.name();
-        if !self.core.leased().await {
+        if !self.core.may_believe().await {
             return Err(S3Error::new(Code::ServiceUnavailable)
                 .message("This node does not hear from its control plane. Please try again."));
         }
-        // Taken under the lease: it knows of every key and policy that anybody was told is gone.
+        // Taken under the access lease: it knows of every key and policy that anybody was told is gone.
         let view = self.core.view();
         if matches!(operation, Operation::Preflight) {
             return cors::preflight(head, &view, bucket.as_ref(), key.is_some(), context.received_ms);

@@ -4,7 +4,8 @@
 //! grow exactly while one is. Behind a batch of several the next one keeps a small distance: there is company coming. Another
 //! of the four slots is used when enough waits to be worth it, or when the batch in front takes its time: what a batch
 //! costs, whatever its size, is most of the cost of a small one. A batch's locks are held until its commits may be shown to
-//! everyone; what waits behind them can therefore never reveal them early.
+//! everyone; what waits behind them can therefore never reveal them early. Of a change of configuration that is until no node
+//! shows records by what was before; its own answer waits until none believes that either.
 
 pub mod batch;
 pub mod locks;

@@ -56,6 +56,7 @@ impl Authority {
                     build: row.build,
                     connected: session.is_some_and(|facts| facts.connected),
                     lease_live: session.is_some_and(|facts| facts.lease_live),
+                    access_live: session.is_some_and(|facts| facts.access_live),
                     ordinal_sent: session.map_or(0, |facts| facts.ordinal_sent),
                     ordinal_acknowledged: session.map_or(0, |facts| facts.ordinal_acknowledged),
                     last_seen_ms: row.last_seen_ms,

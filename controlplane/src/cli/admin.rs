@@ -248,7 +248,10 @@ fn status(answer: &Value) -> String {
                 or see with `holdfast admin recover` what the drives can bring back; nothing is deleted until then\n";
     }
     out += "\n";
-    out += &list(&answer["nodes"], &["node_id", "name", "region", "connected", "lease_live", "build"]);
+    out += &list(
+        &answer["nodes"],
+        &["node_id", "name", "region", "connected", "lease_live", "access_live", "build"],
+    );
     out += "\n";
     out +=
         &list(&answer["backends"], &["backend_id", "kind", "state", "free_bytes", "capacity_bytes", "label"]);

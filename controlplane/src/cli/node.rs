@@ -97,7 +97,15 @@ fn show(answer: &Value) -> String {
         ("node", text(answer, "node_id")),
         ("name", text(answer, "name")),
         ("state", text(answer, "state")),
-        ("connected", format!("{} (lease {})", text(answer, "connected"), text(answer, "lease_live"))),
+        (
+            "connected",
+            format!(
+                "{} (record lease {}, access lease {})",
+                text(answer, "connected"),
+                text(answer, "lease_live"),
+                text(answer, "access_live")
+            ),
+        ),
         ("region", text(answer, "region")),
         ("build", text(answer, "build")),
         ("first seen", text(answer, "first_seen_ms")),

@@ -14,7 +14,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use uuid::Uuid;
 
 use super::transport::{GRPC_KEEPALIVE, no_enrolment, node_server};
-use super::{Database, DatabaseTls, StartError, handle};
+use super::{Database, DatabaseTls, Lengths, StartError, handle};
 use crate::app::commit;
 use crate::app::truth::Truth;
 use crate::app::vault::Vault;
@@ -27,7 +27,7 @@ pub struct Simulated {
     pub cluster_id: Uuid,
     /// Names it in the leadership row, and is where nodes are sent: `http://...`.
     pub holder: String,
-    pub lease_ms: u64,
+    pub lengths: Lengths,
 }
 
 /// Serves for as long as it is polled, on the runtime that polls it. Connections are accepted in their order, which tonic's
@@ -54,7 +54,7 @@ where
         cluster_id: settings.cluster_id,
         regions: Vec::new(),
         holder: settings.holder,
-        lease_ms: settings.lease_ms,
+        lengths: settings.lengths,
         delete_delay_ms: 0,
         enrolment: no_enrolment(settings.cluster_id, truth.now_ms() / 1000)?,
         manifest_root: Secret::new(vec![0; 32]),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use holdfast_controlplane::server::Lengths;
 use holdfast_controlplane::server::simulated::{Simulated, serve};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use uuid::Uuid;
@@ -31,7 +32,8 @@ pub(super) fn start(world: &World, number: u32) -> Process {
     let (url, place) = (url_of(number), place_of(number));
     let machine = Machine::new(world, place);
     let process = Process::start(Arc::clone(&machine));
-    let settings = Simulated { cluster_id: Uuid::from_u128(0xc1), holder: url.clone(), lease_ms: LEASE_MS };
+    let lengths = Lengths { lease_ms: LEASE_MS, access_ms: LEASE_MS };
+    let settings = Simulated { cluster_id: Uuid::from_u128(0xc1), holder: url.clone(), lengths };
     let incoming = UnboundedReceiverStream::new(world.listen(&url, place));
     process.spawn(async move {
         if let Err(error) = serve(settings, Arc::new(Reached(machine)), incoming).await {
