@@ -3,6 +3,7 @@
 //! Cheap to clone; every clone is the same authority. Administration verbs live here as types and signatures and in
 //! `app/*` as bodies; commits are in `app/commit`, reads in `app/query`, what nodes are told in `app/sessions`.
 
+pub mod buckets;
 pub mod commit;
 mod config;
 pub mod drives;
@@ -212,15 +213,6 @@ pub struct Revoked {
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct BucketInfo {
-    pub bucket_id: u64,
-    pub name: String,
-    pub tenant_id: u64,
-    pub region: String,
-    pub created_ms: u64,
-}
-
-#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Status {
     pub cluster_id: String,
     pub leader: bool,
@@ -295,10 +287,6 @@ impl Authority {
     /// Installs the root key (tenant `root`, everything allowed). Idempotent; a changed secret replaces the old one.
     pub async fn ensure_root_key(&self, access_key_id: &str, secret: &Secret) -> Result<(), AdminError> {
         self.ensure_root_key_inner(access_key_id, secret).await
-    }
-
-    pub async fn list_buckets(&self) -> Result<Vec<BucketInfo>, AdminError> {
-        self.list_buckets_inner().await
     }
 
     pub async fn status(&self) -> Result<Status, AdminError> {

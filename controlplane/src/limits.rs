@@ -129,6 +129,8 @@ pub const CLOCK_DRIFT: u32 = 1000;
 pub const LEASE_MS: u64 = 5000;
 /// Longest access lease: a node that is cut off knows the day's signing keys and the next day's.
 pub const ACCESS_LEASE_MS_MAX: u64 = DAY_MS;
+/// Longest `stale_reads` of a bucket: longer ones would end with the access lease all the same.
+pub const STALE_READS_MS_MAX: u64 = ACCESS_LEASE_MS_MAX;
 /// Shortest lease worth granting.
 pub const LEASE_MS_MIN: u64 = 500;
 /// A session that has not acknowledged for this long gets no record lease until it has caught up, and no access lease if it is

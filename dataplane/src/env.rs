@@ -8,6 +8,7 @@ mod manifest;
 mod metadata;
 mod mutate;
 mod place;
+mod stale;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::rt::Rt;
 
 pub use metadata::{Found, MetadataError};
 pub use mutate::Conditional;
+pub use stale::Looked;
 
 /// The outside world.
 pub trait Env: 'static {
@@ -76,6 +78,8 @@ pub struct Counters {
     pub hot_hits: AtomicU64,
     pub cache_hits: AtomicU64,
     pub lookups: AtomicU64,
+    /// Records shown by a bucket's `stale_reads`.
+    pub stale: AtomicU64,
     pub in_flight: AtomicU64,
 }
 

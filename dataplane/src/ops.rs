@@ -35,7 +35,7 @@ mod receive;
 mod upload_part;
 mod upload_part_copy;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -52,7 +52,7 @@ use crate::metrics;
 use crate::rt::{Conn, Rt as _};
 use crate::server::{Context, Handler, Refusal, RequestBody, Response};
 use budget::Budget;
-use call::Call;
+use call::{Age, Call};
 use intake::Intake;
 
 /// One core's S3 service.
@@ -110,6 +110,7 @@ impl<E: Env> Service<E> {
             budget: &self.budget,
             tags: OnceCell::new(),
             facts: OnceCell::new(),
+            age: Cell::new(Age::Current),
         };
         call.check_expected_owner()?;
         self.perform(&call, operation, Intake::new(body, payload, self.hasher.as_ref())).await

@@ -6,6 +6,7 @@
     deploy/cluster/run.py BIN_DIR faults --minutes N        faults at random
     deploy/cluster/run.py BIN_DIR postgres                  a standby is promoted, a dump restored
     deploy/cluster/run.py BIN_DIR revocation                how long until no node believes a key
+    deploy/cluster/run.py BIN_DIR stale [--if-possible]     reads where no control plane can be asked
     deploy/cluster/run.py BIN_DIR figures                   hit ratio and cost of reads, cost of interested sessions
 
 BIN_DIR holds holdfast-controlplane, holdfast-dataplane and, for checked histories, holdfast-history. Needs root, `ip` and

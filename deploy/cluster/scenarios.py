@@ -6,6 +6,7 @@ import time
 import faults
 import figures
 import revocation
+import stale
 from load import Load, check, now_us
 from planes import Cluster, until
 from postgres_scenarios import postgres
@@ -112,5 +113,6 @@ COMMANDS = {
     "faults": random_faults,
     "postgres": postgres,
     "revocation": revocation.run_all,
+    "stale": stale.run_all,
     "figures": figures.run_all,
 }

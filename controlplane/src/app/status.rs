@@ -2,22 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{AdminError, Authority, BackendStatus, BucketInfo, NodeStatus, Status};
+use super::{AdminError, Authority, BackendStatus, NodeStatus, Status};
 use crate::store::{access_key, authority, backend, bucket, freed, job, node, tenant};
 
 impl Authority {
-    pub(super) async fn list_buckets_inner(&self) -> Result<Vec<BucketInfo>, AdminError> {
-        let client = self.inner.store.client().await?;
-        let info = |row: bucket::BucketRow| BucketInfo {
-            bucket_id: row.id,
-            name: row.name,
-            tenant_id: row.tenant_id,
-            region: row.region,
-            created_ms: row.created_ms,
-        };
-        Ok(bucket::all(&client).await?.into_iter().map(info).collect())
-    }
-
     pub(super) async fn status_inner(&self) -> Result<Status, AdminError> {
         let inner = &self.inner;
         let client = inner.store.client().await?;

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use holdfast_common::wire::{self, bucket_document::Kind, session_down::Message};
-use holdfast_controlplane::app::NewKey;
+use holdfast_controlplane::app::buckets::StaleReadsRequest;
+use holdfast_controlplane::app::{AdminError, NewKey};
 use holdfast_controlplane::server::{self, Lengths, Settings};
 
 use crate::node::{Node, configure, hello, outcome};
@@ -135,4 +136,40 @@ async fn a_hello_that_is_refused_by_a_follower_leaves_the_leases_as_they_are() {
     held.batch_execute("BEGIN; LOCK TABLE candidate IN ACCESS EXCLUSIVE MODE").await.expect("locked");
     let Err(bye) = Node::join_as(second.grpc_addr, hello()).await else { panic!("admitted") };
     assert!(bye.lease_untouched);
+}
+
+#[tokio::test]
+async fn stale_reads_are_an_administrators_word_and_every_node_has_it_when_it_is_answered() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let authority = &running.authority;
+    let node = Node::join(running.grpc_addr).await;
+    let bucket = node.bucket("b").await;
+    let set = authority.stale_reads("b", StaleReadsRequest { seconds: 60 }).await.expect("set");
+    assert_eq!((set.bucket_id, set.stale_reads_seconds), (bucket, 60));
+    let told = |ms: u64| {
+        let heard = node.heard.lock();
+        let changes = heard.iter().filter_map(|down| match &down.message {
+            Some(Message::Config(change)) => change.upsert.as_ref()?.buckets.last().cloned(),
+            _ => None,
+        });
+        changes.last().is_some_and(|bucket| bucket.stale_reads_ms == ms && bucket.revision > 1)
+    };
+    assert!(told(60_000));
+    // What else is told to the bucket leaves it as it is.
+    let policy = wire::BucketDocument { kind: Kind::Policy.into(), body: "{}".into() };
+    let policy = configure(bucket, wire::configure_bucket::Change::Document(policy));
+    node.commit(policy).await.expect("configured");
+    assert!(told(60_000));
+    assert_eq!(authority.list_buckets().await.expect("buckets")[0].stale_reads_seconds, 60);
+    let joined = Node::join(running.grpc_addr).await.welcome.config.expect("a snapshot");
+    assert_eq!(joined.buckets[0].stale_reads_ms, 60_000);
+    authority.stale_reads("b", StaleReadsRequest { seconds: 0 }).await.expect("off");
+    assert!(told(0));
+    let own = configure(bucket, wire::configure_bucket::Change::StaleReadsMs(60_000));
+    assert_eq!(node.commit(own).await, Err(wire::Refusal::Malformed), "not a node's");
+    let long = authority.stale_reads("b", StaleReadsRequest { seconds: 86_401 }).await;
+    assert!(matches!(long, Err(AdminError::Invalid(_))), "{long:?}");
+    let nowhere = authority.stale_reads("none", StaleReadsRequest { seconds: 1 }).await;
+    assert!(matches!(nowhere, Err(AdminError::NotFound(_))), "{nowhere:?}");
 }

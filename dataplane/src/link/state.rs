@@ -151,6 +151,26 @@ impl NodeState {
         as_of >= since && self.freshness.usable(key_hash(bucket_id, key), as_of, unchanged_to, boottime_ms)
     }
 
+    /// Was such a record true until [`Self::told_until_ms`], as far as this node knows? Likewise, but for the lease.
+    #[must_use]
+    pub fn was_usable(
+        &self,
+        view: &View,
+        (bucket_id, key): (u64, &[u8]),
+        as_of: u64,
+        unchanged_to: u64,
+    ) -> bool {
+        view.interest.get(&bucket_id).is_some_and(|since| {
+            as_of >= *since && self.freshness.was_usable(key_hash(bucket_id, key), as_of, unchanged_to)
+        })
+    }
+
+    /// Until when this node was told of every commit before anybody was shown it (CLOCK_BOOTTIME, ms); `None`: it never was.
+    #[must_use]
+    pub fn told_until_ms(&self, boottime_ms: u64) -> Option<u64> {
+        Some(self.freshness.told_until_ms(boottime_ms)).filter(|until_ms| *until_ms > 0)
+    }
+
     /// No change after `as_of` is known of this key: good enough for an answer that was asked before it was shown.
     #[must_use]
     pub fn not_overtaken(&self, bucket_id: u64, key: &[u8], as_of: u64) -> bool {

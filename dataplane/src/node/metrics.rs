@@ -39,6 +39,8 @@ fn write_cores(writer: &mut Writer) {
     writer.counter(name, found, &[("from", "hot")], sum(|core| core.hot_hits.load(Relaxed)));
     writer.counter(name, found, &[("from", "cache")], sum(|core| core.cache_hits.load(Relaxed)));
     writer.counter(name, found, &[("from", "authority")], sum(|core| core.lookups.load(Relaxed)));
+    let meaning = "Records shown although the control plane could not be asked (`stale_reads`)";
+    writer.counter("holdfast_stale_reads_total", meaning, &[], sum(|core| core.stale.load(Relaxed)));
     let in_flight = sum(|core| core.in_flight.load(Relaxed));
     writer.gauge("holdfast_requests_in_flight", "Requests being answered", &[], in_flight);
 }

@@ -59,6 +59,7 @@ fn bucket() -> BucketRow {
         configuration: wire::BucketConfiguration {
             documents: documents.iter().map(Document::to_wire).collect(),
         },
+        stale_reads_ms: 0,
     }
 }
 
