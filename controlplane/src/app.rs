@@ -33,7 +33,7 @@ use std::sync::{Arc, OnceLock};
 use holdfast_common::secret::Secret;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -85,7 +85,7 @@ pub(crate) struct Inner {
     pub(crate) admin_url: OnceLock<String>,
     pub(crate) stamped_ms: AtomicU64,
     /// Placements that not every node knows yet.
-    pub(crate) placing: Mutex<HashMap<u32, watch::Receiver<bool>>>,
+    pub(crate) placing: Mutex<HashMap<u32, sessions::signal::Receiver<bool>>>,
     /// Placements that commits may name.
     pub(crate) placements: commit::placements::Known,
     /// How many tickets each node was given lately.

@@ -13,18 +13,17 @@ use std::time::Instant;
 use holdfast_common::wire::answer::Answer as Body;
 use holdfast_common::wire::query::Query as Ask;
 use holdfast_common::wire::{self, Answer, Query, Refusal};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::app::Authority;
-use crate::app::sessions::wait;
+use crate::app::sessions::{signal, wait};
 use crate::limits::{PLACEMENT_BACKENDS_MAX, QUERY_UP_ITEMS_MAX};
 use crate::plan::decide::upload_name;
 use crate::plan::{refuse, refuse_for_now};
 use crate::store::{Client, StoreError, backend, freed, manifest_page, upload};
 
 /// An answer, and what it has to wait for before it may be shown.
-pub(crate) type Held = (Answer, Vec<watch::Receiver<bool>>);
+pub(crate) type Held = (Answer, Vec<signal::Receiver<bool>>);
 
 /// One message's queries of a session, in any order. The database is not held while an answer waits.
 pub(crate) async fn answer_all(authority: &Authority, session: Uuid, queries: Vec<Query>) -> Vec<Held> {
@@ -192,7 +191,7 @@ pub(crate) async fn placement(
     authority: &Authority,
     client: &Client,
     backends: Vec<u32>,
-) -> Result<(Body, Vec<watch::Receiver<bool>>), StoreError> {
+) -> Result<(Body, Vec<signal::Receiver<bool>>), StoreError> {
     let inner = &authority.inner;
     let malformed = |detail| Ok((Body::Refused(refuse(Refusal::Malformed, detail)), vec![]));
     let mut distinct = backends.clone();
@@ -212,7 +211,7 @@ pub(crate) async fn placement(
         let upsert = wire::ConfigSnapshot { placements: vec![placement.clone()], ..Default::default() };
         let change = wire::ConfigChange { upsert: Some(upsert), ..Default::default() };
         let waits = inner.sessions.publish_placement(change);
-        let (known, pending) = watch::channel(false);
+        let (known, pending) = signal::channel(false);
         inner.placing.lock().insert(placement_id, pending);
         // Neither the lock nor the connection is held until everyone knows.
         let inner = inner.clone();

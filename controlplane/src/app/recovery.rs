@@ -169,9 +169,9 @@ impl Authority {
             return refused(format!("it has {fragments} fragments and there are fewer backends"));
         };
         let (body, pending) = placement(self, client, list).await?;
-        for mut known in pending {
+        for known in pending {
             // Gone: everyone knows.
-            let _ = known.wait_for(|known| *known).await;
+            let _ = known.wait_for(|known| known).await;
         }
         match body {
             Body::Placement(placement) => {

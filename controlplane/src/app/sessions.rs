@@ -12,6 +12,7 @@
 
 pub mod access;
 mod hub;
+pub mod signal;
 #[cfg(test)]
 mod tests;
 pub mod wait;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use holdfast_common::wire::{self, session_down::Message};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -77,7 +78,7 @@ pub struct Begun {
     pub epoch: u64,
     pub range: Range<u64>,
     keys: Vec<(u64, Bytes)>,
-    released: watch::Sender<bool>,
+    released: signal::Sender<bool>,
 }
 
 impl Sessions {
@@ -203,7 +204,7 @@ impl Sessions {
             interest: interest.iter().copied().take(INTEREST_MAX).collect(),
             covered_from: covered_from.unwrap_or(assigned),
             query_after: 0,
-            progress: watch::Sender::new(Progress::default()),
+            progress: signal::Sender::new(Progress::default()),
         };
         hub.sessions.insert(id, session);
         Some(Admitted { epoch: hub.epoch, watermark: hub.sequence.watermark(), assigned, queue })
@@ -344,11 +345,9 @@ impl Sessions {
         while session.unacknowledged.front().is_some_and(|message| message.ordinal <= ordinal) {
             session.unacknowledged.pop_front();
         }
-        session.progress.send_if_modified(|progress| {
-            let higher = ordinal > progress.acknowledged;
-            progress.acknowledged = progress.acknowledged.max(ordinal);
-            higher
-        });
+        if ordinal > session.progress.borrow().acknowledged {
+            session.progress.send_modify(|progress| progress.acknowledged = ordinal);
+        }
     }
 
     /// Adds and removes buckets that this session caches from, and tells it from when.
@@ -392,7 +391,7 @@ impl Sessions {
             }
         }
         let range = hub.sequence.assign(senders.len());
-        let (released, pending) = watch::channel(false);
+        let (released, pending) = signal::channel(false);
         for key in &keys {
             hub.pending.insert(key.clone(), pending.clone());
         }
@@ -451,13 +450,13 @@ impl Sessions {
 
     /// What an answer about this key has to wait for.
     #[must_use]
-    pub fn pending_key(&self, bucket: u64, key: &Bytes) -> Option<watch::Receiver<bool>> {
+    pub fn pending_key(&self, bucket: u64, key: &Bytes) -> Option<signal::Receiver<bool>> {
         self.hub.lock().pending.get(&(bucket, key.clone())).cloned()
     }
 
     /// What an answer about this range of keys (`from` inclusive, `until` exclusive) has to wait for.
     #[must_use]
-    pub fn pending_range(&self, bucket: u64, from: &[u8], until: &[u8]) -> Vec<watch::Receiver<bool>> {
+    pub fn pending_range(&self, bucket: u64, from: &[u8], until: &[u8]) -> Vec<signal::Receiver<bool>> {
         if from >= until {
             return Vec::new();
         }

@@ -59,6 +59,8 @@ pub struct Summary {
     pub unknown: usize,
     /// Virtual milliseconds.
     pub lasted_ms: u64,
+    /// What the world's chance would draw next: the same only after the same draws.
+    pub chance: u64,
 }
 
 /// Why a history is refused.
@@ -115,7 +117,7 @@ pub fn run(setting: Setting) -> Result<(Summary, Vec<Line>), Failure> {
         cluster.step();
     }
     let peaceful = cluster.make_peace();
-    let lasted_ms = cluster.world.now_ms();
+    let (lasted_ms, chance) = (cluster.world.now_ms(), cluster.world.chance(Rng::draw));
     let history = cluster.end();
     let fail = |what: String| Failure { what, history: history.clone() };
     if PANICS.get() > panics {
@@ -141,6 +143,7 @@ pub fn run(setting: Setting) -> Result<(Summary, Vec<Line>), Failure> {
         acknowledged: of(Outcome::Ok),
         unknown: of(Outcome::Unknown),
         lasted_ms,
+        chance,
     };
     Ok((summary, history))
 }

@@ -10,12 +10,14 @@ use bytes::{Buf as _, Bytes};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::world::{Place, World};
+use super::world::{Place, World, delay_ms};
+use crate::sim::rng::Rng;
 
-/// One direction.
+/// One direction. Its chance is its own: in which order a killed process lets go of its connections is tokio's affair.
 pub(super) struct Pipe {
     from: Place,
     to: Place,
+    rng: Rng,
     queue: VecDeque<(u64, Bytes)>,
     last_ms: u64,
     reader: Option<Waker>,
@@ -33,6 +35,11 @@ impl Pipe {
     fn is_ready(&self, now_ms: u64) -> bool {
         let next = self.queue.front().map(|(at, _)| *at).or(self.ended_ms);
         self.broken || next.is_some_and(|at| at <= now_ms)
+    }
+
+    /// When what is sent now comes out: late, and after what was sent before.
+    fn arrival_ms(&mut self, now_ms: u64) -> u64 {
+        self.last_ms.max(now_ms + delay_ms(&mut self.rng))
     }
 
     /// Who waits for what is there now.
@@ -60,6 +67,7 @@ pub(super) fn pair(world: &World, caller: Place, listener: Place) -> (Wire, Wire
         let pipe = Pipe {
             from,
             to,
+            rng: Rng::new(world.chance(Rng::draw)),
             queue: VecDeque::new(),
             last_ms: 0,
             reader: None,
@@ -109,13 +117,13 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let at_ms = self.world.now_ms() + self.world.delay_ms();
+        let now_ms = self.world.now_ms();
         let mut pipe = self.outgoing.lock();
         if pipe.broken || self.incoming.lock().broken {
             return Poll::Ready(Err(broken()));
         }
-        pipe.last_ms = pipe.last_ms.max(at_ms);
-        let at_ms = pipe.last_ms;
+        let at_ms = pipe.arrival_ms(now_ms);
+        pipe.last_ms = at_ms;
         pipe.queue.push_back((at_ms, Bytes::copy_from_slice(bytes)));
         Poll::Ready(Ok(bytes.len()))
     }
@@ -132,9 +140,9 @@ impl AsyncWrite for Wire {
 
 impl Wire {
     fn end(&self) {
-        let at_ms = self.world.now_ms() + self.world.delay_ms();
+        let now_ms = self.world.now_ms();
         let mut pipe = self.outgoing.lock();
-        let at_ms = pipe.last_ms.max(at_ms);
+        let at_ms = pipe.arrival_ms(now_ms);
         pipe.ended_ms.get_or_insert(at_ms);
     }
 }

@@ -45,6 +45,15 @@ struct State {
     clock_us: u64,
 }
 
+/// How long a message takes: mostly little, sometimes long.
+pub(super) fn delay_ms(rng: &mut Rng) -> u64 {
+    match rng.below(60) {
+        0 => rng.within(100..800),
+        1..=6 => rng.within(20..100),
+        _ => rng.within(TICK_MS..20),
+    }
+}
+
 impl World {
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -72,13 +81,8 @@ impl World {
         draw(&mut self.0.lock().rng)
     }
 
-    /// How long a message takes: mostly little, sometimes long.
     pub(super) fn delay_ms(&self) -> u64 {
-        self.chance(|rng| match rng.below(60) {
-            0 => rng.within(100..800),
-            1..=6 => rng.within(20..100),
-            _ => rng.within(TICK_MS..20),
-        })
+        self.chance(delay_ms)
     }
 
     pub(super) fn after(&self, delay_ms: u64, event: impl FnOnce(&World) + Send + 'static) {

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use holdfast_common::wire;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::app::Authority;
+use crate::app::sessions::signal;
 use crate::limits::LIST_KEYS_MAX;
 use crate::plan::decide::upload_name;
 use crate::plan::listing::{SeekRows, after, end_of_prefix, group, start};
@@ -20,7 +20,7 @@ pub(super) fn page_entries(asked: u32) -> usize {
 pub(super) async fn objects(
     authority: &Authority,
     query: &wire::ListQuery,
-) -> Result<(wire::ListAnswer, Vec<watch::Receiver<bool>>), StoreError> {
+) -> Result<(wire::ListAnswer, Vec<signal::Receiver<bool>>), StoreError> {
     let bucket = query.bucket_id.min(i64::MAX as u64);
     let max = page_entries(query.max_keys);
     let begin = start(&query.prefix, &query.delimiter, &query.after);

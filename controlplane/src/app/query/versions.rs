@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use holdfast_common::wire::{ListVersionsAnswer, ListVersionsQuery, VersionEntry};
-use tokio::sync::watch;
 
 use super::list::page_entries;
 use crate::app::Authority;
+use crate::app::sessions::signal;
 use crate::plan::listing::{SeekRows, after, end_of_prefix, group, start};
 use crate::store::version::{Line, shown_id, stored_id};
 use crate::store::{Client, StoreError, version};
@@ -22,7 +22,7 @@ pub(super) async fn page(
     authority: &Authority,
     client: &Client,
     query: &ListVersionsQuery,
-) -> Result<(ListVersionsAnswer, Vec<watch::Receiver<bool>>), StoreError> {
+) -> Result<(ListVersionsAnswer, Vec<signal::Receiver<bool>>), StoreError> {
     let bucket = query.bucket_id.min(i64::MAX as u64);
     let place = first_place(client, bucket, query).await?;
     let begin = place.from.clone();

@@ -8,10 +8,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::signal;
 use super::wait::{Acknowledgement, Lease, Progress};
 use crate::limits::{ACK_LATE, CLOCK_DRIFT, CLOCK_MARGIN, TERM};
 
@@ -78,7 +78,7 @@ pub struct Owed {
 /// The same, counted down.
 pub(super) struct Debt {
     nodes: HashSet<Uuid>,
-    progress: watch::Sender<Progress>,
+    progress: signal::Sender<Progress>,
 }
 
 impl Debt {
@@ -87,7 +87,7 @@ impl Debt {
             return None;
         }
         let access_until = Some(now + owed.left + margin(owed.left));
-        let progress = watch::Sender::new(Progress { access_until, ..Progress::default() });
+        let progress = signal::Sender::new(Progress { access_until, ..Progress::default() });
         Some(Self { nodes: owed.nodes, progress })
     }
 

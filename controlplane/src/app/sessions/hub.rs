@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use holdfast_common::wire::{self, session_down::Message};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::access::{Debt, Unacknowledged};
+use super::signal;
 use super::wait::{Acknowledgement, Lease, Progress};
 use crate::app::sequence::Sequence;
 use crate::limits::{CLOCK_MARGIN, SESSION_QUEUE_MAX};
@@ -33,7 +34,7 @@ pub(super) struct Hub {
     /// Sessions of this epoch whose node was thrown out: what they still have queued is refused.
     pub(super) revoked: HashSet<Uuid>,
     /// Keys whose commit may be in the database but may not be shown yet.
-    pub(super) pending: BTreeMap<(u64, Bytes), watch::Receiver<bool>>,
+    pub(super) pending: BTreeMap<(u64, Bytes), signal::Receiver<bool>>,
 }
 
 pub(super) struct Session {
@@ -49,7 +50,7 @@ pub(super) struct Session {
     pub(super) covered_from: u64,
     /// Its queries are answered once it has acknowledged this ordinal.
     pub(super) query_after: u64,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) progress: signal::Sender<Progress>,
 }
 
 /// How a change of configuration is waited for: by every session, until this lease of it has run out; by a connected one that
@@ -109,7 +110,7 @@ impl Hub {
                 access_until: self.access_until,
                 ..Progress::default()
             };
-            let (session, progress) = (Uuid::nil(), watch::Sender::new(last).subscribe());
+            let (session, progress) = (Uuid::nil(), signal::Sender::new(last).subscribe());
             waits.push(Acknowledgement { session, ordinal: u64::MAX, lease, grace_until: None, progress });
         }
         waits
@@ -148,7 +149,7 @@ impl Session {
     }
 
     pub(super) fn access_live(&self, now: Instant) -> bool {
-        let progress = *self.progress.borrow();
+        let progress = self.progress.borrow();
         progress.access_until.max(progress.lease_until) > Some(now)
     }
 }

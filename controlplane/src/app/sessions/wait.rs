@@ -1,11 +1,12 @@
 //! Waiting until a session has acknowledged, or can no longer serve by what it does not know of.
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::signal;
+
 /// How far a session is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     pub acknowledged: u64,
     /// End of its record lease; `None`: it never had one.
@@ -44,7 +45,7 @@ pub struct Acknowledgement {
     pub lease: Lease,
     /// A connected session is waited for until here even without a lease (configuration only).
     pub grace_until: Option<Instant>,
-    pub progress: watch::Receiver<Progress>,
+    pub progress: signal::Receiver<Progress>,
 }
 
 /// How a wait ended.
@@ -63,9 +64,9 @@ impl Acknowledgement {
     }
 
     /// Waits. A session without a live lease is not waited for beyond its grace: it asks before it answers.
-    pub async fn wait(mut self) -> Waited {
+    pub async fn wait(self) -> Waited {
         loop {
-            let progress = *self.progress.borrow_and_update();
+            let progress = self.progress.borrow();
             if progress.acknowledged >= self.ordinal {
                 return Waited::Acknowledged;
             }
@@ -75,10 +76,10 @@ impl Acknowledgement {
             };
             tokio::select! {
                 biased;
-                changed = self.progress.changed() => if changed.is_err() {
+                changed = self.progress.wait_for(|now| now != progress) => if changed.is_err() {
                     // The session was forgotten: after its lease, by its own hello, or because leadership has ended.
                     // The last ends no lease: the node may not have heard of it.
-                    let last = *self.progress.borrow();
+                    let last = self.progress.borrow();
                     if let Some(until) = last.until(self.lease).filter(|_| !last.void) {
                         tokio::time::sleep_until(until).await;
                     }
@@ -109,9 +110,9 @@ pub async fn each(waits: Vec<Acknowledgement>) -> (u32, Vec<(Uuid, u64)>) {
 }
 
 /// Waits until every one of these commits may be shown.
-pub async fn released(pending: Vec<watch::Receiver<bool>>) {
-    for mut pending in pending {
+pub async fn released(pending: Vec<signal::Receiver<bool>>) {
+    for pending in pending {
         // An error means that the batch's task is gone, which it is only after the release or with the process.
-        let _ = pending.wait_for(|released| *released).await;
+        let _ = pending.wait_for(|released| released).await;
     }
 }
