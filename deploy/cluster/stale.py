@@ -22,6 +22,8 @@ def run_all(arguments, run):
         status, answer = cluster.leader().ask("POST", "/v1/buckets/stale/stale-reads", {"seconds": 3600})
         assert (status, answer["stale_reads_seconds"]) == (200, 3600), answer
         run("stale: while leadership changes hands reads go on", lambda: takeover(cluster))
+        run("stale: while the database is away reads go on, though every control plane answers that it does not lead",
+            lambda: no_database(cluster))
         run("stale: a node that is cut off believes no key for longer than its access lease", lambda: cut_off(cluster))
         run("stale: without a control plane reads go on for an access lease, and say how old they are", lambda: alone(cluster))
 
@@ -75,6 +77,21 @@ def takeover(cluster):
     cluster.s3(cluster.nodes[0], attempts=5).put_object(Bucket="stale", Key="takeover", Body=BODY)
     leader.start()
     print(f"      {len(ages)} answers up to {max(ages)} s old, all 200, in {time.monotonic() - began:.1f} s", flush=True)
+
+
+def no_database(cluster):
+    s3 = written(cluster, "database")
+    cluster.postgres.kill()
+    ages = []
+    while len(ages) < 20:
+        status, _, age = read(s3, "database")
+        assert status == 200, f"{status} after {len(ages)} stale answers"
+        ages += [age] if age else []
+        time.sleep(0.2)
+    cluster.postgres.start()
+    until("the node is back", cluster.nodes[0].ready)
+    until("it is current again", lambda: read(s3, "database")[::2] == (200, None))
+    print(f"      {len(ages)} answers up to {max(ages)} s old, all 200", flush=True)
 
 
 def cut_off(cluster):
