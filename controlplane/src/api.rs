@@ -4,6 +4,7 @@
 //! `/readyz`, `/metrics` and `/openapi.json` need no token; nothing they say is secret.
 
 mod auth;
+mod buckets;
 pub mod client;
 mod drives;
 mod error;
@@ -54,7 +55,8 @@ impl Api {
             .route("/v1/tenants", get(tenants::list).post(tenants::create))
             .route("/v1/keys", get(keys::list).post(keys::create))
             .route("/v1/keys/{access_key_id}", delete(keys::revoke))
-            .route("/v1/buckets", get(tenants::buckets))
+            .route("/v1/buckets", get(buckets::list))
+            .route("/v1/buckets/{bucket}/stale-reads", post(buckets::stale_reads))
             .route("/v1/status", get(ops::status))
             .route("/v1/recover", get(recovery::show).post(recovery::recover))
             .route("/v1/drives", get(drives::list))

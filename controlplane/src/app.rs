@@ -3,6 +3,7 @@
 //! Cheap to clone; every clone is the same authority. Administration verbs live here as types and signatures and in
 //! `app/*` as bodies; commits are in `app/commit`, reads in `app/query`, what nodes are told in `app/sessions`.
 
+pub mod buckets;
 pub mod commit;
 mod config;
 pub mod drives;
@@ -37,11 +38,14 @@ use tokio::sync::Notify;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::limits::CHANGE_KNOWN;
 use crate::metrics::Metrics;
 use crate::store::{Client, Store, StoreError, authority, candidate};
 use commit::Committer;
 pub(crate) use rates::Rates;
 use sessions::Sessions;
+use sessions::access::Lengths;
+use sessions::wait::{self, Acknowledgement};
 use truth::Truth;
 use vault::Vault;
 
@@ -65,7 +69,7 @@ pub(crate) struct Inner {
     pub(crate) regions: Vec<String>,
     /// Names this process to others.
     pub(crate) holder: String,
-    pub(crate) lease_ms: u64,
+    pub(crate) lengths: Lengths,
     pub(crate) delete_delay_ms: u64,
     /// Changes of configuration are made and published one after the other.
     pub(crate) configuration: tokio::sync::Mutex<()>,
@@ -209,18 +213,9 @@ pub struct Revoked {
     pub access_key_id: String,
     /// Sessions that acknowledged.
     pub acknowledged: u32,
-    /// Sessions that did not, whose lease ran out instead.
+    /// Sessions that did not, whose access lease ran out instead.
     pub expired: u32,
     pub waited_ms: u64,
-}
-
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct BucketInfo {
-    pub bucket_id: u64,
-    pub name: String,
-    pub tenant_id: u64,
-    pub region: String,
-    pub created_ms: u64,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -254,6 +249,7 @@ pub struct NodeStatus {
     pub build: String,
     pub connected: bool,
     pub lease_live: bool,
+    pub access_live: bool,
     pub ordinal_sent: u64,
     pub ordinal_acknowledged: u64,
     pub last_seen_ms: u64,
@@ -289,7 +285,7 @@ impl Authority {
         self.list_keys_inner().await
     }
 
-    /// Ends a key. Returns when every live session has acknowledged, or its lease ran out. Twice is harmless.
+    /// Ends a key. Returns when every live session has acknowledged, or its access lease ran out. Twice is harmless.
     pub async fn revoke_key(&self, access_key_id: &str) -> Result<Revoked, AdminError> {
         self.revoke_key_inner(access_key_id).await
     }
@@ -297,10 +293,6 @@ impl Authority {
     /// Installs the root key (tenant `root`, everything allowed). Idempotent; a changed secret replaces the old one.
     pub async fn ensure_root_key(&self, access_key_id: &str, secret: &Secret) -> Result<(), AdminError> {
         self.ensure_root_key_inner(access_key_id, secret).await
-    }
-
-    pub async fn list_buckets(&self) -> Result<Vec<BucketInfo>, AdminError> {
-        self.list_buckets_inner().await
     }
 
     pub async fn status(&self) -> Result<Status, AdminError> {
@@ -349,6 +341,20 @@ impl Authority {
         Err(AdminError::Unavailable(
             "another control plane took over meanwhile; the change may be half done, try again".into(),
         ))
+    }
+
+    /// Waits until every node knows of a change, or can no longer go by what was before; returns what [`wait::each`] does.
+    pub(crate) async fn everybody_knows(
+        &self,
+        waits: Vec<Acknowledgement>,
+    ) -> Result<(u32, Vec<(Uuid, u64)>), AdminError> {
+        tokio::time::timeout(CHANGE_KNOWN, wait::each(waits)).await.map_err(|_| {
+            AdminError::Unavailable(
+                "the change is made, but a node that does not answer may go by what was before until its access lease has \
+                 run out (`access_lease_ms`); see `node list`, and ask again to wait on"
+                    .into(),
+            )
+        })
     }
 
     /// Says where administrators find this process, so that others can send them here.

@@ -119,6 +119,8 @@ mod tests {
             "holdfast admin node drain n1 --cancel",
             "holdfast admin node revoke 0b2e2a9e-0000-4000-8000-000000000000",
             "holdfast admin object-redundancy --bucket b --key a/b",
+            "holdfast admin stale-reads --bucket b --for 1h",
+            "holdfast admin stale-reads --bucket b --for 0s --json",
             "holdfast env --data-dir d",
             "holdfast validate --config f",
             "holdfast config reference",

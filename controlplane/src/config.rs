@@ -92,8 +92,12 @@ settings! {
     region: String = "us-east-1".to_owned();
     /// Further regions that signatures may name.
     regions_also: Vec<String> = Vec::new();
-    /// How long a node may serve from its cache after it was last heard, milliseconds. Longer: calmer; shorter: a dead node holds up fewer writes.
+    /// How long a node may show records of its cache after it was last heard, milliseconds. Longer: calmer; shorter: a dead node holds up fewer writes.
     lease_ms: u64 = 5000;
+    /// How long a node that is cut off may go on believing keys, policies and buckets, milliseconds: from `lease_ms`, which it is
+    /// when absent, to a day. A revocation, and every other change of them, waits that long for a node that does not answer.
+    /// Buckets with `stale_reads` are read for no longer than this.
+    access_lease_ms: Option<u64> = None;
     /// How long the bytes of what was deleted or overwritten are kept at least, milliseconds: readers under way finish
     /// within it, or say that they are not done.
     delete_delay_ms: u64 = 60_000;

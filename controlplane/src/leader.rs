@@ -2,7 +2,8 @@
 //!
 //! The term is measured on this process's clock from before the statement that confirmed it was sent, so the process
 //! stops leading before the database lets another take over. Leases lie within the confirmed term: a takeover need not
-//! wait for those of the leader before.
+//! wait for those of the leader before. Access leases that are longer than a term are the exception: the row says until when
+//! they may run, and the next leader's changes of configuration wait for them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -55,6 +56,7 @@ pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>,
         holder: &inner.holder,
         term_ms: term_ms(),
         force,
+        owed_ms: inner.lengths.owed_ms(),
         above: inner.epoch_remembered.load(Ordering::Acquire),
     };
     let remembered = inner.confirmed.load(Ordering::Acquire);
@@ -66,7 +68,14 @@ pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>,
     handle.begin_with_history(&taken, remembered).await?;
     inner.store.lineage().lead_on(timeline);
     inner.placements.forget();
-    inner.sessions.begin_epoch(epoch, asked + TERM);
+    if !taken.owed.nodes.is_empty() {
+        tracing::info!(
+            nodes = taken.owed.nodes.len(),
+            seconds = taken.owed.left.as_secs(),
+            "changes of configuration wait for nodes that hold access leases of before, until they join"
+        );
+    }
+    inner.sessions.begin_epoch(epoch, asked + TERM, taken.owed);
     tracing::info!(epoch, timeline, "this control plane leads");
     if inner.truth.has_lagging_standby().await {
         tracing::warn!(
@@ -100,7 +109,7 @@ async fn reign(handle: &Authority, epoch: u64) -> Ended {
             break Ended::Over;
         }
         let asked = Instant::now();
-        match tokio::time::timeout(TERM_RENEW, inner.truth.renew(epoch, term_ms())).await {
+        match tokio::time::timeout(TERM_RENEW, prolong(handle, epoch)).await {
             Ok(Ok(true)) => {
                 confirmed = asked;
                 inner.sessions.prolong_term(epoch, asked + TERM);
@@ -124,11 +133,16 @@ async fn reign(handle: &Authority, epoch: u64) -> Ended {
             break Ended::Deserted;
         }
     };
-    let leases = inner.sessions.end_epoch("this control plane no longer leads", None);
+    let leases = inner.sessions.end_epoch("this control plane no longer leads");
     inner.store.lineage().lead_on(0);
     inner.store.forget_idle();
     give_back(handle, epoch, leases).await;
     ended
+}
+
+/// Prolongs the term, and until when access leases may run that are granted within it.
+async fn prolong(handle: &Authority, epoch: u64) -> Result<bool, StoreError> {
+    handle.inner.truth.renew(epoch, term_ms(), handle.inner.lengths.owed_ms()).await
 }
 
 /// Whether the nodes are all out of reach from here, and one of them is not from elsewhere.
@@ -157,6 +171,6 @@ async fn give_back(handle: &Authority, epoch: u64, leases: Duration) {
 pub(crate) async fn hand_back(handle: &Authority) {
     let inner = &handle.inner;
     let Some(epoch) = inner.sessions.leading() else { return };
-    let leases = inner.sessions.end_epoch("this control plane stops", None);
+    let leases = inner.sessions.end_epoch("this control plane stops");
     give_back(handle, epoch, leases).await;
 }

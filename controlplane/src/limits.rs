@@ -112,6 +112,8 @@ pub const DESERTED: Duration = Duration::from_secs(6);
 pub const DESERTED_HEARD: Duration = Duration::from_secs(4);
 /// How long it then leaves the row to the other, which looks every `TERM_POLL`.
 pub const DESERTED_PAUSE: Duration = Duration::from_secs(4);
+/// A follower that is asked by a node tries for this long to learn who leads; the node waits 3 s.
+pub const LEADER_ASKED: Duration = Duration::from_secs(1);
 /// How often a control plane says that it is there.
 pub const CANDIDATE_TICK: Duration = Duration::from_secs(5);
 /// How often a follower looks whether it leads, so as to install its root key.
@@ -119,11 +121,20 @@ pub const ROOT_KEY_TICK: Duration = Duration::from_millis(500);
 /// Kept back from the term and added to every lease, for clocks that run at different speeds.
 pub const CLOCK_MARGIN: Duration = Duration::from_millis(250);
 
+/// An access lease may be a day, in which the clocks of two machines drift apart by more than `CLOCK_MARGIN`: one part in so
+/// many of a lease is added to it, twice the rate at which a kernel lets a clock run fast or slow (500 in a million).
+pub const CLOCK_DRIFT: u32 = 1000;
+
 /// Lease of a session unless configured.
 pub const LEASE_MS: u64 = 5000;
+/// Longest access lease: a node that is cut off knows the day's signing keys and the next day's.
+pub const ACCESS_LEASE_MS_MAX: u64 = DAY_MS;
+/// Longest `stale_reads` of a bucket: longer ones would end with the access lease all the same.
+pub const STALE_READS_MS_MAX: u64 = ACCESS_LEASE_MS_MAX;
 /// Shortest lease worth granting.
 pub const LEASE_MS_MIN: u64 = 500;
-/// A session that has not acknowledged for this long is not renewed until it has caught up.
+/// A session that has not acknowledged for this long gets no record lease until it has caught up, and no access lease if it is
+/// a change of configuration that it has not acknowledged.
 pub const ACK_LATE: Duration = Duration::from_secs(2);
 /// Ordered messages waiting for one session; beyond it the session ends and the node replays.
 pub const SESSION_QUEUE_MAX: usize = 16_384;
@@ -227,8 +238,11 @@ pub const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
 /// A request body of the REST API; the largest is a key with a thousand bucket names of 63 bytes.
 pub const API_BODY_BYTES_MAX: usize = 256 << 10;
-/// A REST request may take this long; a revocation waits for leases, which are far shorter.
+/// A REST request may take this long; a revocation waits for leases.
 pub const API_REQUEST: Duration = Duration::from_secs(60);
+/// How long a change waits for nodes to know of it before it is answered that one may not: longer than record leases, and less
+/// than what `API_REQUEST` leaves after a drain of `REVOKE_DRAIN`.
+pub const CHANGE_KNOWN: Duration = Duration::from_secs(18);
 /// Connections of the admin listener at once; people, a console and a scraper need few.
 pub const API_CONNECTIONS_MAX: usize = 256;
 /// And of one address, so that it does not keep out an administrator at another.

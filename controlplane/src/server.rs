@@ -22,6 +22,7 @@ use crate::app::drives::Reports;
 use crate::app::enrol::Enrolment;
 use crate::app::pki::Pki;
 use crate::app::sessions::Sessions;
+pub use crate::app::sessions::access::Lengths;
 use crate::app::truth::{Postgres, Truth};
 use crate::app::vault::{MANIFEST_ROOT, Vault};
 use crate::app::{Authority, Inner};
@@ -95,8 +96,8 @@ pub struct Settings {
     /// Names this process in the leadership row. An `http(s)://` URL is where nodes are sent that asked another
     /// process; empty: made from the address it listens on.
     pub holder: String,
-    /// Lease of a node's session; 5000 is the default.
-    pub lease_ms: u64,
+    /// Record leases of nodes' sessions, and their access leases, which are at least as long; 5000 is the default of both.
+    pub lengths: Lengths,
     /// How long what was freed is kept before it is deleted; 60,000 is the default.
     pub delete_delay_ms: u64,
     /// One machine, one authority: a new leader takes over at once.
@@ -209,7 +210,7 @@ async fn authority(
         cluster_id,
         regions: settings.regions,
         holder,
-        lease_ms: settings.lease_ms,
+        lengths: settings.lengths,
         delete_delay_ms: settings.delete_delay_ms,
         enrolment,
         manifest_root,
@@ -222,7 +223,7 @@ struct About {
     cluster_id: uuid::Uuid,
     regions: Vec<String>,
     holder: String,
-    lease_ms: u64,
+    lengths: Lengths,
     delete_delay_ms: u64,
     enrolment: Enrolment,
     manifest_root: Secret,
@@ -239,12 +240,12 @@ fn handle(
         store,
         truth,
         vault,
-        sessions: Sessions::new(about.lease_ms),
+        sessions: Sessions::new(about.lengths),
         metrics: Metrics::default(),
         cluster_id: about.cluster_id,
         regions: about.regions,
         holder: about.holder,
-        lease_ms: about.lease_ms,
+        lengths: about.lengths,
         delete_delay_ms: about.delete_delay_ms,
         configuration: tokio::sync::Mutex::new(()),
         step_down: Notify::new(),

@@ -8,6 +8,7 @@ mod manifest;
 mod metadata;
 mod mutate;
 mod place;
+mod stale;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::rt::Rt;
 
 pub use metadata::{Found, MetadataError};
 pub use mutate::Conditional;
+pub use stale::Looked;
 
 /// The outside world.
 pub trait Env: 'static {
@@ -76,6 +78,8 @@ pub struct Counters {
     pub hot_hits: AtomicU64,
     pub cache_hits: AtomicU64,
     pub lookups: AtomicU64,
+    /// Records shown by a bucket's `stale_reads`.
+    pub stale: AtomicU64,
     pub in_flight: AtomicU64,
 }
 
@@ -114,11 +118,11 @@ impl<E: Env> Core<E> {
         held.1.clone()
     }
 
-    /// Whether keys, policies and buckets of the view may be believed: only under a live lease, because a revocation waits for
-    /// leases and for nothing else. One that is about to come back is waited for, within `LEASE_WAIT`.
-    pub async fn leased(&self) -> bool {
+    /// Whether keys, policies and buckets of the view may be believed: only under a live access lease, because a revocation
+    /// waits for those and for nothing else. One that is about to come back is waited for, within `LEASE_WAIT`.
+    pub async fn may_believe(&self) -> bool {
         let until_ms = E::Rt::boottime_ms() + limits::LEASE_WAIT_MS;
-        while !self.state.lease_live(E::Rt::boottime_ms()) {
+        while !self.state.access_live(E::Rt::boottime_ms()) {
             if E::Rt::boottime_ms() >= until_ms {
                 return false;
             }

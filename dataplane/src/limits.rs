@@ -168,7 +168,7 @@ pub const LINK_STEADY: Duration = Duration::from_secs(10);
 /// How often the oldest open op id is reported to the reaper, which waits minutes and hours.
 pub const LINK_REPORT_TICK: Duration = Duration::from_secs(5);
 
-/// How long a request waits for the node's lease to come back before it is answered 503, milliseconds. A leader that stops
+/// How long a request waits for the node's access lease to come back before it is answered 503, milliseconds. A leader that stops
 /// in order is replaced within it; after a crash clients are told to come back.
 pub const LEASE_WAIT_MS: u64 = 5000;
 pub const LEASE_WAIT_TICK: Duration = Duration::from_millis(20);

@@ -12,6 +12,8 @@ pub mod outside;
 pub mod session;
 pub mod state;
 pub mod streams;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod work;
 

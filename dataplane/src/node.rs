@@ -126,7 +126,7 @@ impl Node {
         if !view.ready {
             return Err("no session with the control plane".to_owned());
         }
-        if !self.state.lease_live(crate::rt::boottime_ms()) {
+        if !self.state.access_live(crate::rt::boottime_ms()) {
             return Err("no lease from the control plane yet".to_owned());
         }
         let unbound = self.engine.statuses().iter().filter(|status| status.backend.is_none()).count();

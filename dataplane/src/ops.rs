@@ -35,7 +35,7 @@ mod receive;
 mod upload_part;
 mod upload_part_copy;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -52,7 +52,7 @@ use crate::metrics;
 use crate::rt::{Conn, Rt as _};
 use crate::server::{Context, Handler, Refusal, RequestBody, Response};
 use budget::Budget;
-use call::Call;
+use call::{Age, Call};
 use intake::Intake;
 
 /// One core's S3 service.
@@ -80,11 +80,11 @@ impl<E: Env> Service<E> {
     ) -> Result<Response, S3Error> {
         let Routed { bucket, key, operation, expected_bucket_owner } = route(head, &self.addressing)?;
         *name = operation.name();
-        if !self.core.leased().await {
+        if !self.core.may_believe().await {
             return Err(S3Error::new(Code::ServiceUnavailable)
                 .message("This node does not hear from its control plane. Please try again."));
         }
-        // Taken under the lease: it knows of every key and policy that anybody was told is gone.
+        // Taken under the access lease: it knows of every key and policy that anybody was told is gone.
         let view = self.core.view();
         if matches!(operation, Operation::Preflight) {
             return cors::preflight(head, &view, bucket.as_ref(), key.is_some(), context.received_ms);
@@ -110,6 +110,7 @@ impl<E: Env> Service<E> {
             budget: &self.budget,
             tags: OnceCell::new(),
             facts: OnceCell::new(),
+            age: Cell::new(Age::Current),
         };
         call.check_expected_owner()?;
         self.perform(&call, operation, Intake::new(body, payload, self.hasher.as_ref())).await

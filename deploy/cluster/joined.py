@@ -14,6 +14,7 @@ import postgres_scenarios
 import revocation
 import run
 import scenarios
+import stale
 
 PEER = 9003
 
@@ -25,7 +26,7 @@ class Spread(planes.Cluster):
 
 
 def main():
-    for module in (figures, postgres_scenarios, revocation, scenarios):
+    for module in (figures, postgres_scenarios, revocation, scenarios, stale):
         module.Cluster = Spread
     sys.argv.append("--peers")
     return run.main()

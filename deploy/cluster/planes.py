@@ -80,6 +80,7 @@ master_key_file = "{cluster.home}/master-key"
 root_credentials_file = "{cluster.home}/root.json"
 holder = "{self.grpc}"
 lease_ms = {cluster.lease_ms}
+access_lease_ms = {cluster.access_lease_ms}
 delete_delay_ms = 1000
 log = "info"
 """)
@@ -161,9 +162,10 @@ class Cluster(OnNet):
     # Whether nodes read each other's fragments. Where they do not, a GET of what another node holds is no offence.
     peers = False
 
-    def __init__(self, bin_dir, home, *, nodes=3, controls=2, standby=None, lease_ms=LEASE_MS):
+    def __init__(self, bin_dir, home, *, nodes=3, controls=2, standby=None, lease_ms=LEASE_MS, access_lease_ms=None):
         self.bin, self.home = pathlib.Path(bin_dir), pathlib.Path(home)
         self.node_count, self.control_count, self.standby_kind, self.lease_ms = nodes, controls, standby, lease_ms
+        self.access_lease_ms = access_lease_ms or lease_ms
         self.net = Net()
         self.making = threading.Lock()
         self.session = boto3.session.Session()  # costs a tenth of a second to make

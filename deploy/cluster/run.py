@@ -6,6 +6,7 @@
     deploy/cluster/run.py BIN_DIR faults --minutes N        faults at random
     deploy/cluster/run.py BIN_DIR postgres                  a standby is promoted, a dump restored
     deploy/cluster/run.py BIN_DIR revocation                how long until no node believes a key
+    deploy/cluster/run.py BIN_DIR stale [--if-possible]     reads where no control plane can be asked
     deploy/cluster/run.py BIN_DIR figures                   hit ratio and cost of reads, cost of interested sessions
 
 BIN_DIR holds holdfast-controlplane, holdfast-dataplane and, for checked histories, holdfast-history. Needs root, `ip` and
@@ -27,6 +28,7 @@ import figures  # noqa: E402
 import postgres_scenarios  # noqa: E402
 import revocation  # noqa: E402
 import scenarios  # noqa: E402
+import stale  # noqa: E402
 from net import Refused  # noqa: E402
 
 COMMANDS = {
@@ -35,6 +37,7 @@ COMMANDS = {
     "faults": scenarios.random_faults,
     "postgres": postgres_scenarios.postgres,
     "revocation": revocation.run_all,
+    "stale": stale.run_all,
     "figures": figures.run_all,
 }
 

@@ -20,7 +20,7 @@ use holdfast_benches::s3bench::cost;
 use holdfast_benches::served::{self, Served};
 use holdfast_benches::table::{self, Row, Table};
 use holdfast_common::secret::Secret;
-use holdfast_controlplane::server::{self, Database, DatabaseTls, Settings};
+use holdfast_controlplane::server::{self, Database, DatabaseTls, Lengths, Settings};
 use node::Node;
 use rig::Db;
 use std::time::Instant;
@@ -80,7 +80,7 @@ fn serve(runtime: &tokio::runtime::Runtime, url: &str) {
         grpc_tls: None,
         regions: vec!["us-east-1".into()],
         holder: String::new(),
-        lease_ms: 5000,
+        lengths: Lengths { lease_ms: 5000, access_ms: 5000 },
         delete_delay_ms: 60_000,
         dev: true,
     };

@@ -4,13 +4,13 @@ use axum::Json;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::{ErrorBody, drives, keys, nodes, ops, recovery, tenants};
+use super::{ErrorBody, buckets, drives, keys, nodes, ops, recovery, tenants};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Holdfast administration", description = "Tenants, access keys, nodes, drives, state. All but health needs the admin token."),
     paths(
-        tenants::create, tenants::list, tenants::buckets, keys::create, keys::list, keys::revoke,
+        tenants::create, tenants::list, buckets::list, buckets::stale_reads, keys::create, keys::list, keys::revoke,
         drives::list, drives::status, drives::drain, drives::replace, drives::redundancy,
         nodes::invite, nodes::list, nodes::show, nodes::drain, nodes::revoke,
         ops::status, recovery::show, recovery::recover, ops::livez, ops::readyz, ops::metrics,
@@ -48,6 +48,8 @@ mod tests {
             ("/v1/tenants", "post"),
             ("/v1/keys", "get"),
             ("/v1/keys/{access_key_id}", "delete"),
+            ("/v1/buckets", "get"),
+            ("/v1/buckets/{bucket}/stale-reads", "post"),
             ("/v1/status", "get"),
             ("/v1/recover", "get"),
             ("/v1/recover", "post"),

@@ -1,4 +1,4 @@
-//! Tenants, and the buckets they own.
+//! Tenants: who owns keys and buckets.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Api, ApiError, ErrorBody};
-use crate::app::{BucketInfo, TenantInfo};
+use crate::app::TenantInfo;
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,12 +37,4 @@ pub(super) async fn create(
 ))]
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<TenantInfo>>, ApiError> {
     Ok(Json(api.authority.list_tenants().await?))
-}
-
-/// All buckets.
-#[utoipa::path(get, path = "/v1/buckets", tag = "buckets", responses(
-    (status = 200, body = Vec<BucketInfo>), (status = 401, body = ErrorBody),
-))]
-pub(super) async fn buckets(State(api): State<Api>) -> Result<Json<Vec<BucketInfo>>, ApiError> {
-    Ok(Json(api.authority.list_buckets().await?))
 }

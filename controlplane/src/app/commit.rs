@@ -4,7 +4,8 @@
 //! grow exactly while one is. Behind a batch of several the next one keeps a small distance: there is company coming. Another
 //! of the four slots is used when enough waits to be worth it, or when the batch in front takes its time: what a batch
 //! costs, whatever its size, is most of the cost of a small one. A batch's locks are held until its commits may be shown to
-//! everyone; what waits behind them can therefore never reveal them early.
+//! everyone; what waits behind them can therefore never reveal them early. Of a change of configuration that is until no node
+//! shows records by what was before; its own answer waits until none believes that either.
 
 pub mod batch;
 pub mod locks;
@@ -15,7 +16,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_common::wire;
+use holdfast_common::wire::configure_bucket::Change;
+use holdfast_common::wire::{self, mutation::Op};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -32,7 +34,7 @@ use locks::{Lock, LockTable, locks_of};
 /// A mutation, who sent it, and where its answer goes.
 pub struct Work {
     pub mutation: wire::Mutation,
-    /// Nil: the authority itself, which brings back a lost row.
+    /// Nil: the authority itself, at an administrator's word.
     pub session: Uuid,
     pub reply: mpsc::UnboundedSender<wire::MutationResult>,
 }
@@ -116,6 +118,15 @@ pub(crate) async fn run(inner: Arc<Inner>, mut work: mpsc::Receiver<Work>) {
     }
 }
 
+/// Whether this is the authority's own doing: a lost row that comes back, or how long a bucket is read without it.
+fn administrators(mutation: &wire::Mutation) -> bool {
+    match &mutation.op {
+        Some(Op::Put(put)) => put.recovered,
+        Some(Op::ConfigureBucket(configure)) => matches!(configure.change, Some(Change::StaleReadsMs(_))),
+        _ => false,
+    }
+}
+
 impl Queue {
     fn admit(&mut self, work: Work) {
         // A node that has said hello anew sends again, marked, what it has no answer to. What it sent before must not
@@ -126,10 +137,11 @@ impl Queue {
             answer(&work.reply, wire::MutationResult { op_id: work.mutation.op_id, seq: 0, outcome });
             return;
         }
-        let recovers = matches!(&work.mutation.op, Some(wire::mutation::Op::Put(put)) if put.recovered);
-        let validated = match recovers == work.session.is_nil() {
+        let validated = match administrators(&work.mutation) == work.session.is_nil() {
             true => validate::validate(&work.mutation, self.inner.truth.now_ms()),
-            false => Err(refuse(wire::Refusal::Malformed, "only the authority itself brings back lost rows")),
+            false => {
+                Err(refuse(wire::Refusal::Malformed, "this is asked for by administrators, not by nodes"))
+            }
         };
         match validated {
             Ok(op_id) => {

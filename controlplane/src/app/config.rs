@@ -70,6 +70,7 @@ pub(crate) fn of_bucket(row: &BucketRow) -> wire::Bucket {
         shard: row.shard,
         class_id: row.class_id,
         configuration: Some(row.configuration.clone()),
+        stale_reads_ms: row.stale_reads_ms,
     }
 }
 

@@ -169,7 +169,7 @@ impl Authority {
                 }
             }
         };
-        wait::all(waits).await;
+        self.everybody_knows(waits).await?;
         self.drive_status(drive).await
     }
 
@@ -195,7 +195,7 @@ impl Authority {
                 self.decide(&client, row, Some(Intent::Replaced)).await?
             }
         };
-        wait::all(waits).await;
+        self.everybody_knows(waits).await?;
         self.drive_status(drive).await
     }
 

@@ -130,7 +130,7 @@ impl Authority {
         inner.metrics.history_lost.set(0);
         tracing::warn!(epoch, "an administrator has accepted the history of this database as it is");
         inner.step_down.notify_one();
-        inner.sessions.end_epoch("the database's history was accepted as it is; the next epoch begins", None);
+        inner.sessions.end_history("the database's history was accepted as it is; the next epoch begins");
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::config::{self, ALL_PERMISSIONS};
 use super::tenants::check_name;
 use super::{AdminError, Authority, CreatedKey, KeyInfo, NewKey, Permission, Revoked};
 use crate::app::commit::now_ms;
-use crate::app::sessions::wait::{self, Acknowledgement};
+use crate::app::sessions::wait::Acknowledgement;
 use crate::store::access_key::{self, AccessKeyRow};
 use crate::store::{Client, bucket, tenant};
 
@@ -57,7 +57,7 @@ impl Authority {
         check_name("key", &new.name)?;
         let (row, secret, waits) = self.insert_key(new).await?;
         // Others may change configuration while the nodes hear of this.
-        wait::all(waits).await;
+        self.everybody_knows(waits).await?;
         let client = self.inner.store.client().await?;
         let key = self.infos(&client, vec![row]).await?.remove(0);
         Ok(CreatedKey { key, secret_access_key: secret })
@@ -160,7 +160,7 @@ impl Authority {
             self.must_lead_still(&client).await?;
             waits
         };
-        let (acknowledged, late) = wait::each(waits).await;
+        let (acknowledged, late) = self.everybody_knows(waits).await?;
         // A node whose session stalls has lost its lease and asks before it answers; until it has heard of the
         // revocation it may ask in vain, or it would go on serving whom it still believes.
         for (session, ordinal) in &late {
@@ -189,7 +189,7 @@ impl Authority {
             )));
         }
         let waits = self.put_root_key(access_key_id, secret).await?;
-        wait::all(waits).await;
+        self.everybody_knows(waits).await?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::sessions::SessionFacts;
-use super::sessions::wait::{self, Acknowledgement};
+use super::sessions::wait::Acknowledgement;
 use super::{AdminError, Authority, config};
 use crate::limits::REVOKE_DRAIN;
 use crate::store::enrolled_node::{self, NodeRecord};
@@ -27,8 +27,10 @@ pub struct NodeInfo {
     /// `joined` (no hello yet), `active`, `draining`, `revoked`.
     pub state: String,
     pub connected: bool,
-    /// It may serve from its cache.
+    /// It may show records of its cache.
     pub lease_live: bool,
+    /// It may believe the keys, policies and buckets that it knows; without, it serves nobody.
+    pub access_live: bool,
     pub first_seen_ms: Option<u64>,
     pub last_seen_ms: Option<u64>,
     /// End of the last certificate of the cluster's authority; null: it has an operator's, or none.
@@ -52,7 +54,7 @@ pub struct RevokedNode {
     pub name: String,
     /// Nodes that acknowledged.
     pub acknowledged: u32,
-    /// Nodes that did not, whose lease ran out instead; the revoked one among them.
+    /// Nodes that did not, whose access lease ran out instead; the revoked one among them.
     pub expired: u32,
     pub waited_ms: u64,
 }
@@ -93,13 +95,13 @@ impl Authority {
             tracing::info!(node = %record.name, node_id = %record.node_id, cancel = asked.cancel, "node drain asked for");
             (record.node_id, waits)
         };
-        wait::all(waits).await;
+        self.everybody_knows(waits).await?;
         self.node_info(&node_id.to_string()).await
     }
 
     /// Throws a node out: no hello, no commit and no renewal of it succeeds any more. Returns when every live node has
-    /// acknowledged, or its lease ran out. Twice is harmless; there is no way back but to join anew. An id that is not known is
-    /// thrown out before it comes.
+    /// acknowledged, or its access lease ran out, that of the revoked one too. Twice is harmless; there is no way back but to join
+    /// anew. An id that is not known is thrown out before it comes.
     pub async fn revoke_node(&self, node: &str) -> Result<RevokedNode, AdminError> {
         let began = Instant::now();
         let inner = &self.inner;
@@ -131,7 +133,7 @@ impl Authority {
                     .into(),
             ));
         }
-        let (acknowledged, late) = wait::each(waits).await;
+        let (acknowledged, late) = self.everybody_knows(waits).await?;
         for (session, ordinal) in &late {
             inner.sessions.hold_queries(*session, *ordinal);
         }
@@ -169,6 +171,7 @@ impl Authority {
                 build: record.build,
                 connected: session.is_some_and(|facts| facts.connected),
                 lease_live: session.is_some_and(|facts| facts.lease_live),
+                access_live: session.is_some_and(|facts| facts.access_live),
                 first_seen_ms: record.first_seen_ms,
                 last_seen_ms: record.last_seen_ms,
                 certificate_until_ms: record.certificate_until_ms,

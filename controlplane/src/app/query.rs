@@ -231,7 +231,7 @@ pub(crate) async fn placement(
     if fresh {
         let upsert = wire::ConfigSnapshot { placements: vec![placement.clone()], ..Default::default() };
         let change = wire::ConfigChange { upsert: Some(upsert), ..Default::default() };
-        let waits = inner.sessions.publish_config(change);
+        let waits = inner.sessions.publish_placement(change);
         let (known, pending) = signal::channel(false);
         inner.placing.lock().insert(placement_id, pending);
         // Neither the lock nor the connection is held until everyone knows.

@@ -9,9 +9,11 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::app::history::Memory;
-use crate::app::sessions::{REPLAY_ORDINAL, goodbye};
+use crate::app::sessions::REPLAY_ORDINAL;
 use crate::app::{Authority, config};
-use crate::limits::{DRIVES_MAX, NAME_BYTES_MAX, PEER_ADDR_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX};
+use crate::limits::{
+    DRIVES_MAX, LEADER_ASKED, NAME_BYTES_MAX, PEER_ADDR_BYTES_MAX, REPLAY_BYTES_MAX, REPLAY_KEYS_MAX,
+};
 use crate::store::StoreError;
 use crate::store::changelog::Changed;
 use crate::store::node::NodeRow;
@@ -52,7 +54,7 @@ impl From<StoreError> for Turned {
 }
 
 fn away(reason: impl Into<String>, permanent: bool) -> Turned {
-    Turned::Away(wire::Goodbye { reason: reason.into(), permanent, leader: String::new() })
+    Turned::Away(wire::Goodbye { reason: reason.into(), permanent, ..Default::default() })
 }
 
 impl Authority {
@@ -61,14 +63,7 @@ impl Authority {
         let node_id = self.check_hello(hello)?;
         let inner = &self.inner;
         if !self.is_leading() {
-            inner.truth.node_heard(&inner.holder).await?;
-            let (_, holder) = inner.truth.holder().await?;
-            let Message::Goodbye(bye) =
-                goodbye("this control plane is not the leader", inner.elsewhere(holder).as_deref())
-            else {
-                unreachable!("a goodbye is one")
-            };
-            return Err(Turned::Away(bye));
+            return Err(self.not_leading().await);
         }
         if inner.truth.is_revoked(node_id).await? {
             return Err(away("this node is revoked", true));
@@ -101,7 +96,7 @@ impl Authority {
             // Sequences of this epoch would be taken for those that the node remembers: another begins, above all of them.
             inner.epoch_remembered.fetch_max(epoch, Ordering::AcqRel);
             inner.step_down.notify_one();
-            inner.sessions.end_epoch("commits were lost; the next epoch begins", None);
+            inner.sessions.end_history("commits were lost; the next epoch begins");
             return Err(away("commits were lost; the next epoch begins", false));
         }
         let history_lost = inner.history_lost.load(Ordering::Relaxed);
@@ -157,7 +152,7 @@ impl Authority {
             shard: 0,
             epoch: admitted.epoch,
             watermark: admitted.watermark,
-            lease_ms: inner.lease_ms,
+            lease_ms: inner.lengths.lease_ms,
             cache_reset: replay.is_none(),
             config: Some(config::snapshot(inner, &inner.truth.configuration().await?, inner.truth.now_ms())),
             history_lost,
@@ -184,6 +179,25 @@ impl Authority {
             region: hello.region.clone(),
             first,
             queue: admitted.queue,
+        })
+    }
+
+    /// Nothing has come of this hello: what the node holds is its own still. It hears so even if the database does not answer.
+    async fn not_leading(&self) -> Turned {
+        let inner = &self.inner;
+        let asked = async {
+            inner.truth.node_heard(&inner.holder).await?;
+            inner.truth.holder().await
+        };
+        let holder = match tokio::time::timeout(LEADER_ASKED, asked).await {
+            Ok(Ok((_, holder))) => holder,
+            Ok(Err(_)) | Err(_) => String::new(),
+        };
+        Turned::Away(wire::Goodbye {
+            reason: "this control plane is not the leader".to_owned(),
+            permanent: false,
+            leader: inner.elsewhere(holder).unwrap_or_default(),
+            lease_untouched: true,
         })
     }
 

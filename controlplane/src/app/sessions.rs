@@ -1,13 +1,20 @@
 //! Sessions: what every node is told, in order, what it has acknowledged, and which commits may be shown (DESIGN 3.2).
 //!
+//! A session has two leases. Under its *record lease* a node shows records of its cache: commits wait for it. Under its *access
+//! lease* it believes the keys, policies and buckets that it was told of: changes of those wait for it. Who is late with its
+//! acknowledgements gets no record lease and asks before it answers, so that one slow node cannot stall writers.
+//!
 //! One lock over all of it, held for microseconds: publishing a batch, settling its sequence numbers and handing the
 //! messages to every session's queue is one step, so "everything up to the watermark stood before this message" holds.
 //!
 //! Every connected session gets every invalidation; interest only decides whose acknowledgement a commit waits for.
 //! That costs messages and buys simplicity: interest declared later needs no catching up.
 
+pub mod access;
 mod hub;
 pub mod signal;
+#[cfg(test)]
+mod tests;
 pub mod wait;
 
 use std::collections::{HashSet, VecDeque};
@@ -22,13 +29,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::sequence::Sequence;
-use crate::limits::{ACK_LATE, CLOCK_MARGIN, INTEREST_MAX, LEASE_MS_MIN};
-pub(crate) use hub::goodbye;
-use hub::{Hub, Session};
-use wait::{Acknowledgement, Progress};
+use crate::limits::{CLOCK_MARGIN, INTEREST_MAX, LEASE_MS_MIN};
+use access::{Debt, Lengths, Owed, Unacknowledged};
+use hub::{Heed, Hub, Session, goodbye};
+use wait::{Acknowledgement, Lease, Progress};
 
 pub struct Sessions {
-    lease_ms: u64,
+    lengths: Lengths,
     hub: Mutex<Hub>,
 }
 
@@ -47,7 +54,10 @@ pub struct SessionFacts {
     pub node_name: String,
     pub build: String,
     pub connected: bool,
+    /// Records of its cache may be shown.
     pub lease_live: bool,
+    /// Keys, policies and buckets may be believed: with a stream and no record lease it is late.
+    pub access_live: bool,
     pub ordinal_sent: u64,
     pub ordinal_acknowledged: u64,
 }
@@ -73,19 +83,21 @@ pub struct Begun {
 
 impl Sessions {
     #[must_use]
-    pub fn new(lease_ms: u64) -> Self {
-        Self { lease_ms, hub: Mutex::default() }
+    pub fn new(lengths: Lengths) -> Self {
+        Self { lengths, hub: Mutex::default() }
     }
 
     // ---------------------------------------------------------------------------------------- leadership
 
-    /// Begins to lead: no session of before counts, sequences start over under the new epoch.
-    pub fn begin_epoch(&self, epoch: u64, term_until: Instant) {
+    /// Begins to lead: no session of before counts but for what is owed of its access lease, sequences start over under the
+    /// new epoch.
+    pub fn begin_epoch(&self, epoch: u64, term_until: Instant, owed: Owed) {
         let mut hub = self.hub.lock();
-        hub.close_all("another leader has begun", None);
+        hub.close_all("another leader has begun", false);
         hub.epoch = epoch;
         hub.term_until = Some(term_until);
-        hub.leases_until = None;
+        (hub.leases_until, hub.access_until) = (None, None);
+        hub.debt = Debt::new(owed, Instant::now());
         hub.revoked.clear();
         hub.sequence = Sequence::of_epoch(epoch);
         hub.admitted.clear();
@@ -99,12 +111,22 @@ impl Sessions {
         }
     }
 
-    /// Ends leadership; sessions are told goodbye. Returns how long their leases may still run.
-    pub fn end_epoch(&self, reason: &str, leader: Option<&str>) -> Duration {
+    /// Ends leadership; sessions are told goodbye. Returns how long their leases may still run, but for access leases that
+    /// outlive the term: whoever leads next waits for those.
+    pub fn end_epoch(&self, reason: &str) -> Duration {
+        self.end(reason, true)
+    }
+
+    /// The same where the history that the caches are of counts no more: their leases end with the goodbye.
+    pub fn end_history(&self, reason: &str) {
+        self.end(reason, false);
+    }
+
+    fn end(&self, reason: &str, untouched: bool) -> Duration {
         let mut hub = self.hub.lock();
         hub.term_until = None;
         let now = Instant::now();
-        hub.close_all(reason, leader);
+        hub.close_all(reason, untouched);
         hub.leases_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
@@ -156,12 +178,15 @@ impl Sessions {
         }
         hub.sessions.retain(|_, session| {
             if session.node_id == node_id {
-                session.say(0, goodbye("the node has said hello again", None));
+                session.say(0, goodbye("the node has said hello again"));
                 session.progress.send_modify(|progress| progress.void = true);
             }
             session.node_id != node_id
         });
         hub.admitted.insert(node_id);
+        if hub.debt.as_mut().is_some_and(|debt| !debt.settle(node_id)) {
+            hub.debt = None;
+        }
         hub.heard_at = Some(Instant::now());
         let (sender, queue) = mpsc::unbounded_channel();
         let assigned = hub.sequence.assigned();
@@ -171,7 +196,11 @@ impl Sessions {
             build: build.to_owned(),
             queue: Some(sender),
             next_ordinal: REPLAY_ORDINAL + 1,
-            unacknowledged: VecDeque::from([(REPLAY_ORDINAL, Instant::now())]),
+            unacknowledged: VecDeque::from([Unacknowledged {
+                ordinal: REPLAY_ORDINAL,
+                sent: Instant::now(),
+                configuration: false,
+            }]),
             interest: interest.iter().copied().take(INTEREST_MAX).collect(),
             covered_from: covered_from.unwrap_or(assigned),
             query_after: 0,
@@ -197,7 +226,7 @@ impl Sessions {
     /// Ends the streams of all but one node. Their leases run on until they say hello again, or run out.
     pub fn dismiss(&self, reason: &str, all_but: Uuid) {
         for session in self.hub.lock().sessions.values_mut().filter(|session| session.node_id != all_but) {
-            session.say(0, goodbye(reason, None));
+            session.say(0, goodbye(reason));
             session.queue = None;
         }
     }
@@ -209,12 +238,12 @@ impl Sessions {
         }
     }
 
-    /// The stream ended. The lease runs on: the node may not have noticed.
+    /// The stream ended. The leases run on: the node may not have noticed.
     pub fn disconnect(&self, id: Uuid) {
         let mut hub = self.hub.lock();
         if let Some(session) = hub.sessions.get_mut(&id) {
             session.queue = None;
-            let leased = session.progress.borrow().lease_until.is_some();
+            let leased = session.access_live(Instant::now());
             if !leased || crate::mutant!("wait-for-connected-sessions-only") {
                 hub.sessions.remove(&id);
             }
@@ -228,17 +257,17 @@ impl Sessions {
         let Hub { sessions, revoked, .. } = &mut *hub;
         for (id, session) in sessions.iter_mut().filter(|(_, session)| session.node_id == node_id) {
             let reason = "this node is revoked".to_owned();
-            let bye = wire::Goodbye { reason, permanent: true, leader: String::new() };
+            let bye = wire::Goodbye { reason, permanent: true, ..Default::default() };
             session.say(0, Message::Goodbye(bye));
             session.queue = None;
             revoked.insert(*id);
         }
     }
 
-    /// Forgets sessions whose stream and lease are both gone.
+    /// Forgets sessions whose stream and leases are all gone.
     pub fn sweep(&self) {
         let now = Instant::now();
-        self.hub.lock().sessions.retain(|_, session| session.queue.is_some() || session.lease_live(now));
+        self.hub.lock().sessions.retain(|_, session| session.queue.is_some() || session.access_live(now));
     }
 
     #[must_use]
@@ -268,7 +297,8 @@ impl Sessions {
         hub.sessions.get(&id).filter(|session| session.queue.is_some()).map(|session| session.node_id)
     }
 
-    /// Grants a lease within the confirmed term, unless the node is late with its acknowledgements.
+    /// Grants leases, those of records within the confirmed term: no record lease if the node is late with its
+    /// acknowledgements, no access lease if it is late with one of configuration.
     pub fn renew(&self, id: Uuid, nonce: u64) -> bool {
         let mut hub = self.hub.lock();
         let now = Instant::now();
@@ -276,22 +306,35 @@ impl Sessions {
         hub.heard_at = Some(now);
         let watermark = hub.sequence.watermark();
         let room = term_until.saturating_duration_since(now).saturating_sub(CLOCK_MARGIN);
-        let mut lease_ms = self.lease_ms.min(u64::try_from(room.as_millis()).unwrap_or(u64::MAX));
+        let mut room_ms = u64::try_from(room.as_millis()).unwrap_or(u64::MAX);
         if crate::mutant!("lease-beyond-the-term") {
-            lease_ms = self.lease_ms;
+            room_ms = u64::MAX;
         }
+        let mut lease_ms = self.lengths.lease_ms.min(room_ms);
         let Some(session) = hub.sessions.get_mut(&id).filter(|session| session.queue.is_some()) else {
             return false;
         };
-        let late =
-            session.unacknowledged.front().is_some_and(|(_, sent)| now.duration_since(*sent) > ACK_LATE);
-        if late || lease_ms < LEASE_MS_MIN.min(self.lease_ms) {
+        let (no_records, no_access) = access::refused(&session.unacknowledged, now);
+        if no_access || lease_ms < LEASE_MS_MIN.min(self.lengths.lease_ms) {
             return false;
         }
-        let until = now + Duration::from_millis(lease_ms) + CLOCK_MARGIN;
-        session.progress.send_modify(|progress| progress.lease_until = progress.lease_until.max(Some(until)));
-        let said = session.say(0, Message::Lease(wire::LeaseGranted { nonce, lease_ms, watermark }));
-        hub.leases_until = hub.leases_until.max(Some(until));
+        let access_ms = self.lengths.access_within(room_ms);
+        let ends = |lease: Duration| now + lease + access::margin(lease);
+        let access_until = Some(ends(Duration::from_millis(access_ms)));
+        let mut lease_until = Some(ends(Duration::from_millis(lease_ms)));
+        if no_records {
+            (lease_ms, lease_until) = (0, None);
+        }
+        session.progress.send_modify(|progress| {
+            progress.lease_until = progress.lease_until.max(lease_until);
+            progress.access_until = progress.access_until.max(access_until);
+        });
+        let granted = wire::LeaseGranted { nonce, lease_ms, watermark, access_ms: Some(access_ms) };
+        let said = session.say(0, Message::Lease(granted));
+        let ends_with_the_term = self.lengths.owed_ms() == 0;
+        let within_the_term = if ends_with_the_term { access_until } else { lease_until };
+        hub.leases_until = hub.leases_until.max(within_the_term);
+        hub.access_until = hub.access_until.max(access_until);
         said
     }
 
@@ -299,7 +342,7 @@ impl Sessions {
         let mut hub = self.hub.lock();
         let Some(session) = hub.sessions.get_mut(&id) else { return };
         let ordinal = ordinal.min(session.next_ordinal - 1);
-        while session.unacknowledged.front().is_some_and(|(sent, _)| *sent <= ordinal) {
+        while session.unacknowledged.front().is_some_and(|message| message.ordinal <= ordinal) {
             session.unacknowledged.pop_front();
         }
         if ordinal > session.progress.borrow().acknowledged {
@@ -371,20 +414,26 @@ impl Sessions {
         }
         let configured = !changes.is_empty();
         messages.extend(changes.into_iter().map(Message::Config));
-        let grace = configured.then(|| self.grace());
-        hub.tell_all(&messages, grace, |session| {
+        let heed = configured.then(|| self.heed(Lease::Access));
+        hub.tell_all(&messages, heed, |session| {
             keys.iter().any(|key| session.interest.contains(&key.bucket_id))
         })
     }
 
     /// Configuration that changed outside a batch.
     pub fn publish_config(&self, change: wire::ConfigChange) -> Vec<Acknowledgement> {
-        self.hub.lock().tell_all(&[Message::Config(change)], Some(self.grace()), |_| true)
+        self.hub.lock().tell_all(&[Message::Config(change)], Some(self.heed(Lease::Access)), |_| true)
     }
 
-    /// How long a connected session without a lease is waited for when configuration changes.
-    fn grace(&self) -> Instant {
-        Instant::now() + Duration::from_millis(self.lease_ms)
+    /// A placement that is new: nothing that was believed before is wrong now, so a node that is cut off holds nobody up for
+    /// longer than it may show records.
+    pub fn publish_placement(&self, change: wire::ConfigChange) -> Vec<Acknowledgement> {
+        self.hub.lock().tell_all(&[Message::Config(change)], Some(self.heed(Lease::Records)), |_| true)
+    }
+
+    /// How a change of configuration is waited for.
+    fn heed(&self, lease: Lease) -> Heed {
+        Heed { lease, grace: Instant::now() + Duration::from_millis(self.lengths.lease_ms) }
     }
 
     /// Everyone has acknowledged the batch, or cannot serve from its cache: it may be shown.
@@ -429,6 +478,7 @@ impl Sessions {
                 build: session.build.clone(),
                 connected: session.queue.is_some(),
                 lease_live: session.lease_live(now),
+                access_live: session.access_live(now),
                 ordinal_sent: session.next_ordinal - 1,
                 ordinal_acknowledged: session.progress.borrow().acknowledged,
             })

@@ -2,22 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{AdminError, Authority, BackendStatus, BucketInfo, NodeStatus, Status};
+use super::{AdminError, Authority, BackendStatus, NodeStatus, Status};
 use crate::store::{access_key, authority, backend, bucket, freed, job, node, tenant};
 
 impl Authority {
-    pub(super) async fn list_buckets_inner(&self) -> Result<Vec<BucketInfo>, AdminError> {
-        let client = self.inner.store.client().await?;
-        let info = |row: bucket::BucketRow| BucketInfo {
-            bucket_id: row.id,
-            name: row.name,
-            tenant_id: row.tenant_id,
-            region: row.region,
-            created_ms: row.created_ms,
-        };
-        Ok(bucket::all(&client).await?.into_iter().map(info).collect())
-    }
-
     pub(super) async fn status_inner(&self) -> Result<Status, AdminError> {
         let inner = &self.inner;
         let client = inner.store.client().await?;
@@ -56,6 +44,7 @@ impl Authority {
                     build: row.build,
                     connected: session.is_some_and(|facts| facts.connected),
                     lease_live: session.is_some_and(|facts| facts.lease_live),
+                    access_live: session.is_some_and(|facts| facts.access_live),
                     ordinal_sent: session.map_or(0, |facts| facts.ordinal_sent),
                     ordinal_acknowledged: session.map_or(0, |facts| facts.ordinal_acknowledged),
                     last_seen_ms: row.last_seen_ms,

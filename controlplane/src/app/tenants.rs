@@ -3,7 +3,6 @@
 use holdfast_common::wire;
 
 use super::{AdminError, Authority, TenantInfo, config};
-use crate::app::sessions::wait;
 use crate::limits::NAME_BYTES_MAX;
 use crate::store::tenant::{self, TenantRow};
 
@@ -30,15 +29,19 @@ impl Authority {
     pub(super) async fn create_tenant_inner(&self, name: &str) -> Result<TenantInfo, AdminError> {
         check_name("tenant", name)?;
         let inner = &self.inner;
-        let _order = inner.configuration.lock().await;
-        self.must_lead().await?;
-        let client = inner.store.client().await?;
-        let canonical_id = hex::encode(inner.vault.random::<32>());
-        let row = tenant::insert(&client, name, &canonical_id).await?;
-        let row = row.ok_or_else(|| AdminError::Conflict(format!("the tenant {name} exists")))?;
-        let upsert = wire::ConfigSnapshot { tenants: vec![config::of_tenant(&row)], ..Default::default() };
-        let change = wire::ConfigChange { upsert: Some(upsert), ..Default::default() };
-        wait::all(inner.sessions.publish_config(change)).await;
+        let (row, waits) = {
+            let _order = inner.configuration.lock().await;
+            self.must_lead().await?;
+            let client = inner.store.client().await?;
+            let canonical_id = hex::encode(inner.vault.random::<32>());
+            let row = tenant::insert(&client, name, &canonical_id).await?;
+            let row = row.ok_or_else(|| AdminError::Conflict(format!("the tenant {name} exists")))?;
+            let upsert =
+                wire::ConfigSnapshot { tenants: vec![config::of_tenant(&row)], ..Default::default() };
+            let change = wire::ConfigChange { upsert: Some(upsert), ..Default::default() };
+            (row, inner.sessions.publish_config(change))
+        };
+        self.everybody_knows(waits).await?;
         Ok(info(row))
     }
 

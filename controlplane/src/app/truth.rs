@@ -14,6 +14,7 @@ use holdfast_common::wire;
 use uuid::Uuid;
 
 pub use crate::app::commit::transaction::{Context, Failure};
+pub use crate::app::sessions::access::Owed;
 use crate::plan::decide::Facts;
 use crate::plan::writes::Writes;
 use crate::store::access_key::AccessKeyRow;
@@ -40,7 +41,7 @@ pub struct Configuration {
 }
 
 /// Leadership that was taken, and what was found there at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Taken {
     pub epoch: u64,
     /// As `store::lineage::timeline`.
@@ -48,6 +49,8 @@ pub struct Taken {
     pub history: History,
     /// Whether the commit that was asked about is there.
     pub has_remembered: bool,
+    /// What earlier leaders granted beyond their terms.
+    pub owed: Owed,
 }
 
 /// A mutation with its op id.
@@ -71,8 +74,9 @@ pub trait Truth: Send + Sync + 'static {
     /// As `store::lineage::has_lagging_standby`.
     async fn has_lagging_standby(&self) -> bool;
 
-    /// Prolongs the term; false when another took over.
-    async fn renew(&self, epoch: u64, term_ms: u64) -> Result<bool, StoreError>;
+    /// Prolongs the term; false when another took over. Access leases granted within it reach up to `owed_ms` from now; 0: no
+    /// further than the term.
+    async fn renew(&self, epoch: u64, term_ms: u64, owed_ms: u64) -> Result<bool, StoreError>;
 
     /// Gives leadership back: it may be taken as soon as the last lease has run out.
     async fn release(&self, epoch: u64, leases_ms: u64) -> Result<(), StoreError>;

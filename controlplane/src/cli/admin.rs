@@ -7,7 +7,7 @@ use holdfast_common::secret::Secret;
 use serde_json::{Value, json};
 
 use super::drive::{DriveCommand, redundancy};
-use super::node::NodeCommand;
+use super::node::{NodeCommand, seconds};
 use super::table::{bytes, render, time};
 use super::{CliError, print};
 use crate::api::ErrorBody;
@@ -60,6 +60,15 @@ enum AdminCommand {
     },
     /// Show all buckets.
     ListBuckets,
+    /// Let nodes that cannot ask the control plane show what they have cached of a bucket, with its age, while their access
+    /// leases run (`access_lease_ms`).
+    StaleReads {
+        #[arg(long)]
+        bucket: String,
+        /// How old it may be: 90s, 30m, 1h; 0s: they show nothing (the default).
+        #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+        seconds: u32,
+    },
     /// Show leadership, nodes and drives.
     Status,
     /// After `ROWS WERE LOST`: show what the fragments on the nodes' drives can bring back.
@@ -141,6 +150,10 @@ fn wire(command: &AdminCommand) -> (&'static str, String, Option<Value>) {
             ("DELETE", format!("/v1/keys/{}", escaped(access_key_id)), None)
         }
         AdminCommand::ListBuckets => ("GET", path("/v1/buckets"), None),
+        AdminCommand::StaleReads { bucket, seconds } => {
+            let path = format!("/v1/buckets/{}/stale-reads", escaped(bucket));
+            ("POST", path, Some(json!({ "seconds": seconds })))
+        }
         AdminCommand::Status => ("GET", path("/v1/status"), None),
         AdminCommand::Recover { apply: true, .. } => {
             ("POST", path("/v1/recover"), Some(json!({ "action": "apply" })))
@@ -222,8 +235,13 @@ fn human(command: &AdminCommand, answer: &Value) -> String {
             text(answer, "waited_ms")
         ),
         AdminCommand::ListBuckets => {
-            list(answer, &["bucket_id", "name", "tenant_id", "region", "created_ms"])
+            list(answer, &["bucket_id", "name", "tenant_id", "region", "created_ms", "stale_reads_seconds"])
         }
+        AdminCommand::StaleReads { .. } => format!(
+            "{} is read for {} seconds where the control plane cannot be asked\n",
+            text(answer, "name"),
+            text(answer, "stale_reads_seconds")
+        ),
         AdminCommand::Status => status(answer),
         AdminCommand::Recover { .. } => recovery(answer),
         AdminCommand::Drive(command) => command.human(answer),
@@ -248,7 +266,10 @@ fn status(answer: &Value) -> String {
                 or see with `holdfast admin recover` what the drives can bring back; nothing is deleted until then\n";
     }
     out += "\n";
-    out += &list(&answer["nodes"], &["node_id", "name", "region", "connected", "lease_live", "build"]);
+    out += &list(
+        &answer["nodes"],
+        &["node_id", "name", "region", "connected", "lease_live", "access_live", "build"],
+    );
     out += "\n";
     out +=
         &list(&answer["backends"], &["backend_id", "kind", "state", "free_bytes", "capacity_bytes", "label"]);

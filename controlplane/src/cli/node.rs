@@ -97,7 +97,15 @@ fn show(answer: &Value) -> String {
         ("node", text(answer, "node_id")),
         ("name", text(answer, "name")),
         ("state", text(answer, "state")),
-        ("connected", format!("{} (lease {})", text(answer, "connected"), text(answer, "lease_live"))),
+        (
+            "connected",
+            format!(
+                "{} (record lease {}, access lease {})",
+                text(answer, "connected"),
+                text(answer, "lease_live"),
+                text(answer, "access_live")
+            ),
+        ),
         ("region", text(answer, "region")),
         ("build", text(answer, "build")),
         ("first seen", text(answer, "first_seen_ms")),
@@ -110,7 +118,7 @@ fn show(answer: &Value) -> String {
 }
 
 /// `90s`, `30m`, `1h`, `2d` in seconds.
-fn seconds(text: &str) -> Result<u32, String> {
+pub(super) fn seconds(text: &str) -> Result<u32, String> {
     let wrong = || format!("{text:?} is not a time such as 90s, 30m, 1h or 2d");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let unit = match unit {

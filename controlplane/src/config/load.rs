@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::{Config, ConfigError, ENV_PREFIX, SETTINGS};
-use crate::limits::{GRPC_NAMES_MAX, NODE_CERT_HOURS};
+use crate::limits::{ACCESS_LEASE_MS_MAX, GRPC_NAMES_MAX, NODE_CERT_HOURS};
 
 impl Config {
     /// Reads the file and the environment.
@@ -69,6 +69,14 @@ impl Config {
     }
 
     fn check_nodes(&self) -> Result<(), ConfigError> {
+        if let Some(ms) = self.access_lease_ms
+            && !(self.lease_ms..=ACCESS_LEASE_MS_MAX).contains(&ms)
+        {
+            let least = self.lease_ms;
+            let why =
+                format!("is {ms}; it may be {least}, which is lease_ms, to {ACCESS_LEASE_MS_MAX}, a day");
+            return Err(ConfigError::OutOfBounds { key: "access_lease_ms", why });
+        }
         if !NODE_CERT_HOURS.contains(&self.node_cert_hours) {
             let (least, most) = (NODE_CERT_HOURS.start(), NODE_CERT_HOURS.end());
             let why = format!("is {}; it may be {least} to {most}", self.node_cert_hours);

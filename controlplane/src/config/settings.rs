@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Config, ConfigError, DatabaseTlsMode, read_owner_only};
-use crate::server::{Database, DatabaseTls, GrpcTls, OwnPki, Settings};
+use crate::server::{Database, DatabaseTls, GrpcTls, Lengths, OwnPki, Settings};
 
 impl Config {
     /// Reads every secret and certificate that the authority needs.
@@ -21,7 +21,10 @@ impl Config {
             grpc_tls: self.grpc_tls_settings()?,
             regions,
             holder: self.holder.clone().unwrap_or_else(host_name),
-            lease_ms: self.lease_ms,
+            lengths: Lengths {
+                lease_ms: self.lease_ms,
+                access_ms: self.access_lease_ms.unwrap_or(self.lease_ms),
+            },
             delete_delay_ms: self.delete_delay_ms,
             dev: self.dev,
         })

@@ -57,7 +57,7 @@ fn speaks_for(caller: Caller, hello: &wire::Hello) -> Result<(), wire::Goodbye> 
         "the node's certificate names node {certified}, its hello node {}: start it with the data directory that it joined with",
         hello.node_id
     );
-    Err(wire::Goodbye { reason, permanent: true, leader: String::new() })
+    Err(wire::Goodbye { reason, permanent: true, ..Default::default() })
 }
 
 async fn hold(

@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use crate::limits::{
     DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, OBJECT_BYTES_MAX, OP_AGE_MS_MAX,
-    PARTS_MAX, ROW_BLOB_BYTES_MAX,
+    PARTS_MAX, ROW_BLOB_BYTES_MAX, STALE_READS_MS_MAX,
 };
 use crate::plan::refuse;
 use crate::store::bucket::Versioning;
@@ -91,6 +91,10 @@ pub fn validate(mutation: &Mutation, now_ms: u64) -> Result<OpId, Refused> {
         Op::ConfigureBucket(configure) => match &configure.change {
             Some(Change::Versioning(state)) => versioning(*state)?,
             Some(Change::Document(given)) => document(given)?,
+            Some(Change::StaleReadsMs(ms)) if *ms > STALE_READS_MS_MAX => {
+                return Err(malformed("stale reads out of bounds"));
+            }
+            Some(Change::StaleReadsMs(_)) => {}
             None => return Err(malformed("a bucket is told nothing")),
         },
     }

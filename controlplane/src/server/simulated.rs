@@ -14,7 +14,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use uuid::Uuid;
 
 use super::transport::{GRPC_KEEPALIVE, no_enrolment, node_server};
-use super::{Database, DatabaseTls, STOP_DEADLINE, StartError, handle};
+use super::{Database, DatabaseTls, Lengths, STOP_DEADLINE, StartError, handle};
 use crate::app::commit;
 use crate::app::truth::Truth;
 use crate::app::vault::Vault;
@@ -27,7 +27,7 @@ pub struct Simulated {
     pub cluster_id: Uuid,
     /// Names it in the leadership row, and is where nodes are sent: `http://...`.
     pub holder: String,
-    pub lease_ms: u64,
+    pub lengths: Lengths,
 }
 
 /// Serves until `stop`, on the runtime that polls it, and gives leadership back then as [`super::Running::stop`] does.
@@ -55,7 +55,7 @@ where
         cluster_id: settings.cluster_id,
         regions: Vec::new(),
         holder: settings.holder,
-        lease_ms: settings.lease_ms,
+        lengths: settings.lengths,
         delete_delay_ms: 0,
         enrolment: no_enrolment(settings.cluster_id, truth.now_ms() / 1000)?,
         manifest_root: Secret::new(vec![0; 32]),

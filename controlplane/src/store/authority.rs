@@ -1,11 +1,15 @@
-//! `authority` and `term`: leadership of the shard as a row, and how far each ended epoch came.
+//! `authority` and `term`: leadership of the shard as a row, until when access leases of its leaders may run, and how far each
+//! ended epoch came.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::{Client, StoreError, Transaction, signed, unsigned};
 use crate::app::sequence::{EPOCH_SHIFT, EPOCHS, epoch_of};
+use crate::app::sessions::access::Owed;
 
 /// Today's only shard; wire and schema carry it.
 pub const SHARD: i32 = 0;
@@ -26,18 +30,28 @@ pub struct Claim<'a> {
     pub term_ms: u64,
     /// Although the term on record has not run out.
     pub force: bool,
+    /// Access leases granted within the term reach up to so far from now; 0: no further than the term.
+    pub owed_ms: u64,
     /// The new epoch lies above this one too: somebody remembers it, and this database may not.
     pub above: u64,
 }
 
-/// Takes leadership when the term on record has run out (or at once with `force`), under a later epoch, which is returned.
-/// All of it or nothing: an epoch that ended is never without its last sequence.
-pub async fn take(client: &mut Client, claim: Claim<'_>) -> Result<Option<u64>, StoreError> {
+/// Keeps the farthest moment that an access lease may reach; `$4` is how far those do that may be granted from now on, milliseconds.
+const REACH: &str =
+    "access_until = CASE WHEN $4::float8 > 0 THEN greatest(access_until, clock_timestamp() + $4 * interval '1 millisecond')
+         ELSE access_until END";
+
+/// Takes leadership when the term on record has run out (or at once with `force`), under a later epoch, which is returned
+/// together with what earlier leaders granted beyond their terms. All of it or nothing: an epoch that ended is never without its last sequence.
+pub async fn take(client: &mut Client, claim: Claim<'_>) -> Result<Option<(u64, Owed)>, StoreError> {
     let work = client.transaction().await?;
     // Waits for the commits under way, which hold the row.
     let row = work
         .query_opt(
-            "SELECT epoch, trimmed_seq, extract(epoch FROM clock_timestamp())::bigint FROM authority
+            "SELECT epoch, trimmed_seq, extract(epoch FROM clock_timestamp())::bigint,
+                 CASE WHEN access_until > clock_timestamp()
+                     THEN extract(epoch FROM access_until - clock_timestamp())::float8 ELSE 0 END
+             FROM authority
              WHERE shard = $1 AND (expires_at < clock_timestamp() OR $2) FOR UPDATE",
             &[&SHARD, &claim.force],
         )
@@ -48,6 +62,8 @@ pub async fn take(client: &mut Client, claim: Claim<'_>) -> Result<Option<u64>, 
     if epoch >= EPOCHS {
         return Err(StoreError::Corrupt(format!("epoch {epoch} is beyond what sequences can carry")));
     }
+    let left = Duration::try_from_secs_f64(row.get(3)).unwrap_or_default();
+    let nodes = if left.is_zero() { HashSet::new() } else { may_believe(&work).await? };
     // From here on no commit of an earlier epoch can succeed, so its highest sequence is final. What was trimmed counts too:
     // after an idle week the changelog is empty, and no history was lost.
     work.execute(
@@ -58,13 +74,29 @@ pub async fn take(client: &mut Client, claim: Claim<'_>) -> Result<Option<u64>, 
     )
     .await?;
     work.execute(
-        "UPDATE authority SET epoch = $2, holder = $3, expires_at = clock_timestamp() + $4 * interval '1 millisecond'
-         WHERE shard = $1",
-        &[&SHARD, &signed(epoch), &claim.holder, &(signed(claim.term_ms) as f64)],
+        &format!(
+            "UPDATE authority SET epoch = $2, holder = $5, expires_at = clock_timestamp() + $3 * interval '1 millisecond',
+                 {REACH}
+             WHERE shard = $1"
+        ),
+        &[
+            &SHARD,
+            &signed(epoch),
+            &(signed(claim.term_ms) as f64),
+            &(signed(claim.owed_ms) as f64),
+            &claim.holder,
+        ],
     )
     .await?;
     work.commit().await?;
-    Ok(Some(epoch))
+    Ok(Some((epoch, Owed { left, nodes })))
+}
+
+/// Nodes that may hold an access lease of a leader before: all that have ever said hello, but those that were revoked so long
+/// ago that theirs has run out.
+async fn may_believe(work: &Transaction<'_>) -> Result<HashSet<Uuid>, StoreError> {
+    let text = "SELECT node_id FROM node WHERE revoked_at IS NULL OR access_until > clock_timestamp()";
+    Ok(work.query(text, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Holds the epoch for the rest of a transaction, as commits do: no other leader can take over before its end. Returns
@@ -77,13 +109,15 @@ pub async fn fence(work: &Transaction<'_>, epoch: u64) -> Result<Option<Uuid>, S
     Ok(row.map(|row| row.get(0)))
 }
 
-/// Prolongs the term; false when another took over.
-pub async fn renew(client: &Client, epoch: u64, term_ms: u64) -> Result<bool, StoreError> {
+/// Prolongs the term; false when another took over. `owed_ms` as in [`Claim`].
+pub async fn renew(client: &Client, epoch: u64, term_ms: u64, owed_ms: u64) -> Result<bool, StoreError> {
     let changed = client
         .execute(
-            "UPDATE authority SET expires_at = clock_timestamp() + $3 * interval '1 millisecond'
-             WHERE shard = $1 AND epoch = $2",
-            &[&SHARD, &signed(epoch), &(signed(term_ms) as f64)],
+            &format!(
+                "UPDATE authority SET expires_at = clock_timestamp() + $3 * interval '1 millisecond', {REACH}
+                 WHERE shard = $1 AND epoch = $2"
+            ),
+            &[&SHARD, &signed(epoch), &(signed(term_ms) as f64), &(signed(owed_ms) as f64)],
         )
         .await?;
     Ok(changed == 1)

@@ -45,10 +45,11 @@ pub struct BucketRow {
     pub shard: u32,
     pub class_id: u32,
     pub configuration: wire::BucketConfiguration,
+    /// For how long a node that cannot ask shows what it has cached; 0: not at all.
+    pub stale_reads_ms: u64,
 }
 
-const COLUMNS: &str =
-    "id, name, tenant_id, created_ms, revision, region, versioning, shard, class_id, configuration";
+const COLUMNS: &str = "id, name, tenant_id, created_ms, revision, region, versioning, shard, class_id, configuration, stale_reads_ms";
 
 fn number(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(0)
@@ -68,6 +69,7 @@ pub fn read(row: &tokio_postgres::Row) -> Result<BucketRow, StoreError> {
         shard: number(row.get(7)),
         class_id: number(row.get(8)),
         configuration: decode(row.get(9), "bucket.configuration")?,
+        stale_reads_ms: unsigned(row.get(10)),
     })
 }
 
@@ -81,9 +83,9 @@ pub static GROUNDS: LazyLock<String> = LazyLock::new(|| {
          UNION ALL SELECT {NO_BUCKET}, NULL, NULL WHERE EXISTS (SELECT 1 FROM blob)"
     )
 });
-const NO_BUCKET: &str = "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
+const NO_BUCKET: &str = "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 /// The first column behind those of a bucket.
-const KEY_COLUMN: usize = 10;
+const KEY_COLUMN: usize = 11;
 
 /// A row of [`GROUNDS`].
 pub enum Ground {
@@ -116,9 +118,9 @@ pub const INSERT: &str =
     "INSERT INTO bucket (id, name, tenant_id, created_ms, revision, region, versioning, configuration)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
-/// What can be configured of a bucket: `$1` id, `$2` revision, `$3` versioning, `$4` documents.
+/// What can be configured of a bucket: `$1` id, `$2` revision, `$3` versioning, `$4` documents, `$5` stale reads.
 pub const CONFIGURE: &str =
-    "UPDATE bucket SET revision = $2, versioning = $3, configuration = $4 WHERE id = $1";
+    "UPDATE bucket SET revision = $2, versioning = $3, configuration = $4, stale_reads_ms = $5 WHERE id = $1";
 
 /// The column `configuration`.
 #[must_use]

@@ -196,12 +196,14 @@ pub async fn all(client: &Client) -> Result<Vec<NodeRow>, StoreError> {
         .collect())
 }
 
-/// Revocation is monotone: the first time stands.
+/// Revocation is monotone: the first time stands, and what of access leases could run then.
 pub async fn revoke(client: &Client, node_id: Uuid) -> Result<(), StoreError> {
     client
         .execute(
-            "UPDATE node SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE node_id = $1",
-            &[&node_id],
+            "UPDATE node SET revoked_at = coalesce(revoked_at, clock_timestamp()), access_until = CASE WHEN revoked_at IS NULL
+                 THEN (SELECT access_until FROM authority WHERE shard = $2) ELSE access_until END
+             WHERE node_id = $1",
+            &[&node_id, &SHARD],
         )
         .await?;
     Ok(())

@@ -1,5 +1,6 @@
 //! The authority against a real PostgreSQL and over real gRPC: each test has a database of its own.
 
+mod access;
 mod buckets;
 mod commits;
 mod configuration;

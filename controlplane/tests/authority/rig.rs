@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use holdfast_common::secret::Secret;
-use holdfast_controlplane::server::{self, Database, DatabaseTls, Running, Settings};
+use holdfast_controlplane::server::{self, Database, DatabaseTls, Lengths, Running, Settings};
 
 const LEASE_MS: u64 = 2000;
 
@@ -121,7 +121,7 @@ impl Db {
             grpc_tls: None,
             regions: vec!["us-east-1".into()],
             holder: String::new(),
-            lease_ms: LEASE_MS,
+            lengths: Lengths { lease_ms: LEASE_MS, access_ms: LEASE_MS },
             delete_delay_ms: 0,
             dev,
         }

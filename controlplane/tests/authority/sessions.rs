@@ -65,7 +65,7 @@ async fn a_silent_session_holds_a_commit_no_longer_than_its_lease() {
 }
 
 #[tokio::test]
-async fn a_late_acknowledger_is_not_renewed() {
+async fn a_late_acknowledger_gets_no_record_lease_and_asks() {
     let db = Db::fresh().await;
     let running = db.start().await;
     let (writer, reader) = (Node::join(running.grpc_addr).await, Node::join(running.grpc_addr).await);
@@ -77,9 +77,13 @@ async fn a_late_acknowledger_is_not_renewed() {
     writer.put(bucket, "k", "e").await.expect("put");
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     let leases = |node: &Node| {
-        node.heard.lock().iter().filter(|down| matches!(down.message, Some(Message::Lease(_)))).count()
+        let granted = |down: &&wire::SessionDown| matches!(&down.message, Some(Message::Lease(lease)) if lease.lease_ms > 0);
+        node.heard.lock().iter().filter(granted).count()
     };
     let before = leases(&reader);
+    let late = |down: &wire::SessionDown| matches!(&down.message, Some(Message::Lease(lease)) if lease.lease_ms == 0 && lease.access_ms > Some(0));
+    reader.until(late).await;
+    assert_eq!(reader.lookup(bucket, "k").await.expect("it is answered all the same").etag, "e");
     reader.acknowledging.store(true, Ordering::SeqCst);
     reader.acknowledge();
     tokio::time::sleep(Duration::from_millis(700)).await;

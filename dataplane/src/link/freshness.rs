@@ -1,4 +1,4 @@
-//! What makes a cached record showable (DESIGN 3.2), and nothing else: slots, lease and floor. The link thread raises,
+//! What makes a cached record showable (DESIGN 3.2), and nothing else: slots, record lease and floor. The link thread raises,
 //! cores ask.
 
 use crate::sync::{AtomicU64, Ordering};
@@ -8,6 +8,8 @@ pub(crate) struct Freshness {
     slots: Box<[AtomicU64]>,
     /// CLOCK_BOOTTIME milliseconds until which cached answers may be served; 0: no lease.
     lease_until_ms: AtomicU64,
+    /// The same of the last lease that was given up, no later than then; 0: none was.
+    given_up_ms: AtomicU64,
     /// Records older than this are unusable, whatever their slot says (a cache that could not be brought forward).
     floor: AtomicU64,
 }
@@ -17,6 +19,7 @@ impl Freshness {
         Self {
             slots: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             lease_until_ms: AtomicU64::new(0),
+            given_up_ms: AtomicU64::new(0),
             floor: AtomicU64::new(0),
         }
     }
@@ -35,9 +38,13 @@ impl Freshness {
     /// The lease is asked first: a new one is given after floor and slots were raised, so who sees it sees those. The other
     /// way round a record could pass the old floor, and then the new lease.
     pub(crate) fn usable(&self, hash: u64, as_of: u64, unchanged_to: u64, boottime_ms: u64) -> bool {
-        self.lease_live(boottime_ms)
-            && as_of >= self.floor.load(Ordering::Acquire)
-            && self.not_overtaken(hash, as_of.max(unchanged_to))
+        self.lease_live(boottime_ms) && self.was_usable(hash, as_of, unchanged_to)
+    }
+
+    /// Was what was read at `as_of` true until [`Self::told_until_ms`], as far as this node will ever know? Arguments and the
+    /// time to call it as of [`Self::usable`]; that the lease has run out since is the caller's business.
+    pub(crate) fn was_usable(&self, hash: u64, as_of: u64, unchanged_to: u64) -> bool {
+        as_of >= self.floor.load(Ordering::Acquire) && self.not_overtaken(hash, as_of.max(unchanged_to))
     }
 
     /// No change after `as_of` is known of this key.
@@ -58,8 +65,17 @@ impl Freshness {
         self.lease_until_ms.fetch_max(until_ms, Ordering::AcqRel);
     }
 
-    pub(crate) fn lease_drop(&self) {
-        self.lease_until_ms.store(0, Ordering::Release);
+    /// Ends the lease now; returns what it was, for who may take it back.
+    pub(crate) fn lease_drop(&self, boottime_ms: u64) -> u64 {
+        let until_ms = self.lease_until_ms.swap(0, Ordering::AcqRel);
+        self.given_up_ms.fetch_max(until_ms.min(boottime_ms), Ordering::AcqRel);
+        until_ms
+    }
+
+    /// Until when no commit was shown to anybody of which this node was not told; 0: it never had a lease.
+    pub(crate) fn told_until_ms(&self, boottime_ms: u64) -> u64 {
+        let lease = self.lease_until_ms.load(Ordering::Acquire).min(boottime_ms);
+        lease.max(self.given_up_ms.load(Ordering::Acquire))
     }
 
     pub(crate) fn floor_raise(&self, watermark: u64) {

@@ -1,4 +1,4 @@
-//! The session stream: hello, lease, ordered invalidations and configuration, and the loop that reconnects.
+//! The session stream: hello, leases, ordered invalidations and configuration, and the loop that reconnects.
 //!
 //! Lease time is counted on this node's own boot-time clock from the moment a renewal was *sent*, so a slow network can
 //! only shorten it. Every ordered message is applied (slots raised, view changed) before it is acknowledged.
@@ -40,8 +40,8 @@ enum Ended {
     Stream(Box<tonic::Status>),
     #[error("cannot connect: {}", chain_of(.0))]
     Connect(tonic::transport::Error),
-    #[error("the control plane said goodbye: {0}")]
-    Goodbye(String, bool, String),
+    #[error("the control plane said goodbye: {}", .0.reason)]
+    Goodbye(wire::Goodbye),
     #[error("the control plane broke the protocol: {0}")]
     Protocol(&'static str),
     #[error("it wants a certificate and this node has none; get one with `holdfast-dataplane join`")]
@@ -75,9 +75,9 @@ pub(crate) async fn run(
             failures = 0;
         }
         let mut pause = pause(failures, &*outside);
-        if let Ended::Goodbye(_, permanent, leader) = &ended {
-            turns.turned_away(leader);
-            if *permanent {
+        if let Ended::Goodbye(bye) = &ended {
+            turns.turned_away(&bye.leader);
+            if bye.permanent {
                 tracing::error!(%url, reason = %ended, "this node may not come back; it serves no more writes");
                 pause = limits::LINK_PAUSE_PERMANENT;
             }
@@ -187,7 +187,8 @@ struct Session {
     watermark: u64,
 }
 
-/// Hello and Welcome. The lease ends before the hello is sent: from then on the authority may forget the old session.
+/// Hello and Welcome. The leases end before the hello is sent: from then on the authority may forget the old session. Who
+/// says that nothing has come of the hello has not, and they go on; without an answer nobody knows.
 async fn open_session(
     url: &str,
     config: &LinkConfig,
@@ -196,8 +197,9 @@ async fn open_session(
     outside: &Arc<dyn Outside>,
 ) -> Result<(Session, Bytes), Ended> {
     let mut client = connect(url, config, &**outside).await?;
+    let mut leases = None;
     if !crate::mutant!("lease-kept-across-sessions") {
-        state.lease_drop();
+        leases = Some(state.leases_drop(outside.boottime_ms()));
     }
     let (up, stream) = mpsc::channel(limits::LINK_MESSAGES_IN_FLIGHT);
     let known_cluster = state.view().cluster_id;
@@ -227,7 +229,10 @@ async fn open_session(
     let welcome = match first.and_then(|down| down.message) {
         Some(session_down::Message::Welcome(welcome)) => welcome,
         Some(session_down::Message::Goodbye(bye)) => {
-            return Err(Ended::Goodbye(bye.reason, bye.permanent, bye.leader));
+            if let Some(leases) = leases.filter(|_| bye.lease_untouched) {
+                state.leases_take_back(leases);
+            }
+            return Err(Ended::Goodbye(bye));
         }
         _ => return Err(Ended::Protocol("the first message was no welcome")),
     };
@@ -342,7 +347,8 @@ impl Session {
 
     async fn renew(&mut self) -> Result<(), Ended> {
         self.nonce += 1;
-        // A late session is not renewed, however long it takes to catch up; those renewals are never answered.
+        // A session that is late with changes of configuration is not renewed, however long it takes to catch up; those
+        // renewals are never answered.
         if self.renewals.len() > 64 {
             self.renewals.retain(|nonce, _| *nonce + 64 > self.nonce);
         }
@@ -383,8 +389,10 @@ impl Session {
                 });
             }
             Some(session_down::Message::Goodbye(bye)) => {
-                self.state.lease_drop();
-                return Err(Ended::Goodbye(bye.reason, bye.permanent, bye.leader));
+                if !bye.lease_untouched {
+                    self.state.leases_drop(self.outside.boottime_ms());
+                }
+                return Err(Ended::Goodbye(bye));
             }
             Some(session_down::Message::Welcome(_)) | None => {
                 return Err(Ended::Protocol("a message out of place"));
@@ -402,7 +410,10 @@ impl Session {
             sent_ms = self.outside.boottime_ms();
         }
         self.renewals.retain(|nonce, _| *nonce > lease.nonce);
-        self.state.lease_extend(sent_ms + lease.lease_ms);
+        if lease.lease_ms > 0 {
+            self.state.lease_extend(sent_ms + lease.lease_ms);
+        }
+        self.state.access_extend(sent_ms + lease.access_ms.unwrap_or(lease.lease_ms));
         // Everything invalidated up to this watermark stood before it in the stream.
         if lease.watermark > self.watermark {
             self.applied(lease.watermark, Vec::new(), interest);

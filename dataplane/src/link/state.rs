@@ -1,4 +1,4 @@
-//! What all cores of a node share with the link thread, and nothing else is shared: slots, lease, configuration.
+//! What all cores of a node share with the link thread, and nothing else is shared: slots, leases, configuration.
 //!
 //! The check that makes cached reads strongly consistent (DESIGN 3.2) is in `freshness.rs` and nowhere else; cores ask [`NodeState::usable`].
 
@@ -21,6 +21,8 @@ use crate::{limits, metrics};
 /// Shared by cores (readers) and the link thread (writer).
 pub struct NodeState {
     freshness: Freshness,
+    /// CLOCK_BOOTTIME milliseconds until which keys, policies and buckets of the view may be believed; 0: no lease.
+    access_until_ms: AtomicU64,
     /// Highest sequence a client of this node was told of.
     acknowledged: AtomicU64,
     /// Watermark up to which every invalidation has been applied to the slots.
@@ -35,6 +37,12 @@ pub struct NodeState {
     /// Fragments that reads found missing or rotten, for the agent.
     pub notes: Notes,
     pub cache: CacheWriter,
+}
+
+/// Leases that were given up: their ends, CLOCK_BOOTTIME milliseconds; 0: there was none.
+pub(crate) struct Leases {
+    lease_until_ms: u64,
+    access_until_ms: u64,
 }
 
 /// Told of each new view before anybody else sees it.
@@ -111,6 +119,7 @@ impl NodeState {
         let view = View { cluster_id, ..View::default() };
         Self {
             freshness: Freshness::new(limits::CACHE_SLOTS),
+            access_until_ms: AtomicU64::new(0),
             acknowledged: AtomicU64::new(cache.recovered().acknowledged),
             applied: AtomicU64::new(cache.recovered().applied),
             view: RwLock::new(Arc::new(view)),
@@ -142,6 +151,26 @@ impl NodeState {
         as_of >= since && self.freshness.usable(key_hash(bucket_id, key), as_of, unchanged_to, boottime_ms)
     }
 
+    /// Was such a record true until [`Self::told_until_ms`], as far as this node knows? Likewise, but for the lease.
+    #[must_use]
+    pub fn was_usable(
+        &self,
+        view: &View,
+        (bucket_id, key): (u64, &[u8]),
+        as_of: u64,
+        unchanged_to: u64,
+    ) -> bool {
+        view.interest.get(&bucket_id).is_some_and(|since| {
+            as_of >= *since && self.freshness.was_usable(key_hash(bucket_id, key), as_of, unchanged_to)
+        })
+    }
+
+    /// Until when this node was told of every commit before anybody was shown it (CLOCK_BOOTTIME, ms); `None`: it never was.
+    #[must_use]
+    pub fn told_until_ms(&self, boottime_ms: u64) -> Option<u64> {
+        Some(self.freshness.told_until_ms(boottime_ms)).filter(|until_ms| *until_ms > 0)
+    }
+
     /// No change after `as_of` is known of this key: good enough for an answer that was asked before it was shown.
     #[must_use]
     pub fn not_overtaken(&self, bucket_id: u64, key: &[u8], as_of: u64) -> bool {
@@ -156,9 +185,16 @@ impl NodeState {
         }
     }
 
+    /// Whether records of the caches may be shown.
     #[must_use]
     pub fn lease_live(&self, boottime_ms: u64) -> bool {
         self.freshness.lease_live(boottime_ms)
+    }
+
+    /// Whether keys, policies and buckets of the view may be believed.
+    #[must_use]
+    pub fn access_live(&self, boottime_ms: u64) -> bool {
+        boottime_ms < self.access_until_ms.load(Ordering::Acquire)
     }
 
     /// Nothing cached before `seq` of this key may be shown from now on.
@@ -171,8 +207,23 @@ impl NodeState {
         self.freshness.lease_extend(until_ms);
     }
 
-    pub(crate) fn lease_drop(&self) {
-        self.freshness.lease_drop();
+    /// The view may be believed until then, likewise.
+    pub fn access_extend(&self, until_ms: u64) {
+        self.access_until_ms.fetch_max(until_ms, Ordering::AcqRel);
+    }
+
+    /// Gives both leases up; returns them, for [`Self::leases_take_back`].
+    pub(crate) fn leases_drop(&self, boottime_ms: u64) -> Leases {
+        Leases {
+            lease_until_ms: self.freshness.lease_drop(boottime_ms),
+            access_until_ms: self.access_until_ms.swap(0, Ordering::AcqRel),
+        }
+    }
+
+    /// They were given up for nothing: whoever granted them still waits for them.
+    pub(crate) fn leases_take_back(&self, leases: Leases) {
+        self.lease_extend(leases.lease_until_ms);
+        self.access_extend(leases.access_until_ms);
     }
 
     pub(crate) fn floor_raise(&self, watermark: u64) {

@@ -39,14 +39,21 @@ fn write_cores(writer: &mut Writer) {
     writer.counter(name, found, &[("from", "hot")], sum(|core| core.hot_hits.load(Relaxed)));
     writer.counter(name, found, &[("from", "cache")], sum(|core| core.cache_hits.load(Relaxed)));
     writer.counter(name, found, &[("from", "authority")], sum(|core| core.lookups.load(Relaxed)));
+    let meaning = "Records shown although the control plane could not be asked (`stale_reads`)";
+    writer.counter("holdfast_stale_reads_total", meaning, &[], sum(|core| core.stale.load(Relaxed)));
     let in_flight = sum(|core| core.in_flight.load(Relaxed));
     writer.gauge("holdfast_requests_in_flight", "Requests being answered", &[], in_flight);
 }
 
 fn write_node(node: &Node, writer: &mut Writer) {
     let view = node.state.view();
-    let live = node.state.lease_live(crate::rt::boottime_ms());
+    let now_ms = crate::rt::boottime_ms();
+    let live = node.state.lease_live(now_ms);
     writer.gauge("holdfast_lease_live", "1 while cached records may be served", &[], u8::from(live));
+    let believed = node.state.access_live(now_ms);
+    let meaning =
+        "1 while keys, policies and buckets may be believed; without, every request is answered 503";
+    writer.gauge("holdfast_access_lease_live", meaning, &[], u8::from(believed));
     writer.gauge("holdfast_session_up", "1 while the control link has a session", &[], u8::from(view.ready));
     writer.gauge(
         "holdfast_history_lost",

@@ -101,7 +101,7 @@ impl<E: Env> Call<'_, E> {
             Considered::Granted(grant) => return Ok(Seen { grant, record: None }),
             Considered::Depends(pending) => pending,
         };
-        let record = self.core.lookup(&pending, version).await?;
+        let record = self.lookup(&pending, version).await?;
         let meta = record.as_ref().and_then(|record| record.meta.as_ref());
         let tags: Vec<(&str, &str)> =
             meta.iter().flat_map(|meta| &meta.tags).map(|tag| (&*tag.name, &*tag.value)).collect();
@@ -226,7 +226,7 @@ impl<A: InBucket> Seen<A> {
         A: InBucket<Resource = ObjectTarget>,
     {
         if self.record.is_none() {
-            self.record = Some(call.core.lookup(&self.grant, version).await?);
+            self.record = Some(call.lookup(&self.grant, version).await?);
         }
         Ok(self.record.clone().flatten())
     }
@@ -242,7 +242,7 @@ impl<A: InBucket> Seen<A> {
     {
         let record = match self.record {
             Some(record) => record,
-            None => call.core.lookup(&self.grant, version).await?,
+            None => call.lookup(&self.grant, version).await?,
         };
         Ok((self.grant, record))
     }

@@ -1,24 +1,24 @@
 //! One request on its way through an operation: who asks, of what, and how answers are made.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_common::wire;
-use holdfast_protocol::access::BucketFacts;
+use holdfast_protocol::access::{BucketFacts, MayLook};
 use holdfast_protocol::digest::{ChecksumAlgorithm, ChecksumValue};
 use holdfast_protocol::document::tagging::TagSet;
 use holdfast_protocol::error::{Code, S3Error};
 use holdfast_protocol::http::head::RequestHead;
 use holdfast_protocol::http::response::ResponseHead;
 use holdfast_protocol::name::{BucketName, ObjectKey};
-use holdfast_protocol::operation::{RequestFacts, checksum_kind_name};
+use holdfast_protocol::operation::{RequestFacts, VersionSelector, checksum_kind_name};
 use holdfast_protocol::sigv4::Authenticated;
 use holdfast_protocol::xml::Owner;
 
 use super::budget::Budget;
-use crate::env::{Core, Env};
+use crate::env::{Core, Env, Found};
 use crate::link::state::View;
 use crate::server::{Context, Response};
 
@@ -37,6 +37,19 @@ pub(super) struct Call<'a, E: Env> {
     pub(super) tags: OnceCell<TagSet>,
     /// What policies may ask; read when one is asked. `None`: it makes no sense.
     pub(super) facts: OnceCell<Option<RequestFacts>>,
+    /// How old what it is answered from may be, where it reads and no more.
+    pub(super) age: Cell<Age>,
+}
+
+/// Of what a request is answered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It has to be current.
+    Current,
+    /// It need not be; that it is older was not found yet.
+    Any,
+    /// This many milliseconds, or less.
+    Stale(u64),
 }
 
 impl<'a, E: Env> Call<'a, E> {
@@ -63,6 +76,7 @@ impl<'a, E: Env> Call<'a, E> {
             budget: self.budget,
             tags: OnceCell::new(),
             facts: OnceCell::new(),
+            age: self.age.clone(),
         }
     }
 }
@@ -94,6 +108,18 @@ impl<E: Env> Call<'_, E> {
         let scheme = if self.context.origin.secure { "https" } else { "http" };
         let host = self.head.host().unwrap_or_default();
         format!("{scheme}://{host}{}", String::from_utf8_lossy(self.head.path()))
+    }
+
+    /// A version of the object that it may look at: the current truth, unless it has said that an older one will do.
+    pub(super) async fn lookup(&self, who: &impl MayLook, version: &VersionSelector) -> Found {
+        if self.age.get() == Age::Current {
+            return self.core.lookup(who, version).await;
+        }
+        let (record, age_ms) = self.core.lookup_or_stale(who, version).await?;
+        if let Some(age_ms) = age_ms {
+            self.age.set(Age::Stale(age_ms));
+        }
+        Ok(record)
     }
 
     pub(super) fn answer_head(&self, status: u16) -> ResponseHead {

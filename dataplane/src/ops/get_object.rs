@@ -16,12 +16,36 @@ use holdfast_protocol::precondition::{Conditions, Verdict};
 use holdfast_protocol::range::Resolved;
 use holdfast_protocol::sigv4::Authenticated;
 
-use super::call::{Call, quoted, set, set_version};
+use super::call::{Age, Call, quoted, set, set_version};
 use super::object_stream::ObjectStream;
 use crate::env::{Env, MetadataError};
 use crate::server::{Response, StreamError};
 
+/// Where the authority cannot be asked the answer may be an older one, whatever it is, and says how old.
 pub(super) async fn run<E: Env>(
+    call: &Call<'_, E>,
+    input: GetObjectInput,
+    with_body: bool,
+) -> Result<Response, S3Error> {
+    call.age.set(Age::Any);
+    let answered = answer(call, input, with_body).await;
+    let Age::Stale(age_ms) = call.age.get() else { return answered };
+    let seconds = age_ms.div_ceil(1000).to_string();
+    match answered {
+        Ok(mut response) => {
+            for name in AGE {
+                response.header(name, &seconds);
+            }
+            Ok(response)
+        }
+        Err(error) => Err(AGE.iter().fold(error, |error, name| error.header(name, &seconds))),
+    }
+}
+
+/// What says how old an answer may be, in seconds: HTTP's own, and one that nobody in between makes up.
+const AGE: [&str; 2] = ["Age", "x-holdfast-stale"];
+
+async fn answer<E: Env>(
     call: &Call<'_, E>,
     input: GetObjectInput,
     with_body: bool,

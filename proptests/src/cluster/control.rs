@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use holdfast_controlplane::server::Lengths;
 use holdfast_controlplane::server::simulated::{Simulated, serve};
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -58,7 +59,8 @@ pub(super) fn start(world: &World, number: u32) -> Control {
     let (url, place) = (url_of(number), place_of(number));
     let machine = Machine::new(world, place);
     let process = Process::start(Arc::clone(&machine));
-    let settings = Simulated { cluster_id: Uuid::from_u128(0xc1), holder: url.clone(), lease_ms: LEASE_MS };
+    let lengths = Lengths { lease_ms: LEASE_MS, access_ms: LEASE_MS };
+    let settings = Simulated { cluster_id: Uuid::from_u128(0xc1), holder: url.clone(), lengths };
     let (stop, asked) = oneshot::channel();
     let stopped = Arc::new(AtomicBool::new(false));
     let (ended, asked) = (Arc::clone(&stopped), async move { drop(asked.await) });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use holdfast_common::wire::{self, mutation::Op};
 use holdfast_controlplane::app::sequence::EPOCH_SHIFT;
-use holdfast_controlplane::app::truth::{Asked, Configuration, Context, Failure, Taken};
+use holdfast_controlplane::app::truth::{Asked, Configuration, Context, Failure, Owed, Taken};
 use holdfast_controlplane::plan::decide::{Facts, upload_name};
 use holdfast_controlplane::plan::writes::{ChangeRow, Writes};
 use holdfast_controlplane::store::authority::Claim;
@@ -62,6 +62,7 @@ fn bucket() -> BucketRow {
         configuration: wire::BucketConfiguration {
             documents: documents.iter().map(Document::to_wire).collect(),
         },
+        stale_reads_ms: 0,
     }
 }
 
@@ -88,7 +89,7 @@ impl Database {
         *term = last.max(*term);
         let history = History { lost: self.history_lost, accepted_epoch: 0 };
         let has_remembered = remembered == 0 || self.has(remembered);
-        Some(Taken { epoch: self.epoch, timeline: 0, history, has_remembered })
+        Some(Taken { epoch: self.epoch, timeline: 0, history, has_remembered, owed: Owed::default() })
     }
 
     pub fn renew(&mut self, now_ms: u64, epoch: u64, term_ms: u64) -> bool {

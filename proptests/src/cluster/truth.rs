@@ -99,9 +99,9 @@ impl Truth for Reached {
 
     async fn take(&self, claim: Claim<'_>, remembered: u64) -> Result<Option<Taken>, StoreError> {
         let holder = claim.holder.to_owned();
-        let (term_ms, force, above) = (claim.term_ms, claim.force, claim.above);
+        let Claim { term_ms, force, owed_ms, above, .. } = claim;
         let ask = move |database: &mut Database, now_ms| {
-            database.take(now_ms, Claim { holder: &holder, term_ms, force, above }, remembered)
+            database.take(now_ms, Claim { holder: &holder, term_ms, force, owed_ms, above }, remembered)
         };
         self.ask(ask).await
     }
@@ -110,7 +110,8 @@ impl Truth for Reached {
         false
     }
 
-    async fn renew(&self, epoch: u64, term_ms: u64) -> Result<bool, StoreError> {
+    /// Access leases end with the term here: nothing is owed beyond it.
+    async fn renew(&self, epoch: u64, term_ms: u64, _: u64) -> Result<bool, StoreError> {
         self.ask_by(TERMS, move |database, now_ms| database.renew(now_ms, epoch, term_ms)).await
     }
 

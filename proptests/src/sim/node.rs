@@ -207,6 +207,7 @@ impl Place {
             state.ops.settled(settled);
         }
         state.lease_extend(u64::MAX);
+        state.access_extend(u64::MAX);
         state
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_common::secret::Secret;
 use holdfast_controlplane::app::{Authority, NewKey, Permission};
-use holdfast_controlplane::server::{self, Database, DatabaseTls, Running, Settings};
+use holdfast_controlplane::server::{self, Database, DatabaseTls, Lengths, Running, Settings};
 use holdfast_dataplane::config::Config;
 use holdfast_dataplane::node::{Node, NodeSetup};
 use holdfast_dataplane::rt::epoll::EpollRt;
@@ -197,7 +197,7 @@ async fn authority(database: &str) -> Running {
         grpc_tls: None,
         regions: vec![REGION.into()],
         holder: String::new(),
-        lease_ms: 5000,
+        lengths: Lengths { lease_ms: 5000, access_ms: 5000 },
         delete_delay_ms: 60_000,
         dev: true,
     };

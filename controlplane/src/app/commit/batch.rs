@@ -60,7 +60,7 @@ pub(crate) async fn run(
         locks,
         ended: false,
         on_panic: move || {
-            panicked.sessions.end_epoch("a batch was given up in the middle", None);
+            panicked.sessions.end_epoch("a batch was given up in the middle");
             panicked.step_down.notify_one();
         },
     };
@@ -77,9 +77,13 @@ pub(crate) async fn run(
         inner.sessions.release(begun);
         return reply(&items, settled, &acknowledgements).await;
     }
-    reply(&items, settled, &acknowledgements).await;
-    wait::all(acknowledgements).await;
-    inner.sessions.release(begun);
+    // Nobody else waits for what a change of configuration waits for longer: an access lease may be a day.
+    let released = async {
+        wait::all(acknowledgements.iter().map(Acknowledgement::of_records).collect()).await;
+        inner.sessions.release(begun);
+        drop(slot);
+    };
+    tokio::join!(reply(&items, settled, &acknowledgements), released);
 }
 
 /// A batch's place among those in flight, and its locks: given back when dropped, whatever happened. After a panic the
@@ -138,7 +142,8 @@ fn publish(inner: &Inner, items: &[Item], settled: &[Settled], begun: &Begun) ->
 }
 
 /// Answers each writer when every *other* session has acknowledged: to its own node the answer is the invalidation.
-/// Whoever changed configuration waits for its own node too, because the client's next request needs it there.
+/// Whoever changed configuration waits for its own node too, because the client's next request needs it there, and for every
+/// node that may still believe what was before.
 async fn reply(items: &[Item], settled: Vec<Settled>, acknowledgements: &[Acknowledgement]) {
     let mut waiting = Vec::new();
     for (item, settled) in items.iter().zip(settled) {
@@ -156,8 +161,13 @@ async fn reply(items: &[Item], settled: Vec<Settled>, acknowledgements: &[Acknow
     writers.sort_unstable();
     writers.dedup();
     let answers = writers.into_iter().map(|(writer, configured)| {
-        let mut others: Vec<Acknowledgement> =
-            acknowledgements.iter().filter(|wait| wait.session != writer || configured).cloned().collect();
+        let mut others: Vec<Acknowledgement> = match configured {
+            true => acknowledgements.to_vec(),
+            false => {
+                let others = acknowledgements.iter().filter(|wait| wait.session != writer);
+                others.map(Acknowledgement::of_records).collect()
+            }
+        };
         if crate::mutant!("acknowledge-before-the-last-session") {
             others.pop();
         }
@@ -186,7 +196,7 @@ async fn commit(inner: &Inner, items: &[(&Item, u64)], epoch: u64, mut again: bo
             Err(Failure::Fenced) => {
                 // A try before this one may have committed what nobody was told of: its nodes join anew, and are told by
                 // whoever leads now. In any case this process does not.
-                inner.sessions.end_epoch("another control plane leads", None);
+                inner.sessions.end_epoch("another control plane leads");
                 inner.step_down.notify_one();
                 return refuse_all(items, Refusal::NotLeader, "another control plane leads");
             }
@@ -207,7 +217,7 @@ async fn commit(inner: &Inner, items: &[(&Item, u64)], epoch: u64, mut again: bo
                 if inner.sessions.leading() != Some(epoch) {
                     // Perhaps committed, and nobody was told: every node has to join again and be replayed the
                     // changelog, even if this process should lead on.
-                    inner.sessions.end_epoch("the outcome of a commit is not known", None);
+                    inner.sessions.end_epoch("the outcome of a commit is not known");
                     inner.step_down.notify_one();
                     return refuse_all(items, Refusal::Unavailable, "the database cannot be asked");
                 }

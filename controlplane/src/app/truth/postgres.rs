@@ -41,10 +41,10 @@ impl Truth for Postgres {
     async fn take(&self, claim: Claim<'_>, remembered: u64) -> Result<Option<Taken>, StoreError> {
         let mut client = self.0.reserved().await?;
         let timeline = lineage::timeline(&client).await?;
-        let Some(epoch) = authority::take(&mut client, claim).await? else { return Ok(None) };
+        let Some((epoch, owed)) = authority::take(&mut client, claim).await? else { return Ok(None) };
         let history = cluster::history(&client).await?;
         let has_remembered = remembered == 0 || authority::has(&client, remembered).await?;
-        Ok(Some(Taken { epoch, timeline, history, has_remembered }))
+        Ok(Some(Taken { epoch, timeline, history, has_remembered, owed }))
     }
 
     async fn has_lagging_standby(&self) -> bool {
@@ -54,8 +54,8 @@ impl Truth for Postgres {
         }
     }
 
-    async fn renew(&self, epoch: u64, term_ms: u64) -> Result<bool, StoreError> {
-        authority::renew(&self.0.reserved().await?, epoch, term_ms).await
+    async fn renew(&self, epoch: u64, term_ms: u64, owed_ms: u64) -> Result<bool, StoreError> {
+        authority::renew(&self.0.reserved().await?, epoch, term_ms, owed_ms).await
     }
 
     async fn release(&self, epoch: u64, leases_ms: u64) -> Result<(), StoreError> {

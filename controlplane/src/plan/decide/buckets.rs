@@ -37,6 +37,7 @@ impl Item<'_> {
             shard: 0,
             class_id: 0,
             configuration,
+            stale_reads_ms: 0,
         };
         let committed =
             Committed { modified_ms: bucket.created_ms, bucket_id: bucket.id, ..Default::default() };
@@ -51,6 +52,7 @@ impl Item<'_> {
             Change::Versioning(state) => {
                 bucket.versioning = Versioning::of(*state).expect("validated: a state of versioning");
             }
+            Change::StaleReadsMs(ms) => bucket.stale_reads_ms = *ms,
             Change::Document(document) => {
                 set_document(&mut bucket.configuration, document);
                 if !document.body.is_empty() {

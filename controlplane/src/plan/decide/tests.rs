@@ -82,6 +82,7 @@ fn bucket(versioning: Versioning) -> BucketRow {
         shard: 0,
         class_id: 0,
         configuration: wire::BucketConfiguration::default(),
+        stale_reads_ms: 0,
     }
 }
 

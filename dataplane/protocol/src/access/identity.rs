@@ -136,6 +136,8 @@ pub struct BucketFacts {
     pub class_id: u32,
     /// `None`: a document of it is beyond this build, and nobody may do anything there.
     pub settings: Option<BucketSettings>,
+    /// For how long what a node knew of its objects is shown where the authority cannot be asked; 0: not at all.
+    pub stale_reads_ms: u64,
 }
 
 impl BucketFacts {
@@ -154,6 +156,7 @@ impl BucketFacts {
             versioning: bucket.versioning,
             shard: bucket.shard,
             class_id: bucket.class_id,
+            stale_reads_ms: bucket.stale_reads_ms,
         })
     }
 }

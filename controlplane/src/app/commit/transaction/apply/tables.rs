@@ -159,6 +159,7 @@ fn buckets(statements: &mut Statements, writes: &Writes) {
                 Box::new(signed(row.revision)),
                 Box::new(row.versioning as i32),
                 Box::new(bucket::encoded(&row.configuration)),
+                Box::new(signed(row.stale_reads_ms)),
             ],
         );
     }
