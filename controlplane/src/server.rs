@@ -22,6 +22,7 @@ use crate::app::enrol::Enrolment;
 use crate::app::pki::Pki;
 use crate::app::query::ticket::Rates;
 use crate::app::sessions::Sessions;
+use crate::app::sessions::clock::Clock;
 use crate::app::truth::{Postgres, Truth};
 use crate::app::vault::{MANIFEST_ROOT, Vault};
 use crate::app::{Authority, Inner};
@@ -234,11 +235,15 @@ fn handle(
     vault: Vault,
     about: About,
 ) -> (Authority, mpsc::Receiver<commit::Work>) {
+    let clock = Clock::new({
+        let truth = Arc::clone(&truth);
+        move || truth.boottime_ms()
+    });
     let inner = Inner {
         store,
         truth,
         vault,
-        sessions: Sessions::new(about.lease_ms),
+        sessions: Sessions::new(about.lease_ms).with_clock(clock),
         metrics: Metrics::default(),
         cluster_id: about.cluster_id,
         regions: about.regions,

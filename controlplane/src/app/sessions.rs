@@ -6,6 +6,7 @@
 //! Every connected session gets every invalidation; interest only decides whose acknowledgement a commit waits for.
 //! That costs messages and buys simplicity: interest declared later needs no catching up.
 
+pub mod clock;
 mod hub;
 pub mod signal;
 pub mod wait;
@@ -23,12 +24,15 @@ use uuid::Uuid;
 
 use crate::app::sequence::Sequence;
 use crate::limits::{ACK_LATE, CLOCK_MARGIN, INTEREST_MAX, LEASE_MS_MIN};
+use clock::Clock;
 pub(crate) use hub::goodbye;
 use hub::{Hub, Session};
 use wait::{Acknowledgement, Progress};
 
 pub struct Sessions {
     lease_ms: u64,
+    /// What terms are measured on; leases and acknowledgements are waited for on tokio's.
+    clock: Clock,
     hub: Mutex<Hub>,
 }
 
@@ -74,7 +78,18 @@ pub struct Begun {
 impl Sessions {
     #[must_use]
     pub fn new(lease_ms: u64) -> Self {
-        Self { lease_ms, hub: Mutex::default() }
+        Self { lease_ms, clock: Clock::default(), hub: Mutex::default() }
+    }
+
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Now, on the clock that terms are measured on.
+    #[must_use]
+    pub fn term_now(&self) -> Instant {
+        self.clock.now()
     }
 
     // ---------------------------------------------------------------------------------------- leadership
@@ -119,7 +134,7 @@ impl Sessions {
     #[must_use]
     pub fn leading(&self) -> Option<u64> {
         let hub = self.hub.lock();
-        hub.term_live(Instant::now()).then_some(hub.epoch)
+        hub.term_live(self.term_now()).then_some(hub.epoch)
     }
 
     #[must_use]
@@ -151,7 +166,7 @@ impl Sessions {
         interest: &[u64],
     ) -> Option<Admitted> {
         let mut hub = self.hub.lock();
-        if !hub.term_live(Instant::now()) {
+        if !hub.term_live(self.term_now()) {
             return None;
         }
         hub.sessions.retain(|_, session| {
@@ -275,7 +290,7 @@ impl Sessions {
         let Some(term_until) = hub.term_until else { return false };
         hub.heard_at = Some(now);
         let watermark = hub.sequence.watermark();
-        let room = term_until.saturating_duration_since(now).saturating_sub(CLOCK_MARGIN);
+        let room = term_until.saturating_duration_since(self.term_now()).saturating_sub(CLOCK_MARGIN);
         let mut lease_ms = self.lease_ms.min(u64::try_from(room.as_millis()).unwrap_or(u64::MAX));
         if crate::mutant!("lease-beyond-the-term") {
             lease_ms = self.lease_ms;
@@ -337,7 +352,7 @@ impl Sessions {
         keys: Vec<(u64, Bytes)>,
     ) -> Result<Begun, NotBegun> {
         let mut hub = self.hub.lock();
-        if !hub.term_live(Instant::now()) {
+        if !hub.term_live(self.term_now()) {
             return Err(NotBegun::NotLeading);
         }
         // Under the same lock that gives the numbers: what a revocation finds assigned is all there will be of its node.
