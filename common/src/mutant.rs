@@ -27,13 +27,14 @@ pub const STORAGE: [&str; 20] = [
 ];
 
 /// Bugs of the protocol between nodes, authority and database, in the order of DESIGN 3.1 and 3.2.
-pub const PROTOCOL: [&str; 19] = [
+pub const PROTOCOL: [&str; 20] = [
     "commit-without-fence",
     "watermark-counts-open-batches",
     "retry-without-recorded-outcome",
     "outcome-unknown-is-refused",
     "answer-reads-after-the-term",
     "lease-beyond-the-term",
+    "term-on-a-clock-that-stops",
     "give-back-before-the-leases-end",
     "acknowledge-before-the-last-session",
     "release-before-acknowledgements",

@@ -1,14 +1,14 @@
 //! Leadership: takes the row when its term has run out, prolongs it, steps down when it cannot.
 //!
-//! The term is measured on this process's clock from before the statement that confirmed it was sent, so the process
-//! stops leading before the database lets another take over. Leases lie within the confirmed term: a takeover need not
-//! wait for those of the leader before. Access leases that are longer than a term are the exception: the row says until when
-//! they may run, and the next leader's changes of configuration wait for them.
+//! The term is measured on this machine's clock (`sessions::clock`) from before the statement that confirmed it was sent, so
+//! the process stops leading before the database lets another take over, even if the machine sleeps meanwhile. Leases lie
+//! within the confirmed term: a takeover need not wait for those of the leader before. Access leases that are longer than a
+//! term are the exception: the row says until when they may run, and the next leader's changes of configuration wait for them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::app::Authority;
 use crate::limits::{CLOCK_MARGIN, DESERTED, DESERTED_HEARD, DESERTED_PAUSE, TERM, TERM_POLL, TERM_RENEW};
@@ -51,7 +51,7 @@ pub(crate) async fn run(handle: Authority, leading: Option<u64>) {
 /// Takes leadership if it is free, or at once with `force` (dev: nobody else can lead this database).
 pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>, StoreError> {
     let inner = &handle.inner;
-    let asked = Instant::now();
+    let asked = inner.sessions.term_now();
     let claim = Claim {
         holder: &inner.holder,
         term_ms: term_ms(),
@@ -88,7 +88,7 @@ pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>,
 /// Prolongs the term until that fails for too long, a commit finds another leader, or no node is heard any more.
 async fn reign(handle: &Authority, epoch: u64) -> Ended {
     let inner = &handle.inner;
-    let mut confirmed = Instant::now();
+    let mut confirmed = inner.sessions.term_now();
     let ended = loop {
         tokio::select! {
             biased;
@@ -108,7 +108,7 @@ async fn reign(handle: &Authority, epoch: u64) -> Ended {
             );
             break Ended::Over;
         }
-        let asked = Instant::now();
+        let asked = inner.sessions.term_now();
         match tokio::time::timeout(TERM_RENEW, prolong(handle, epoch)).await {
             Ok(Ok(true)) => {
                 confirmed = asked;
@@ -121,7 +121,7 @@ async fn reign(handle: &Authority, epoch: u64) -> Ended {
             Ok(Err(error)) => tracing::warn!(%error, "the term was not prolonged"),
             Err(_) => tracing::warn!("the term was not prolonged in time"),
         }
-        if confirmed.elapsed() + CLOCK_MARGIN > TERM {
+        if inner.sessions.term_now().saturating_duration_since(confirmed) + CLOCK_MARGIN > TERM {
             tracing::error!(epoch, "the database was out of reach for a whole term: stepping down");
             break Ended::Over;
         }

@@ -23,6 +23,7 @@ use crate::app::enrol::Enrolment;
 use crate::app::pki::Pki;
 use crate::app::sessions::Sessions;
 pub use crate::app::sessions::access::Lengths;
+use crate::app::sessions::clock::Clock;
 use crate::app::truth::{Postgres, Truth};
 use crate::app::vault::{MANIFEST_ROOT, Vault};
 use crate::app::{Authority, Inner};
@@ -236,11 +237,15 @@ fn handle(
     vault: Vault,
     about: About,
 ) -> (Authority, mpsc::Receiver<commit::Work>) {
+    let clock = Clock::new({
+        let truth = Arc::clone(&truth);
+        move || truth.boottime_ms()
+    });
     let inner = Inner {
         store,
         truth,
         vault,
-        sessions: Sessions::new(about.lengths),
+        sessions: Sessions::new(about.lengths).with_clock(clock),
         metrics: Metrics::default(),
         cluster_id: about.cluster_id,
         regions: about.regions,

@@ -34,7 +34,7 @@ fn without_trouble_everything_is_answered() {
 #[test]
 fn every_plot_is_survived() {
     log_if_asked();
-    let (first, seeds) = (Bound::first(), Bound::from_environment(4, 0).seeds);
+    let (first, seeds) = (Bound::first(), Bound::from_environment(2, 0).seeds);
     for plot in Plot::ALL {
         for seed in first..first + seeds {
             let setting = Setting::of(seed).with(plot);
@@ -46,7 +46,7 @@ fn every_plot_is_survived() {
 #[test]
 fn whatever_goes_wrong_what_clients_see_is_linearisable() {
     log_if_asked();
-    let bound = Bound::from_environment(100_000, 40);
+    let bound = Bound::from_environment(100_000, 30);
     let (began, first) = (Instant::now(), Bound::first());
     let (mut histories, mut operations, mut acknowledged, mut unknown) = (0, 0, 0, 0);
     let seeds = (first..).take(usize::try_from(bound.seeds).unwrap_or(usize::MAX));

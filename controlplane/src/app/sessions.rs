@@ -11,6 +11,7 @@
 //! That costs messages and buys simplicity: interest declared later needs no catching up.
 
 pub mod access;
+pub mod clock;
 mod hub;
 pub mod signal;
 #[cfg(test)]
@@ -31,11 +32,14 @@ use uuid::Uuid;
 use crate::app::sequence::Sequence;
 use crate::limits::{CLOCK_MARGIN, INTEREST_MAX, LEASE_MS_MIN};
 use access::{Debt, Lengths, Owed, Unacknowledged};
+use clock::Clock;
 use hub::{Heed, Hub, Session, goodbye};
 use wait::{Acknowledgement, Lease, Progress};
 
 pub struct Sessions {
     lengths: Lengths,
+    /// What terms are measured on; leases and acknowledgements are waited for on tokio's.
+    clock: Clock,
     hub: Mutex<Hub>,
 }
 
@@ -84,7 +88,18 @@ pub struct Begun {
 impl Sessions {
     #[must_use]
     pub fn new(lengths: Lengths) -> Self {
-        Self { lengths, hub: Mutex::default() }
+        Self { lengths, clock: Clock::default(), hub: Mutex::default() }
+    }
+
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Now, on the clock that terms are measured on.
+    #[must_use]
+    pub fn term_now(&self) -> Instant {
+        self.clock.now()
     }
 
     // ---------------------------------------------------------------------------------------- leadership
@@ -141,7 +156,7 @@ impl Sessions {
     #[must_use]
     pub fn leading(&self) -> Option<u64> {
         let hub = self.hub.lock();
-        hub.term_live(Instant::now()).then_some(hub.epoch)
+        hub.term_live(self.term_now()).then_some(hub.epoch)
     }
 
     #[must_use]
@@ -173,7 +188,7 @@ impl Sessions {
         interest: &[u64],
     ) -> Option<Admitted> {
         let mut hub = self.hub.lock();
-        if !hub.term_live(Instant::now()) {
+        if !hub.term_live(self.term_now()) {
             return None;
         }
         hub.sessions.retain(|_, session| {
@@ -305,7 +320,7 @@ impl Sessions {
         let Some(term_until) = hub.term_until else { return false };
         hub.heard_at = Some(now);
         let watermark = hub.sequence.watermark();
-        let room = term_until.saturating_duration_since(now).saturating_sub(CLOCK_MARGIN);
+        let room = term_until.saturating_duration_since(self.term_now()).saturating_sub(CLOCK_MARGIN);
         let mut room_ms = u64::try_from(room.as_millis()).unwrap_or(u64::MAX);
         if crate::mutant!("lease-beyond-the-term") {
             room_ms = u64::MAX;
@@ -380,7 +395,7 @@ impl Sessions {
         keys: Vec<(u64, Bytes)>,
     ) -> Result<Begun, NotBegun> {
         let mut hub = self.hub.lock();
-        if !hub.term_live(Instant::now()) {
+        if !hub.term_live(self.term_now()) {
             return Err(NotBegun::NotLeading);
         }
         // Under the same lock that gives the numbers: what a revocation finds assigned is all there will be of its node.

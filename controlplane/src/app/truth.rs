@@ -62,6 +62,9 @@ pub trait Truth: Send + Sync + 'static {
     /// Milliseconds since 1970, as this process believes.
     fn now_ms(&self) -> u64;
 
+    /// Milliseconds since boot, counting suspend.
+    fn boottime_ms(&self) -> u64;
+
     /// A name that nobody has had.
     fn fresh_id(&self) -> Uuid;
 

@@ -1,6 +1,6 @@
 //! A model of PostgreSQL, as far as leadership, sessions, commits and lookups see it. Each method is one transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use holdfast_common::wire::{self, mutation::Op};
@@ -34,6 +34,8 @@ pub struct Database {
     uploads: HashMap<Uuid, UploadRow>,
     parts: HashMap<Uuid, HashMap<u32, wire::Part>>,
     changelog: HashMap<Uuid, ChangeRow>,
+    /// The numbers of all of it, and the keys of what nodes may have cached.
+    seqs: BTreeSet<u64>,
     changes: BTreeMap<u64, Bytes>,
     peers: Vec<PeerRow>,
     /// When each follower was last asked for the leader.
@@ -84,7 +86,7 @@ impl Database {
         let ended = self.epoch;
         self.epoch = ended.max(claim.above) + 1;
         (self.holder, self.expires_ms) = (claim.holder.to_owned(), now_ms + claim.term_ms);
-        let last = self.changes.range(..(ended + 1) << EPOCH_SHIFT).next_back().map_or(0, |(seq, _)| *seq);
+        let last = self.seqs.range(..(ended + 1) << EPOCH_SHIFT).next_back().copied().unwrap_or(0);
         let term = self.terms.entry(ended).or_default();
         *term = last.max(*term);
         let history = History { lost: self.history_lost, accepted_epoch: 0 };
@@ -123,6 +125,11 @@ impl Database {
 
     pub fn lose_history(&mut self) {
         self.history_lost = true;
+    }
+
+    #[must_use]
+    pub fn is_history_lost(&self) -> bool {
+        self.history_lost
     }
 
     pub fn node_heard(&mut self, now_ms: u64, holder: String) {
@@ -226,6 +233,7 @@ impl Database {
             self.parts.remove(&upload_id);
         }
         for row in writes.changes {
+            self.seqs.insert(row.seq);
             if matches!(row.kind, Kind::Put | Kind::Delete | Kind::Copy | Kind::CompleteUpload) {
                 self.changes.insert(row.seq, row.key.clone());
             }

@@ -128,10 +128,14 @@ pub fn run(setting: Setting) -> Result<(Summary, Vec<Line>), Failure> {
     }
     let peaceful = cluster.make_peace();
     let (lasted_ms, chance) = (cluster.world.now_ms(), cluster.world.chance(Rng::draw));
+    let false_alarm = cluster.world.database(|database, _| database.is_history_lost());
     let history = cluster.end();
     let fail = |what: String| Failure { what, history: history.clone() };
     if PANICS.get() > panics {
         return Err(fail("a process has panicked".to_owned()));
+    }
+    if false_alarm {
+        return Err(fail("commits are said to be lost, and none is".to_owned()));
     }
     if !peaceful {
         return Err(fail(format!(

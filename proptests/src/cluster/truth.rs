@@ -87,6 +87,10 @@ impl Truth for Reached {
         self.0.unix_ms()
     }
 
+    fn boottime_ms(&self) -> u64 {
+        self.0.boottime_ms()
+    }
+
     fn fresh_id(&self) -> Uuid {
         let mut bytes = [0; 16];
         self.0.random(&mut bytes);

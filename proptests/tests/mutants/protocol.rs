@@ -9,11 +9,12 @@ use super::hunt::hunt_all;
 const SEEDS_MAX: u64 = 60;
 
 /// The trouble that a bug needs, where chance alone seldom makes it.
-const PLOTS: [(&str, Plot); 8] = [
+const PLOTS: [(&str, Plot); 9] = [
     ("commit-without-fence", Plot::LateBatch),
     ("outcome-unknown-is-refused", Plot::DeafNode),
     ("answer-reads-after-the-term", Plot::OldLeader),
     ("lease-beyond-the-term", Plot::OldLeader),
+    ("term-on-a-clock-that-stops", Plot::Asleep),
     ("give-back-before-the-leases-end", Plot::Farewell),
     ("lease-from-the-answer", Plot::LateAnswers),
     ("lease-kept-across-sessions", Plot::LateWelcome),

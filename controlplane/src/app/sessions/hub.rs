@@ -17,7 +17,7 @@ use crate::limits::{CLOCK_MARGIN, SESSION_QUEUE_MAX};
 #[derive(Default)]
 pub(super) struct Hub {
     pub(super) epoch: u64,
-    /// Until when this process may serve as leader; `None`: it may not.
+    /// Until when this process may serve as leader, by [`super::clock`]; `None`: it may not.
     pub(super) term_until: Option<Instant>,
     /// When the last lease granted in this epoch runs out, but for access leases that outlive the term.
     pub(super) leases_until: Option<Instant>,

@@ -27,6 +27,11 @@ impl Truth for Postgres {
         now_ms()
     }
 
+    fn boottime_ms(&self) -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
+    }
+
     fn fresh_id(&self) -> Uuid {
         let mut bytes = [0; 16];
         SystemRandom::new().fill(&mut bytes).expect("the system has random bytes");

@@ -47,7 +47,8 @@ impl Plot {
     fn length_ms(self) -> u64 {
         match self {
             Self::DeafNode => 25_000,
-            Self::OldLeader | Self::LateBatch | Self::Asleep => 18_000,
+            Self::Asleep => 22_000,
+            Self::OldLeader | Self::LateBatch => 18_000,
             Self::Farewell | Self::LateAnswers | Self::LateWelcome | Self::LostSession => 14_000,
         }
     }
@@ -73,7 +74,7 @@ impl Setting {
 /// From the choice of a cast until its act, so that what it reads is cached.
 const GATHERING_MS: u64 = 500;
 /// How long its clients look on.
-const WATCHED_MS: u64 = 14_000;
+const WATCHED_MS: u64 = 20_000;
 
 type Step = Box<dyn FnOnce(&mut Cluster)>;
 
@@ -217,12 +218,11 @@ impl Director {
                 act.heal(2_500);
             }
             Plot::Asleep => {
-                let gap_ms = self.rng.within(10_500..12_500);
+                let gap_ms = self.rng.within(14_000..16_000);
                 act.at(0, move |cluster| {
                     cluster.suspend(leader, gap_ms);
                     cluster.suspend(lone, gap_ms);
                 });
-                Self::unacknowledged(&mut act, gap_ms - 200, cast);
                 act.heal(gap_ms + 3_000);
             }
         }
