@@ -481,6 +481,14 @@ pub const PEER_PAUSE_MAX: Duration = Duration::from_secs(8);
 /// How long a stopping core waits for what other nodes have asked of it.
 pub const PEER_STOP_WAIT: Duration = Duration::from_secs(5);
 
+/// How old a blob may be that a node appends to on others' drives without a ticket, by the time in its op id: a 5-hour upload,
+/// and clocks that are an hour apart. Those of longer uploads take tickets.
+pub const PEER_OWN_BLOB_MS: u64 = 6 * 3_600_000;
+
+/// So long after its last lease a node still takes such appends: it may not know of a revocation since. Tickets that were
+/// given before run out as late, and a control plane that fails over is back within a quarter of it.
+pub const PEER_UNLED_MS: u64 = 60_000;
+
 /// Tickets one core remembers: 4096 x about 200 B.
 pub const PEER_TICKETS_MAX: usize = 4096;
 

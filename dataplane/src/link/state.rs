@@ -21,6 +21,8 @@ use crate::{limits, metrics};
 /// Shared by cores (readers) and the link thread (writer).
 pub struct NodeState {
     freshness: Freshness,
+    /// The end of the latest lease (CLOCK_BOOTTIME, ms), whether it was dropped before or not; 0: there was none.
+    led_until_ms: AtomicU64,
     /// Highest sequence a client of this node was told of.
     acknowledged: AtomicU64,
     /// Watermark up to which every invalidation has been applied to the slots.
@@ -111,6 +113,7 @@ impl NodeState {
         let view = View { cluster_id, ..View::default() };
         Self {
             freshness: Freshness::new(limits::CACHE_SLOTS),
+            led_until_ms: AtomicU64::new(0),
             acknowledged: AtomicU64::new(cache.recovered().acknowledged),
             applied: AtomicU64::new(cache.recovered().applied),
             view: RwLock::new(Arc::new(view)),
@@ -161,6 +164,12 @@ impl NodeState {
         self.freshness.lease_live(boottime_ms)
     }
 
+    /// Whether there is a lease, or was one not longer ago than `grace_ms`.
+    #[must_use]
+    pub fn was_led(&self, boottime_ms: u64, grace_ms: u64) -> bool {
+        boottime_ms < self.led_until_ms.load(Ordering::Acquire).saturating_add(grace_ms)
+    }
+
     /// Nothing cached before `seq` of this key may be shown from now on.
     pub fn raise(&self, bucket_id: u64, key: &[u8], seq: u64) {
         self.freshness.raise(key_hash(bucket_id, key), seq);
@@ -168,6 +177,7 @@ impl NodeState {
 
     /// Answers from the caches are allowed until then (CLOCK_BOOTTIME, ms); never shortens a lease.
     pub fn lease_extend(&self, until_ms: u64) {
+        self.led_until_ms.fetch_max(until_ms, Ordering::AcqRel);
         self.freshness.lease_extend(until_ms);
     }
 

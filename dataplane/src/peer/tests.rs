@@ -47,6 +47,8 @@ on_both_runtimes!(
     bad_nodes who_reads_no_answers_is_not_received_from,
     tickets each_wrong_ticket_is_refused_with_its_reason,
     tickets blobs_that_a_node_wrote_it_writes_without_a_ticket,
+    tickets a_node_that_hears_nothing_wants_a_ticket_for_every_blob,
+    tickets what_is_there_is_not_replaced_by_who_shows_a_ticket,
     tickets a_ticket_is_asked_for_once_and_again_when_it_is_refused,
     bad_servers a_server_that_lies_is_not_believed,
     bad_servers a_server_that_is_another_is_told_nothing,

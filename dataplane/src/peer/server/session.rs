@@ -23,7 +23,7 @@ use super::askers::Guest;
 use super::perform::perform;
 use crate::drives::Drives;
 use crate::limits::{
-    PEER_BYTES_MAX, PEER_CONNECT_DEADLINE, PEER_CONNECTIONS_MAX_PER_NODE, PEER_REQUESTS_MAX,
+    PEER_BYTES_MAX, PEER_CONNECT_DEADLINE, PEER_CONNECTIONS_MAX_PER_NODE, PEER_REQUESTS_MAX, PEER_UNLED_MS,
 };
 use crate::rt::{Conn, Rt, Stop};
 use crate::server::tls::TlsConn;
@@ -179,7 +179,9 @@ impl<D: Drives> Session<'_, D> {
             return Err(Denial::Checksum);
         }
         let request = request?;
-        permit(&view, self.server.peers.identity.node, asker, &request, R::boottime_ms())?;
+        let boottime_ms = R::boottime_ms();
+        let led = self.server.seen.state.was_led(boottime_ms, PEER_UNLED_MS);
+        permit((&view, led), self.server.peers.identity.node, asker, &request, boottime_ms)?;
         Ok(request)
     }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use holdfast_common::certificate::{Role, Subject};
-use holdfast_common::ticket::Ticket;
+use holdfast_common::ticket::{Leave, Ticket};
 use holdfast_protocol::limits::{PEER_META_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX};
 use holdfast_protocol::peer::{Answer, Denial, Request, Spot, encode};
 use holdfast_protocol::record::{PieceCoding, PieceScheme};
@@ -143,7 +143,7 @@ pub(super) async fn frames_that_are_none_are_refused_and_harm_nothing<R: Rt>() {
     let ticket = Ticket {
         peer: node_id(2),
         asker: node_id(1),
-        write: false,
+        leave: Leave::Read,
         expires_ms: NOW_MS + 3_600_000,
         blobs: vec![spot.id.blob],
     };
@@ -202,7 +202,7 @@ pub(super) async fn who_reads_no_answers_is_not_received_from<R: Rt>() {
     rig.node(1).fleet.append(backend(2, 0), piece(id, 0, &[1; 256 << 10])).await.unwrap();
     let expires_ms = NOW_MS + 3_600_000;
     let ticket =
-        Ticket { peer: node_id(2), asker: node_id(1), write: false, expires_ms, blobs: vec![id.blob] };
+        Ticket { peer: node_id(2), asker: node_id(1), leave: Leave::Read, expires_ms, blobs: vec![id.blob] };
     let spot = Spot { backend: backend(2, 0).0, id, row: 0 };
     let ticket = ticket.seal(&ticket_key(2));
     // Answers that no socket has room for, and refusals behind them.
