@@ -2,7 +2,7 @@
 //! checks it. It holds for one asker, so what a thief of the wire gets is of no use without the asker's certificate.
 //!
 //! ```text
-//!  0 version u8 (1)    1 write u8 (0, 1)    2 blobs u8 (1..=64)    3 zero u8
+//!  0 version u8 (1)    1 leave u8 (0..=2)   2 blobs u8 (1..=64)    3 zero u8
 //!  4 peer, node id [16]                    20 asker, node id [16]
 //! 36 expires, unix ms of the authority's clock, u64 little-endian
 //! 44 op id of each blob [16]..             then HMAC-SHA256 of all before it, with the peer's ticket key [32]
@@ -12,6 +12,7 @@ use ring::hmac;
 use uuid::Uuid;
 
 use crate::id::OpId;
+pub use crate::wire::ticket_query::Leave;
 
 /// Blobs that one ticket names: what a row of a large object's manifest needs at a time, and 1100 bytes.
 pub const TICKET_BLOBS_MAX: usize = 64;
@@ -47,8 +48,7 @@ pub struct Ticket {
     pub peer: Uuid,
     /// The node that may show it.
     pub asker: Uuid,
-    /// Also append, flush and delete.
-    pub write: bool,
+    pub leave: Leave,
     /// By the authority's clock, milliseconds since 1970; at that moment it is over.
     pub expires_ms: u64,
     /// 1 to [`TICKET_BLOBS_MAX`].
@@ -70,8 +70,8 @@ pub enum TicketError {
     Expired,
     #[error("the ticket does not name the blob")]
     OtherBlob,
-    #[error("the ticket does not allow to write")]
-    ReadOnly,
+    #[error("the ticket does not allow as much")]
+    TooLittle,
 }
 
 impl Ticket {
@@ -84,7 +84,7 @@ impl Ticket {
         let count = self.blobs.len();
         assert!((1..=TICKET_BLOBS_MAX).contains(&count), "a ticket for {count} blobs");
         let mut bytes = Vec::with_capacity(FIXED_BYTES + count * 16 + MAC_BYTES);
-        bytes.extend_from_slice(&[VERSION, u8::from(self.write), count as u8, 0]);
+        bytes.extend_from_slice(&[VERSION, self.leave as u8, count as u8, 0]);
         bytes.extend_from_slice(self.peer.as_bytes());
         bytes.extend_from_slice(self.asker.as_bytes());
         bytes.extend_from_slice(&self.expires_ms.to_le_bytes());
@@ -107,10 +107,10 @@ impl Ticket {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED_BYTES>()?;
-        let [version, write, count, zero] = *fixed.first_chunk::<4>()?;
+        let [version, leave, count, zero] = *fixed.first_chunk::<4>()?;
+        let leave = Leave::try_from(i32::from(leave)).ok()?;
         let blobs = rest.get(..usize::from(count) * 16)?;
         let well = version == VERSION
-            && write <= 1
             && zero == 0
             && (1..=TICKET_BLOBS_MAX).contains(&usize::from(count))
             && rest.len() == blobs.len() + MAC_BYTES;
@@ -120,7 +120,7 @@ impl Ticket {
         Some(Self {
             peer: Uuid::from_slice(&fixed[4..20]).ok()?,
             asker: Uuid::from_slice(&fixed[20..36]).ok()?,
-            write: write == 1,
+            leave,
             expires_ms: u64::from_le_bytes(fixed[36..44].try_into().ok()?),
             blobs: blobs.as_chunks::<16>().0.iter().map(|blob| OpId(*blob)).collect(),
         })
@@ -135,7 +135,7 @@ impl Ticket {
         peer: Uuid,
         asker: Uuid,
         blob: OpId,
-        write: bool,
+        leave: Leave,
         now_ms: u64,
     ) -> Result<(), TicketError> {
         let refusals = [
@@ -143,7 +143,7 @@ impl Ticket {
             (self.asker != asker, TicketError::OtherAsker),
             (now_ms >= self.expires_ms, TicketError::Expired),
             (!self.blobs.contains(&blob), TicketError::OtherBlob),
-            (write && !self.write, TicketError::ReadOnly),
+            (leave > self.leave, TicketError::TooLittle),
         ];
         refusals.into_iter().find(|(refused, _)| *refused).map_or(Ok(()), |(_, why)| Err(why))
     }
@@ -153,22 +153,22 @@ impl Ticket {
 mod tests {
     use uuid::Uuid;
 
-    use super::{TICKET_BLOBS_MAX, TICKET_BYTES_MAX, Ticket, TicketError, TicketKey};
+    use super::{Leave, TICKET_BLOBS_MAX, TICKET_BYTES_MAX, Ticket, TicketError, TicketKey};
     use crate::id::OpId;
 
     fn key(byte: u8) -> TicketKey {
         TicketKey::new(&[byte; 32]).unwrap()
     }
 
-    fn ticket(write: bool, blobs: usize) -> Ticket {
+    fn ticket(leave: Leave, blobs: usize) -> Ticket {
         let blobs = (0..blobs).map(|n| OpId::new(n as u64, [7; 10])).collect();
-        Ticket { peer: Uuid::from_u128(1), asker: Uuid::from_u128(2), write, expires_ms: 1000, blobs }
+        Ticket { peer: Uuid::from_u128(1), asker: Uuid::from_u128(2), leave, expires_ms: 1000, blobs }
     }
 
     #[test]
     fn a_ticket_is_read_as_it_was_made() {
-        for (write, blobs) in [(false, 1), (true, 2), (true, TICKET_BLOBS_MAX)] {
-            let made = ticket(write, blobs);
+        for (leave, blobs) in [(Leave::Read, 1), (Leave::Append, 2), (Leave::Delete, TICKET_BLOBS_MAX)] {
+            let made = ticket(leave, blobs);
             let bytes = made.seal(&key(1));
             assert!(bytes.len() <= TICKET_BYTES_MAX);
             assert_eq!(Ticket::open(&bytes, &key(1)), Ok(made));
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_ticket_that_was_cut_or_altered_is_none() {
-        let bytes = ticket(false, 2).seal(&key(1));
+        let bytes = ticket(Leave::Read, 2).seal(&key(1));
         assert_eq!(Ticket::open(&bytes, &key(2)), Err(TicketError::Forged));
         for end in 0..bytes.len() {
             assert_eq!(Ticket::open(&bytes[..end], &key(1)), Err(TicketError::Malformed), "{end}");
@@ -195,16 +195,18 @@ mod tests {
 
     #[test]
     fn a_ticket_admits_what_it_names_and_nothing_else() {
-        let (read, write) = (ticket(false, 2), ticket(true, 1));
+        let (read, append) = (ticket(Leave::Read, 2), ticket(Leave::Append, 1));
         let (peer, asker) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let blob = |n| OpId::new(n, [7; 10]);
-        assert_eq!(read.admits(peer, asker, blob(1), false, 999), Ok(()));
-        assert_eq!(write.admits(peer, asker, blob(0), true, 999), Ok(()));
-        assert_eq!(write.admits(peer, asker, blob(0), false, 999), Ok(()));
-        assert_eq!(read.admits(peer, asker, blob(1), true, 999), Err(TicketError::ReadOnly));
-        assert_eq!(write.admits(peer, asker, blob(1), false, 999), Err(TicketError::OtherBlob));
-        assert_eq!(read.admits(peer, asker, blob(1), false, 1000), Err(TicketError::Expired));
-        assert_eq!(read.admits(peer, peer, blob(1), false, 999), Err(TicketError::OtherAsker));
-        assert_eq!(read.admits(asker, asker, blob(1), false, 999), Err(TicketError::OtherPeer));
+        assert_eq!(read.admits(peer, asker, blob(1), Leave::Read, 999), Ok(()));
+        assert_eq!(append.admits(peer, asker, blob(0), Leave::Append, 999), Ok(()));
+        assert_eq!(append.admits(peer, asker, blob(0), Leave::Read, 999), Ok(()));
+        assert_eq!(ticket(Leave::Delete, 1).admits(peer, asker, blob(0), Leave::Delete, 999), Ok(()));
+        assert_eq!(read.admits(peer, asker, blob(1), Leave::Append, 999), Err(TicketError::TooLittle));
+        assert_eq!(append.admits(peer, asker, blob(0), Leave::Delete, 999), Err(TicketError::TooLittle));
+        assert_eq!(append.admits(peer, asker, blob(1), Leave::Read, 999), Err(TicketError::OtherBlob));
+        assert_eq!(read.admits(peer, asker, blob(1), Leave::Read, 1000), Err(TicketError::Expired));
+        assert_eq!(read.admits(peer, peer, blob(1), Leave::Read, 999), Err(TicketError::OtherAsker));
+        assert_eq!(read.admits(asker, asker, blob(1), Leave::Read, 999), Err(TicketError::OtherPeer));
     }
 }

@@ -439,8 +439,18 @@ pub const PEER_CONNECTIONS_MAX_PER_CORE: usize = 1024;
 /// From a connection to its greeting and the answer to it, on both sides. A dead node costs its askers this once.
 pub const PEER_CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
+/// Connections of one node to one core of another: two of each of 128 cores, should all meet at one. All whose certificates
+/// name no node count as one.
+pub const PEER_CONNECTIONS_MAX_PER_NODE: usize = 256;
+
+/// Fields of a first frame, bytes: a greeting has 16. Nothing more is received before it.
+pub const PEER_GREETING_BYTES_MAX: usize = 64;
+
 /// How long a frame may stand still in the middle.
 pub const PEER_STALL: Duration = Duration::from_secs(10);
+
+/// The longest a frame may take from its first byte to its last, either way: 4 MiB at 100 KiB/s. Its asker waits no longer.
+pub const PEER_FRAME_DEADLINE: Duration = Duration::from_secs(40);
 
 /// How often a connection is looked at.
 pub const PEER_TICK: Duration = Duration::from_secs(1);
@@ -461,6 +471,9 @@ pub const PEER_REQUESTS_MAX: usize = 256;
 /// Payload of one connection's requests under way on the asked side: 64 full pieces. Beyond it nothing more is received.
 pub const PEER_BYTES_MAX: usize = 16 << 20;
 
+/// The same of all connections of one node to one core: half of the next, so that no single node takes all of it.
+pub const PEER_BYTES_MAX_PER_NODE: usize = 32 << 20;
+
 /// The same of all connections to one core.
 pub const PEER_BYTES_MAX_PER_CORE: usize = 64 << 20;
 
@@ -470,6 +483,14 @@ pub const PEER_PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// How long a stopping core waits for what other nodes have asked of it.
 pub const PEER_STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How old a blob may be that a node appends to on others' drives without a ticket, by the time in its op id: a 5-hour upload,
+/// and clocks that are an hour apart. Those of longer uploads take tickets.
+pub const PEER_OWN_BLOB_MS: u64 = 6 * 3_600_000;
+
+/// So long after its last lease a node still takes such appends: it may not know of a revocation since. Tickets that were
+/// given before run out as late, and a control plane that fails over is back within a quarter of it.
+pub const PEER_UNLED_MS: u64 = 60_000;
 
 /// Tickets one core remembers: 4096 x about 200 B.
 pub const PEER_TICKETS_MAX: usize = 4096;
@@ -498,7 +519,11 @@ pub const PEER_WARNINGS_MAX: usize = 1024;
 const _: () = assert!(PEER_PIN_RENEW.as_millis() * 2 < PEER_PIN.as_millis());
 const _: () = assert!(PEER_TICK.as_millis() < PEER_SILENCE.as_millis());
 const _: () = assert!(PEER_BYTES_MAX >= 2 * holdfast_protocol::limits::RECORD_PAYLOAD_BYTES_MAX);
-const _: () = assert!(PEER_BYTES_MAX <= PEER_BYTES_MAX_PER_CORE);
+const _: () = assert!(
+    PEER_BYTES_MAX <= PEER_BYTES_MAX_PER_NODE && 2 * PEER_BYTES_MAX_PER_NODE <= PEER_BYTES_MAX_PER_CORE
+);
+const _: () = assert!(PEER_CONNECTIONS_MAX_PER_NODE < PEER_CONNECTIONS_MAX_PER_CORE);
+const _: () = assert!(PEER_FRAME_DEADLINE.as_millis() <= PEER_WRITE_DEADLINE.as_millis());
 
 // ---- background work (agent) ------------------------------------------------------------------------------------------
 

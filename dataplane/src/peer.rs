@@ -10,8 +10,10 @@
 //! and the flush says so.
 //!
 //! What a node may do with another's drives: its certificate names it, and the view that the authority sent says that it
-//! is a node and not revoked, at each request. A ticket of the authority names the blobs it may touch; blobs that it
-//! wrote itself it may write and delete without. So a stolen node reads what it can get tickets for, and no more.
+//! is a node and not revoked, at each request. A ticket of the authority names the blobs it may touch, and whether it may
+//! read, append or delete. Without one it may append to blobs that it made itself in the last hours, as long as the node it
+//! asks hears from the authority: the path of every PUT. So a stolen node reads and deletes what it can get tickets for, and
+//! no more; to delete it gets them for what it has not committed yet and for deletions that are leased to it.
 //!
 //! What comes in is bounded before memory is taken (`limits.rs`), and both checksums of a frame hold before anything is
 //! done with it; a refusal has a type, is answered where it can be, and is logged once per node and reason.

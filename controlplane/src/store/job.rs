@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use holdfast_common::ticket::Leave;
 use holdfast_common::wire;
 use prost::Message as _;
 use tokio_postgres::types::ToSql;
@@ -127,23 +128,25 @@ pub async fn lease(
         .collect()
 }
 
-/// Of these blobs, those that a deletion or a repair is leased for to this node, and until when: unix milliseconds.
+/// Of these blobs, those that a repair or a deletion is leased for to this node, what that gives leave to, and until when:
+/// unix milliseconds.
 pub async fn leased_to(
     client: &Client,
     node_id: Uuid,
     subjects: &[Uuid],
-) -> Result<HashMap<Uuid, u64>, StoreError> {
+) -> Result<HashMap<(Uuid, Leave), u64>, StoreError> {
     // Both end their lease where they may be leased again.
     let text = concat!(
-        "SELECT subject, ", ms!("not_before"), " FROM job
+        "SELECT subject, false, ", ms!("not_before"), " FROM job
          WHERE kind = 'repair' AND subject = ANY($2) AND leased_to = $1 AND state = 1 AND not_before > clock_timestamp()
          UNION ALL
-         SELECT op_id, ", ms!("not_before"), " FROM freed
+         SELECT op_id, true, ", ms!("not_before"), " FROM freed
          WHERE op_id = ANY($2) AND leased_to = $1 AND NOT pages AND not_before > clock_timestamp()"
     );
     let statement = client.prepare_cached(text).await?;
     let rows = client.query(&statement, &[&node_id, &subjects]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), unsigned(row.get(1)))).collect())
+    let leave = |deletes| if deletes { Leave::Delete } else { Leave::Append };
+    Ok(rows.iter().map(|row| ((row.get(0), leave(row.get(1))), unsigned(row.get(2)))).collect())
 }
 
 /// What a repair came to, as its node says.

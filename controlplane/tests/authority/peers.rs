@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_common::id::OpId;
-use holdfast_common::ticket::{Ticket, TicketKey};
+use holdfast_common::ticket::{Leave, Ticket, TicketKey};
 use holdfast_common::wire::answer::Answer as Body;
 use holdfast_common::wire::job_report::Outcome;
 use holdfast_common::wire::query::Query as Ask;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::node::{Node, delete, hello, mutation, now_ms, outcome, put, put_as, random};
 use crate::rig::Db;
 use crate::settle::settle;
-use crate::work::{lease, put_on, report, with_drives};
+use crate::work::{blob_of, deficit, lease, put_on, report, with_drives};
 
 const HOUR: u64 = 3_600_000;
 
@@ -34,9 +34,9 @@ fn told_of(node: &Node, other: &Hello) -> Vec<wire::Peer> {
     changes.flat_map(|upsert| upsert.peers).filter(|peer| peer.node_id == other.node_id).collect()
 }
 
-async fn ticket(node: &Node, peer: &str, op_ids: &[OpId], write: bool) -> Result<wire::Ticket, Refusal> {
+async fn ticket(node: &Node, peer: &str, op_ids: &[OpId], leave: Leave) -> Result<wire::Ticket, Refusal> {
     let op_ids = op_ids.iter().map(|op_id| op_id.to_wire()).collect();
-    match node.query(Ask::Ticket(TicketQuery { node_id: peer.into(), op_ids, write })).await {
+    match node.query(Ask::Ticket(TicketQuery { node_id: peer.into(), op_ids, leave: leave.into() })).await {
         Body::Ticket(ticket) => Ok(ticket),
         Body::Refused(refused) => {
             assert!(!refused.detail.is_empty());
@@ -116,31 +116,85 @@ async fn a_ticket_is_for_what_a_node_has_to_do_with() {
     let bucket = node.bucket("b").await;
     // Its own: whatever it wants, also before it is committed.
     let own = node.op_at(now_ms());
-    let given = ticket(&node, &others.node_id, &[own], true).await.expect("a ticket");
+    let given = ticket(&node, &others.node_id, &[own], Leave::Append).await.expect("a ticket");
     let key = TicketKey::new(&other.welcome.ticket_key).expect("a key");
     let opened = Ticket::open(&given.ticket, &key).expect("the other node can check it");
     assert_eq!(opened.expires_ms, given.expires_ms);
     let (peer, asker) = (others.node_id.parse::<Uuid>().unwrap(), mine.node_id.parse::<Uuid>().unwrap());
-    assert_eq!(opened.admits(peer, asker, own, true, now_ms()), Ok(()));
-    assert!(opened.admits(peer, peer, own, true, now_ms()).is_err(), "it is no use to anybody else");
+    assert_eq!(opened.admits(peer, asker, own, Leave::Append, now_ms()), Ok(()));
+    assert!(opened.admits(peer, peer, own, Leave::Append, now_ms()).is_err(), "it is no use to anybody else");
     assert!(Ticket::open(&given.ticket, &TicketKey::new(&node.welcome.ticket_key).unwrap()).is_err());
     // Another's: once it is committed, and to read only.
     let theirs = other.op_at(now_ms());
-    assert_eq!(ticket(&node, &others.node_id, &[theirs], false).await, Err(Refusal::AccessDenied));
+    assert_eq!(ticket(&node, &others.node_id, &[theirs], Leave::Read).await, Err(Refusal::AccessDenied));
     other.commit(put_as(theirs, bucket, "k", "e")).await.expect("put");
-    assert!(ticket(&node, &others.node_id, &[theirs, own], false).await.is_ok());
-    assert_eq!(ticket(&node, &others.node_id, &[theirs, own], true).await, Err(Refusal::AccessDenied));
+    assert!(ticket(&node, &others.node_id, &[theirs, own], Leave::Read).await.is_ok());
+    assert_eq!(
+        ticket(&node, &others.node_id, &[theirs, own], Leave::Append).await,
+        Err(Refusal::AccessDenied)
+    );
     // What the changelog does not reach passes for committed.
     let old = other.op_at(now_ms() - 30 * 24 * HOUR);
-    assert!(ticket(&node, &others.node_id, &[old], false).await.is_ok());
-    assert_eq!(ticket(&node, &others.node_id, &[old], true).await, Err(Refusal::AccessDenied));
+    assert!(ticket(&node, &others.node_id, &[old], Leave::Read).await.is_ok());
+    assert_eq!(ticket(&node, &others.node_id, &[old], Leave::Append).await, Err(Refusal::AccessDenied));
     // What came to nothing is nobody's.
     let dead = other.op_at(now_ms());
     assert_eq!(settle(&other, vec![dead.to_wire()]).await, [Verdict::Abandoned]);
-    assert_eq!(ticket(&node, &others.node_id, &[dead], false).await, Err(Refusal::AccessDenied));
+    assert_eq!(ticket(&node, &others.node_id, &[dead], Leave::Read).await, Err(Refusal::AccessDenied));
     let text = running.authority.metrics_text();
     assert!(text.contains("holdfast_control_ticket_blobs_total 4\n"), "{text}");
     assert!(text.contains("holdfast_control_ticket_refusals_total 4\n"), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_node_wrote_is_its_own_until_it_is_committed() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, _, _) = with_drives(running.grpc_addr).await;
+    let (_other, others, _) = with_drives(running.grpc_addr).await;
+    let bucket = node.bucket("b").await;
+    let own = node.op_at(now_ms());
+    let asked = async |leave| ticket(&node, &others.node_id, &[own], leave).await.map(|_| ());
+    // An upload that goes on, one that is given up.
+    assert_eq!((asked(Leave::Append).await, asked(Leave::Delete).await), (Ok(()), Ok(())));
+    node.commit(put_as(own, bucket, "k", "e")).await.expect("put");
+    assert_eq!(asked(Leave::Append).await, Err(Refusal::AccessDenied));
+    assert_eq!(asked(Leave::Delete).await, Err(Refusal::AccessDenied));
+    assert_eq!(asked(Leave::Read).await, Ok(()));
+    // What the changelog does not reach passes for committed.
+    let old = node.op_at(now_ms() - 30 * 24 * HOUR);
+    for leave in [Leave::Append, Leave::Delete] {
+        let given = ticket(&node, &others.node_id, &[old], leave).await;
+        assert_eq!(given.map(|_| ()), Err(Refusal::AccessDenied));
+    }
+    // What came to nothing is still its own to sweep.
+    let dead = node.op_at(now_ms());
+    assert_eq!(settle(&node, vec![dead.to_wire()]).await, [Verdict::Abandoned]);
+    assert!(ticket(&node, &others.node_id, &[dead], Leave::Delete).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_deficit_that_is_made_up_gives_no_leave_to_delete() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, mine, backends) = with_drives(running.grpc_addr).await;
+    let (liar, _, _) = with_drives(running.grpc_addr).await;
+    let placement = node.placement(backends).await;
+    let bucket = node.bucket("b").await;
+    let healthy = put_on(placement, bucket, "k", 0b1111);
+    node.commit(healthy.clone()).await.expect("put");
+    let op_id = OpId::from_wire(&healthy.op_id).expect("an op id");
+    deficit(&liar, &wire::Blob { placement_id: 0, ..blob_of(&healthy) }, 0b0001).await;
+    assert_eq!(lease(&liar, 10, 10).await.len(), 1, "what it says of fragments cannot be checked");
+    assert_eq!(
+        ticket(&liar, &mine.node_id, &[op_id], Leave::Delete).await.map(|_| ()),
+        Err(Refusal::AccessDenied)
+    );
+    let given = ticket(&liar, &mine.node_id, &[op_id], Leave::Append).await.expect("a ticket");
+    let key = TicketKey::new(&node.welcome.ticket_key).expect("a key");
+    let opened = Ticket::open(&given.ticket, &key).expect("a ticket");
+    assert_eq!(opened.leave, Leave::Append);
+    assert!(opened.admits(opened.peer, opened.asker, op_id, Leave::Delete, now_ms()).is_err());
 }
 
 #[tokio::test]
@@ -155,21 +209,23 @@ async fn a_leased_job_gives_leave_to_write_until_it_is_reported() {
     let mutation = put_on(placement, bucket, "k", 0b0111);
     let mutation = retitled(mutation, thin);
     other.commit(mutation).await.expect("put");
-    let asked = async || ticket(&node, &others.node_id, &[thin], true).await;
+    let ask = async |leave| ticket(&node, &others.node_id, &[thin], leave).await;
+    let asked = async || ask(Leave::Append).await;
     assert_eq!(asked().await, Err(Refusal::AccessDenied));
     // Either node may get it, and one does.
     assert_eq!(lease(&node, 0, 10).await.len(), 1);
     assert!(lease(&other, 0, 10).await.is_empty());
     let given = asked().await.expect("a ticket");
     assert!(given.expires_ms <= now_ms() + 120_000);
+    assert_eq!(ask(Leave::Delete).await, Err(Refusal::AccessDenied), "a repair deletes nothing elsewhere");
     report(&node, Kind::Repair, &thin.to_wire(), Outcome::Done, 0).await;
     assert_eq!(asked().await, Err(Refusal::AccessDenied));
     other.commit(delete(bucket, "k")).await.expect("delete");
     assert_eq!(lease(&node, 10, 0).await.len(), 1);
-    assert!(asked().await.is_ok());
+    assert!(asked().await.is_ok() && ask(Leave::Delete).await.is_ok());
     // The lease runs out.
     db.client().await.batch_execute("UPDATE freed SET not_before = '-infinity'").await.expect("time passes");
-    assert_eq!(asked().await, Err(Refusal::AccessDenied));
+    assert_eq!(ask(Leave::Delete).await, Err(Refusal::AccessDenied));
 }
 
 /// The same PUT under another op id.
@@ -192,22 +248,22 @@ async fn nonsense_and_strangers_get_no_ticket() {
     let _ = Node::join_as(running.grpc_addr, gone.clone()).await.expect("a welcome");
     let own = node.op_at(now_ms());
     let nobody = Uuid::from_bytes(random()).to_string();
-    assert_eq!(ticket(&node, &nobody, &[own], false).await, Err(Refusal::AccessDenied));
-    assert_eq!(ticket(&node, "x", &[own], false).await, Err(Refusal::AccessDenied));
-    assert_eq!(ticket(&node, &gone.node_id, &[], false).await, Err(Refusal::Malformed));
-    assert_eq!(ticket(&node, &gone.node_id, &[own; 65], false).await, Err(Refusal::Malformed));
+    assert_eq!(ticket(&node, &nobody, &[own], Leave::Read).await, Err(Refusal::AccessDenied));
+    assert_eq!(ticket(&node, "x", &[own], Leave::Read).await, Err(Refusal::AccessDenied));
+    assert_eq!(ticket(&node, &gone.node_id, &[], Leave::Read).await, Err(Refusal::Malformed));
+    assert_eq!(ticket(&node, &gone.node_id, &[own; 65], Leave::Read).await, Err(Refusal::Malformed));
     let query = TicketQuery {
         node_id: gone.node_id.clone(),
         op_ids: vec![Bytes::from_static(b"no op id")],
-        write: false,
+        leave: Leave::Read.into(),
     };
     let Body::Refused(refused) = node.query(Ask::Ticket(query)).await else { panic!("given") };
     assert_eq!(refused.reason(), Refusal::Malformed);
     let revoke = format!("UPDATE node SET revoked_at = clock_timestamp() WHERE node_id = '{}'", gone.node_id);
     db.client().await.batch_execute(&revoke).await.expect("revoked");
-    assert_eq!(ticket(&node, &gone.node_id, &[own], true).await, Err(Refusal::AccessDenied));
-    assert!(ticket(&node, &mine.node_id, &[own], true).await.is_ok());
-    let one = TicketQuery { node_id: mine.node_id.clone(), op_ids: vec![own.to_wire(); 64], write: false };
+    assert_eq!(ticket(&node, &gone.node_id, &[own], Leave::Append).await, Err(Refusal::AccessDenied));
+    assert!(ticket(&node, &mine.node_id, &[own], Leave::Append).await.is_ok());
+    let one = TicketQuery { node_id: mine.node_id.clone(), op_ids: vec![own.to_wire(); 64], leave: 0 };
     let waits: Vec<_> = (0..2000).map(|_| node.ask(Ask::Ticket(one.clone()))).collect();
     let mut retry = 0;
     for wait in waits {

@@ -63,7 +63,7 @@ pub(crate) fn put_on(placement_id: u32, bucket: u64, key: &str, proven: u64) -> 
     put
 }
 
-fn blob_of(put: &wire::Mutation) -> wire::Blob {
+pub(crate) fn blob_of(put: &wire::Mutation) -> wire::Blob {
     let Some(Op::Put(put)) = &put.op else { panic!("not a put") };
     put.manifest.as_ref().expect("a manifest").parts[0].blob.clone().expect("a blob")
 }

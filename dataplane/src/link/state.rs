@@ -23,6 +23,8 @@ pub struct NodeState {
     freshness: Freshness,
     /// CLOCK_BOOTTIME milliseconds until which keys, policies and buckets of the view may be believed; 0: no lease.
     access_until_ms: AtomicU64,
+    /// The end of the latest lease (CLOCK_BOOTTIME, ms), whether it was dropped before or not; 0: there was none.
+    led_until_ms: AtomicU64,
     /// Highest sequence a client of this node was told of.
     acknowledged: AtomicU64,
     /// Watermark up to which every invalidation has been applied to the slots.
@@ -120,6 +122,7 @@ impl NodeState {
         Self {
             freshness: Freshness::new(limits::CACHE_SLOTS),
             access_until_ms: AtomicU64::new(0),
+            led_until_ms: AtomicU64::new(0),
             acknowledged: AtomicU64::new(cache.recovered().acknowledged),
             applied: AtomicU64::new(cache.recovered().applied),
             view: RwLock::new(Arc::new(view)),
@@ -197,6 +200,12 @@ impl NodeState {
         boottime_ms < self.access_until_ms.load(Ordering::Acquire)
     }
 
+    /// Whether there is a lease, or was one not longer ago than `grace_ms`.
+    #[must_use]
+    pub fn was_led(&self, boottime_ms: u64, grace_ms: u64) -> bool {
+        boottime_ms < self.led_until_ms.load(Ordering::Acquire).saturating_add(grace_ms)
+    }
+
     /// Nothing cached before `seq` of this key may be shown from now on.
     pub fn raise(&self, bucket_id: u64, key: &[u8], seq: u64) {
         self.freshness.raise(key_hash(bucket_id, key), seq);
@@ -204,6 +213,7 @@ impl NodeState {
 
     /// Answers from the caches are allowed until then (CLOCK_BOOTTIME, ms); never shortens a lease.
     pub fn lease_extend(&self, until_ms: u64) {
+        self.led_until_ms.fetch_max(until_ms, Ordering::AcqRel);
         self.freshness.lease_extend(until_ms);
     }
 

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use holdfast_common::id::{BackendId, FragmentId, OpId};
+use holdfast_common::ticket::Leave;
 use holdfast_protocol::peer::{Request, Spot};
 
 pub(super) use reach::Reach;
@@ -157,7 +158,7 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
         };
         let spot = spot(backend, id, rows);
         let make = |ticket| Request::Delete { spot, ticket };
-        let done = others.done(&node, Some((id.blob, true)), make).await;
+        let done = others.done(&node, Some((id.blob, Leave::Delete)), make).await;
         done.map_err(|error| error.of_drive(&node))
     }
 

@@ -7,11 +7,12 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use holdfast_protocol::peer::{FRAME_HEADER_BYTES, FrameError, Header, encode};
 
 use crate::drives::piece_buffer;
-use crate::limits::{PEER_STALL, PEER_TICK};
+use crate::limits::{PEER_FRAME_DEADLINE, PEER_GREETING_BYTES_MAX, PEER_STALL, PEER_TICK};
 use crate::rt::{AlignedBuf, Chunk, Conn, Rt, Stop};
 use crate::server::tls::{TlsRecv, TlsSend};
 
@@ -25,9 +26,17 @@ pub(super) struct Frame {
     pub(super) payload_holds: bool,
 }
 
+/// What came of a frame before its payload: these are what was sent.
+pub(super) struct Head {
+    pub(super) header: Header,
+    pub(super) meta: AlignedBuf,
+    /// When all of the frame has to be here.
+    deadline: Instant,
+}
+
 /// What comes next on a connection.
-pub(super) enum Incoming {
-    Frame(Frame),
+pub(super) enum Incoming<T> {
+    Frame(T),
     /// Nothing came for a tick.
     Nothing,
 }
@@ -57,34 +66,84 @@ impl<C: Conn> Inlet<C> {
     ///
     /// # Errors
     /// [`Broken`]; `Io` of `Interrupted` once the stop is set.
-    pub(super) async fn next<R: Rt>(&mut self) -> Result<Incoming, Broken> {
+    pub(super) async fn next<R: Rt>(&mut self) -> Result<Incoming<Frame>, Broken> {
+        match self.head::<R>().await? {
+            Incoming::Frame(head) => Ok(Incoming::Frame(self.rest(head).await?)),
+            Incoming::Nothing => Ok(Incoming::Nothing),
+        }
+    }
+
+    /// The next frame up to its payload, which [`Inlet::rest`] receives and nothing else may come between.
+    ///
+    /// # Errors
+    /// As [`Inlet::next`].
+    pub(super) async fn head<R: Rt>(&mut self) -> Result<Incoming<Head>, Broken> {
         match self.tls.readable(R::now() + PEER_TICK, &self.stop).await {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(Incoming::Nothing),
             ready => ready?,
         }
+        let deadline = R::now() + PEER_FRAME_DEADLINE;
+        self.head_by(deadline, |_| true).await.map(Incoming::Frame)
+    }
+
+    /// The first frame up to its payload, of which there is none: by a moment, however slowly its bytes come.
+    ///
+    /// # Errors
+    /// As [`Inlet::next`]; `Io` of `TimedOut`; `TooLong` before more is received than a greeting has.
+    pub(super) async fn greeting(&mut self, deadline: Instant) -> Result<Head, Broken> {
+        self.tls.readable(deadline, &self.stop).await?;
+        self.head_by(deadline, |header| {
+            header.payload_len == 0 && header.meta_len as usize <= PEER_GREETING_BYTES_MAX
+        })
+        .await
+    }
+
+    async fn head_by(
+        &mut self,
+        deadline: Instant,
+        fit: impl FnOnce(&Header) -> bool,
+    ) -> Result<Head, Broken> {
         let head = AlignedBuf::with_capacity(FRAME_HEADER_BYTES);
-        let head = self.tls.recv_exactly(head, 0..FRAME_HEADER_BYTES, PEER_STALL).await?;
+        let head = self.tls.recv_exactly(head, 0..FRAME_HEADER_BYTES, PEER_STALL, deadline).await?;
         let header = Header::parse(head.first_chunk().ok_or(FrameError::Magic)?)?;
+        if !fit(&header) {
+            return Err(FrameError::TooLong { meta: header.meta_len, payload: header.payload_len }.into());
+        }
         let meta_len = header.meta_len as usize;
         // The header's buffer is as good as another for what is short.
         let meta = if meta_len <= head.capacity() { head } else { AlignedBuf::with_capacity(meta_len) };
-        let mut meta = self.tls.recv_exactly(meta, 0..meta_len, PEER_STALL).await?;
+        let mut meta = self.tls.recv_exactly(meta, 0..meta_len, PEER_STALL, deadline).await?;
         meta.truncate(meta_len);
         header.check_meta(&meta)?;
-        let payload = self.payload(header.payload_len as usize).await?;
-        let payload_holds = header.check_payload(payload.as_deref().unwrap_or_default()).is_ok();
-        Ok(Incoming::Frame(Frame { header, meta, payload, payload_holds }))
+        Ok(Head { header, meta, deadline })
     }
 
-    async fn payload(&mut self, len: usize) -> io::Result<Option<Chunk>> {
+    /// The payload behind a head. Never drop its future.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub(super) async fn rest(&mut self, head: Head) -> io::Result<Frame> {
+        let Head { header, meta, deadline } = head;
+        let payload = self.payload(header.payload_len as usize, deadline).await?;
+        let payload_holds = header.check_payload(payload.as_deref().unwrap_or_default()).is_ok();
+        Ok(Frame { header, meta, payload, payload_holds })
+    }
+
+    async fn payload(&mut self, len: usize, deadline: Instant) -> io::Result<Option<Chunk>> {
         if len == 0 {
             return Ok(None);
         }
         let buf = piece_buffer(len);
         let at = buf.len();
-        let buf = self.tls.recv_exactly(buf, at..at + len, PEER_STALL).await?;
+        let buf = self.tls.recv_exactly(buf, at..at + len, PEER_STALL, deadline).await?;
         Ok(Some(Chunk::new(buf, at..at + len)))
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The most frames that waited in any outlet of this core.
+    pub(super) static MOST_WAITING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A frame on its way out, with what it holds until it is sent.
@@ -95,7 +154,7 @@ struct Outgoing {
 }
 
 /// The sending side: frames wait here for the task that sends them. Clones share it. How many wait is bounded by those who
-/// hand them over: a request or an answer each.
+/// hand them over: a request or an answer each, and each answer, refusals too, holds its share of the load until it is sent.
 #[derive(Clone, Default)]
 pub(super) struct Outlet(Rc<Queue>);
 
@@ -123,6 +182,8 @@ impl Outlet {
         }
         let head = encode(kind, id, &meta, payload.as_deref().unwrap_or_default());
         self.0.frames.borrow_mut().push_back(Outgoing { head, payload, _hold: hold });
+        #[cfg(test)]
+        MOST_WAITING.set(MOST_WAITING.get().max(self.0.frames.borrow().len()));
         self.wake();
     }
 
@@ -163,7 +224,8 @@ impl Outlet {
     /// Sends what is handed over until the close. When that fails `stop` is set, and the receiving side ends as well.
     pub(super) async fn run<C: Conn>(self, mut tls: TlsSend<C>, stop: Stop) {
         while let Some(frame) = self.next().await {
-            let sent = tls.send(&frame.head, frame.payload.as_ref(), PEER_STALL).await;
+            let deadline = Instant::now() + PEER_FRAME_DEADLINE;
+            let sent = tls.send(&frame.head, frame.payload.as_ref(), PEER_STALL, deadline).await;
             if sent.is_err() || self.0.broken.get() {
                 self.cut();
                 stop.set();

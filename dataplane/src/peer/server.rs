@@ -1,5 +1,6 @@
 //! This node's fragments for others: connections of one core, each request checked and then done by its drives.
 
+mod askers;
 mod leases;
 mod perform;
 mod session;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use askers::Askers;
 use leases::Leases;
 
 use super::Peers;
@@ -30,6 +32,7 @@ pub struct PeerServer<D> {
     seen: Seen,
     drives: Rc<D>,
     load: Load,
+    askers: Askers,
     leases: Leases,
     stop: Stop,
     /// What ends each open connection.
@@ -47,6 +50,7 @@ impl<D: Drives> PeerServer<D> {
             seen: Seen::new(state),
             drives,
             load: Load::new(requests, PEER_BYTES_MAX_PER_CORE),
+            askers: Askers::default(),
             stop,
             open: RefCell::default(),
             next: Cell::new(0),

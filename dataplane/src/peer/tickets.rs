@@ -8,14 +8,15 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::{LocalBoxFuture, Shared};
 use holdfast_common::id::OpId;
+use holdfast_common::ticket::Leave;
 use holdfast_common::wire::{self, answer, query};
 
 use super::PeerError;
 use crate::limits::{PEER_TICKET_MARGIN_MS, PEER_TICKETS_MAX};
 use crate::link::Link;
 
-/// Whose drives, which blob, and whether to write.
-type Name = (Arc<str>, OpId, bool);
+/// Whose drives, which blob, and what leave.
+type Name = (Arc<str>, OpId, Leave);
 
 /// A ticket and when it ends, by the authority's clock.
 type Given = Result<(Rc<[u8]>, u64), PeerError>;
@@ -39,10 +40,10 @@ impl<L: Link> Tickets<L> {
         &self,
         node: &Arc<str>,
         blob: OpId,
-        write: bool,
+        leave: Leave,
         now_ms: u64,
     ) -> Result<Rc<[u8]>, PeerError> {
-        let name = (Arc::clone(node), blob, write);
+        let name = (Arc::clone(node), blob, leave);
         let known = self.held.borrow().get(&name).cloned();
         let asked = match known.filter(|known| known.peek().is_none_or(|given| is_good(given, now_ms))) {
             Some(asked) => asked,
@@ -51,12 +52,17 @@ impl<L: Link> Tickets<L> {
         asked.await.map(|(ticket, _)| ticket)
     }
 
+    /// Whether one was asked for.
+    pub(super) fn holds(&self, node: &Arc<str>, blob: OpId, leave: Leave) -> bool {
+        self.held.borrow().contains_key(&(Arc::clone(node), blob, leave))
+    }
+
     fn ask(&self, name: Name, now_ms: u64) -> Shared<LocalBoxFuture<'static, Given>> {
-        let (node, blob, write) = &name;
+        let (node, blob, leave) = &name;
         let asked = self.authority.query(query::Query::Ticket(wire::TicketQuery {
             node_id: node.to_string(),
             op_ids: vec![blob.to_wire()],
-            write: *write,
+            leave: (*leave).into(),
         }));
         let given = async move {
             let none = |why: String| PeerError::NoTicket(why);
@@ -79,8 +85,8 @@ impl<L: Link> Tickets<L> {
     }
 
     /// It was refused: the next one is asked for.
-    pub(super) fn forget(&self, node: &Arc<str>, blob: OpId, write: bool) {
-        self.held.borrow_mut().remove(&(Arc::clone(node), blob, write));
+    pub(super) fn forget(&self, node: &Arc<str>, blob: OpId, leave: Leave) {
+        self.held.borrow_mut().remove(&(Arc::clone(node), blob, leave));
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) enum Warning {
     Impostor(Denial),
     /// It sent what it should not.
     Lied(&'static str),
+    /// It has more connections than are good for the others.
+    TooMany,
     /// A connection that did not come to a greeting.
     NoHandshake,
 }
@@ -46,6 +48,9 @@ impl Warnings {
             }
             Warning::Lied(what) => {
                 tracing::warn!(node, what, %detail, "another node sent what it should not; it was not used");
+            }
+            Warning::TooMany => {
+                tracing::warn!(node, most = %detail, "closed a connection of another node: it has too many to this core");
             }
             Warning::NoHandshake => {
                 tracing::warn!(from = node, %detail, "a connection of a node failed in its TLS handshake");

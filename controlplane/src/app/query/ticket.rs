@@ -1,7 +1,9 @@
 //! Tickets: which blobs one node may read or write on another's drives, so that who has stolen one node has not all of them.
 //!
-//! - **Its own** blobs, whose op ids name it, it may write and read.
-//! - Blobs of a **job** that is leased to it, likewise, until the lease ends.
+//! - **Its own** blobs, whose op ids name it, it may read, and write and delete until they are committed: from then on they are
+//!   somebody's, and who has stolen the node cannot take them back.
+//! - Blobs of a **job** that is leased to it, until the lease ends: of a repair it may write them, of a deletion delete them. A
+//!   node can say of any blob that a fragment is missing, so a repair gives no leave to delete.
 //! - Any blob that was **committed** it may read: its clients ask it for them. That it was committed stands in the
 //!   changelog; of op ids from before what that reaches nothing can be told, and they pass for committed, because an op id
 //!   cannot be guessed and rows that name it are what a node learns it from.
@@ -11,7 +13,7 @@
 use std::collections::{HashMap, HashSet};
 
 use holdfast_common::id::OpId;
-use holdfast_common::ticket::{TICKET_BLOBS_MAX, Ticket, TicketKey};
+use holdfast_common::ticket::{Leave, TICKET_BLOBS_MAX, Ticket, TicketKey};
 use holdfast_common::wire::answer::Answer as Body;
 use holdfast_common::wire::{self, Refusal, Refused, TicketQuery};
 use tokio::time::Instant;
@@ -31,8 +33,8 @@ struct Known {
     peers: HashMap<Uuid, PeerRow>,
     committed: HashSet<Uuid>,
     trimmed_before: Uuid,
-    /// Until when each is leased to the asker, by our clock.
-    leased: HashMap<Uuid, u64>,
+    /// What leases of the asker give leave to, until when by our clock.
+    leased: HashMap<(Uuid, Leave), u64>,
     now_ms: u64,
 }
 
@@ -78,15 +80,18 @@ async fn known(
         asker,
     };
     let Some(asker) = &known.asker else { return Ok(known) };
-    let ids = asked.iter().flat_map(|(_, query)| query.op_ids.iter().take(TICKET_BLOBS_MAX));
-    // Its own it may have whatever became of them.
-    let others = ids.filter_map(|id| OpId::from_wire(id)).filter(|op_id| op_id.node() != asker.number);
-    let mut others: Vec<Uuid> = others.map(OpId::uuid).collect();
-    others.sort_unstable();
-    others.dedup();
-    if !others.is_empty() {
-        (known.committed, known.trimmed_before) = changelog::committed(client, &others).await?;
-        known.leased = job::leased_to(client, asker.node_id, &others).await?;
+    // Its own it may read whatever became of them.
+    let is_open = |op_id: OpId, leave| op_id.node() != asker.number || leave != Leave::Read;
+    let open = asked.iter().flat_map(|(_, query)| {
+        let ids = query.op_ids.iter().take(TICKET_BLOBS_MAX).filter_map(|id| OpId::from_wire(id));
+        ids.filter(|op_id| is_open(*op_id, query.leave()))
+    });
+    let mut open: Vec<Uuid> = open.map(OpId::uuid).collect();
+    open.sort_unstable();
+    open.dedup();
+    if !open.is_empty() {
+        (known.committed, known.trimmed_before) = changelog::committed(client, &open).await?;
+        known.leased = job::leased_to(client, asker.node_id, &open).await?;
     }
     Ok(known)
 }
@@ -107,7 +112,7 @@ fn ticket(authority: &Authority, known: &Known, query: &TicketQuery) -> Result<w
     let blobs = blobs.ok_or_else(|| refuse(Refusal::Malformed, "a ticket names blobs by their op ids"))?;
     let mut expires_ms = known.now_ms + TICKET_MS;
     for blob in &blobs {
-        expires_ms = expires_ms.min(known.allowed_until(asker, *blob, query.write)?);
+        expires_ms = expires_ms.min(known.allowed_until(asker, *blob, query.leave())?);
     }
     if !authority.inner.tickets.take(asker.node_id, blobs.len(), Instant::now()) {
         let sentence = format!("a node gets tickets for {TICKET_BLOBS_PER_SECOND} blobs a second");
@@ -115,27 +120,35 @@ fn ticket(authority: &Authority, known: &Known, query: &TicketQuery) -> Result<w
     }
     let key = TicketKey::new(authority.inner.vault.ticket_key(peer.node_id).expose())
         .ok_or_else(|| refuse_for_now(Refusal::Unavailable, "no key for tickets"))?;
-    let ticket = Ticket { peer: peer.node_id, asker: asker.node_id, write: query.write, expires_ms, blobs };
+    let leave = query.leave();
+    let ticket = Ticket { peer: peer.node_id, asker: asker.node_id, leave, expires_ms, blobs };
     Ok(wire::Ticket { ticket: ticket.seal(&key).into(), expires_ms })
 }
 
 impl Known {
     /// Until when the asker may do it, by our clock.
-    fn allowed_until(&self, asker: &PeerRow, blob: OpId, write: bool) -> Result<u64, Refused> {
-        if blob.node() == asker.number {
-            return Ok(u64::MAX);
-        }
+    fn allowed_until(&self, asker: &PeerRow, blob: OpId, leave: Leave) -> Result<u64, Refused> {
+        let own = blob.node() == asker.number;
         let told = blob.unix_ms() + OP_AGE_MS_MAX >= self.now_ms && blob.uuid() >= self.trimmed_before;
-        if !write && (self.committed.contains(&blob.uuid()) || !told) {
+        let committed = !told || self.committed.contains(&blob.uuid());
+        let allowed = match leave {
+            Leave::Read => own || committed,
+            Leave::Append | Leave::Delete => own && !committed,
+        };
+        if allowed {
             return Ok(u64::MAX);
         }
-        match self.leased.get(&blob.uuid()) {
-            Some(until_ms) => Ok(*until_ms),
-            None if write => {
-                Err(denied(format!("the blob {blob} is another node's and no job about it is leased")))
-            }
-            None => Err(denied(format!("the blob {blob} is another node's and was not committed"))),
-        }
+        let enough = [Leave::Append, Leave::Delete].into_iter().filter(|given| *given >= leave);
+        let leased = enough.filter_map(|given| self.leased.get(&(blob.uuid(), given))).max();
+        leased.copied().ok_or_else(|| {
+            denied(match (leave, own) {
+                (Leave::Read, _) => format!("the blob {blob} is another node's and was not committed"),
+                (_, true) => format!("the blob {blob} was committed and no job that allows this is leased"),
+                (_, false) => {
+                    format!("the blob {blob} is another node's and no job that allows this is leased")
+                }
+            })
+        })
     }
 }
 

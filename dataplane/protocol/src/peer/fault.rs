@@ -79,11 +79,12 @@ denials! {
     TicketOtherAsker = 14, "the ticket was given to another node";
     TicketExpired = 15, "the ticket has expired";
     TicketOtherBlob = 16, "the ticket does not name the blob";
-    TicketReadOnly = 17, "the ticket does not allow to write";
+    TicketTooLittle = 17, "the ticket does not allow as much";
     /// This node has not heard from its control plane yet.
     NotReady = 18, "the node has no session with the control plane";
     CertificateExpired = 19, "the certificate has expired";
     OtherNode = 20, "the certificate is of another node";
+    Taken = 21, "a piece of that name is there already";
 }
 
 impl Denial {
@@ -101,7 +102,7 @@ impl From<TicketError> for Denial {
             TicketError::OtherAsker => Self::TicketOtherAsker,
             TicketError::Expired => Self::TicketExpired,
             TicketError::OtherBlob => Self::TicketOtherBlob,
-            TicketError::ReadOnly => Self::TicketReadOnly,
+            TicketError::TooLittle => Self::TicketTooLittle,
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Spot {
     pub row: u32,
 }
 
-/// A request. `ticket` is empty where the asker has none: a write of an op id that is its own needs none.
+/// A request. `ticket` is empty where the asker has none: an append of an op id that is its own and young needs none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The first frame of a connection, and only that.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_common::id::OpId;
+use holdfast_common::ticket::Leave;
 use holdfast_protocol::peer::{Answer, Denial, Holding, Request, Spot};
 
 use super::super::client::{Lane, Node, Reply};
@@ -20,8 +21,8 @@ use crate::limits::{PEER_READ_DEADLINE, PEER_WRITE_DEADLINE};
 use crate::link::Link;
 use crate::rt::{Chunk, Rt};
 
-/// A blob, and whether something is to be written of it.
-type Wanted = Option<(OpId, bool)>;
+/// A blob, and what leave is needed for it.
+type Wanted = Option<(OpId, Leave)>;
 
 impl<L: Link, R: Rt> Others<L, R> {
     /// A node of the view.
@@ -35,7 +36,7 @@ impl<L: Link, R: Rt> Others<L, R> {
         Ok(node)
     }
 
-    /// Asks once, and once more when the ticket was refused that had been good before.
+    /// Asks once, and once more when the ticket was refused that had been good before, or one is needed after all.
     async fn ask(
         &self,
         name: &Arc<str>,
@@ -45,14 +46,16 @@ impl<L: Link, R: Rt> Others<L, R> {
         payload: Option<Chunk>,
     ) -> Result<(u64, Reply), PeerError> {
         let node = self.node(name)?;
-        let first = self.ask_once(&node, lane, wanted, &make, payload.clone()).await;
-        let stale = matches!(
-            first,
-            Err(PeerError::Denied(Denial::TicketExpired | Denial::TicketForged | Denial::NotReady))
-        );
+        let without = self.needs_none(name, wanted);
+        let first = self.ask_once(&node, lane, wanted.filter(|_| !without), &make, payload.clone()).await;
+        let stale = match first {
+            Err(PeerError::Denied(Denial::TicketExpired | Denial::TicketForged | Denial::NotReady)) => true,
+            Err(PeerError::Denied(Denial::NoTicket)) => without,
+            _ => false,
+        };
         let outcome = match wanted {
-            Some((blob, write)) if stale => {
-                self.tickets.forget(name, blob, write);
+            Some((blob, leave)) if stale => {
+                self.tickets.forget(name, blob, leave);
                 self.ask_once(&node, lane, wanted, &make, payload).await
             }
             _ => first,
@@ -63,6 +66,17 @@ impl<L: Link, R: Rt> Others<L, R> {
             _ => {}
         }
         outcome
+    }
+
+    /// What is appended to a young blob of this node's needs no ticket, unless the other has wanted one before.
+    fn needs_none(&self, name: &Arc<str>, wanted: Wanted) -> bool {
+        let view = self.seen.view();
+        let now_ms = view.authority_ms(R::boottime_ms());
+        wanted.is_some_and(|(blob, leave)| {
+            leave == Leave::Append
+                && is_own(blob, view.node_number.into(), now_ms)
+                && !self.tickets.holds(name, blob, leave)
+        })
     }
 
     async fn ask_once(
@@ -79,10 +93,9 @@ impl<L: Link, R: Rt> Others<L, R> {
             return Err(PeerError::Away("it has no address".to_owned()));
         }
         let ticket = match wanted {
-            Some((blob, true)) if is_own(blob, view.node_number.into()) => Vec::new(),
-            Some((blob, write)) => {
+            Some((blob, leave)) => {
                 let now_ms = view.authority_ms(R::boottime_ms());
-                self.tickets.ticket(&node.name, blob, write, now_ms).await?.to_vec()
+                self.tickets.ticket(&node.name, blob, leave, now_ms).await?.to_vec()
             }
             None => Vec::new(),
         };
@@ -98,7 +111,7 @@ impl<L: Link, R: Rt> Others<L, R> {
         make: impl Fn(Vec<u8>) -> Request,
         payload: Chunk,
     ) -> Result<Receipt, PeerError> {
-        let asked = self.ask(node, Lane::Write, Some((blob, true)), make, Some(payload));
+        let asked = self.ask(node, Lane::Write, Some((blob, Leave::Append)), make, Some(payload));
         match asked.await? {
             (connection, (Answer::Appended { failures }, _)) => Ok(Receipt::over(connection, failures)),
             _ => Err(OTHER),
@@ -124,19 +137,19 @@ impl<L: Link, R: Rt> Others<L, R> {
         let (start, end) = (range.start, range.end);
         self.reads(node, spot.id.blob);
         let make = |ticket| Request::Read { spot, start, end, ticket };
-        let reply = self.ask(node, Lane::Read, Some((spot.id.blob, false)), make, None).await?.1;
+        let reply = self.ask(node, Lane::Read, Some((spot.id.blob, Leave::Read)), make, None).await?.1;
         piece(reply, range)
     }
 
     pub(super) async fn read_here(&self, node: &Arc<str>, spot: Spot) -> Result<PieceRead, PeerError> {
         let make = |ticket| Request::ReadHere { spot, ticket };
-        let reply = self.ask(node, Lane::Read, Some((spot.id.blob, false)), make, None).await?.1;
+        let reply = self.ask(node, Lane::Read, Some((spot.id.blob, Leave::Read)), make, None).await?.1;
         piece(reply, 0..u32::MAX)
     }
 
     pub(super) async fn facts(&self, node: &Arc<str>, spot: Spot) -> Result<PieceFacts, PeerError> {
         let make = |ticket| Request::Facts { spot, ticket };
-        match self.ask(node, Lane::Read, Some((spot.id.blob, false)), make, None).await?.1 {
+        match self.ask(node, Lane::Read, Some((spot.id.blob, Leave::Read)), make, None).await?.1 {
             (Answer::Facts { coding, class_id, blob_size, payload_len }, _) => {
                 Ok(PieceFacts { coding, class_id, blob_size, payload_len })
             }
@@ -146,7 +159,7 @@ impl<L: Link, R: Rt> Others<L, R> {
 
     pub(super) async fn manifest(&self, node: &Arc<str>, spot: Spot) -> Result<Option<Bytes>, PeerError> {
         let make = |ticket| Request::Manifest { spot, ticket };
-        match self.ask(node, Lane::Read, Some((spot.id.blob, false)), make, None).await?.1 {
+        match self.ask(node, Lane::Read, Some((spot.id.blob, Leave::Read)), make, None).await?.1 {
             (Answer::Manifest { sealed }, _) => {
                 Ok(Some(sealed).filter(|sealed| !sealed.is_empty()).map(Bytes::from))
             }
@@ -157,7 +170,7 @@ impl<L: Link, R: Rt> Others<L, R> {
     /// What a node holds of a blob, with the numbers of its backends.
     pub(super) async fn find(&self, node: &Arc<str>, blob: OpId) -> Result<Vec<(u32, Held)>, PeerError> {
         let make = |ticket| Request::Find { blob, ticket };
-        match self.ask(node, Lane::Read, Some((blob, false)), make, None).await?.1 {
+        match self.ask(node, Lane::Read, Some((blob, Leave::Read)), make, None).await?.1 {
             (Answer::Found { held }, _) => Ok(held.into_iter().map(of_wire).collect()),
             _ => Err(OTHER),
         }
@@ -170,7 +183,7 @@ impl<L: Link, R: Rt> Others<L, R> {
         blob: OpId,
     ) -> Result<Vec<(u32, DriveError)>, PeerError> {
         let make = |ticket| Request::DeleteBlob { blob, ticket };
-        match self.ask(node, Lane::Write, Some((blob, true)), make, None).await?.1 {
+        match self.ask(node, Lane::Write, Some((blob, Leave::Delete)), make, None).await?.1 {
             (Answer::Deleted { failed }, _) => {
                 Ok(failed.into_iter().map(|(backend, fault)| (backend, error_of(fault))).collect())
             }
@@ -188,7 +201,7 @@ impl<L: Link, R: Rt> Others<L, R> {
     /// Asks a node to keep a blob from being deleted for a while.
     pub(super) async fn pin(&self, node: &Arc<str>, blob: OpId) -> Result<(), PeerError> {
         let make = |ticket| Request::Pin { blob, ticket };
-        is_done(&self.ask(node, Lane::Read, Some((blob, false)), make, None).await?.1)
+        is_done(&self.ask(node, Lane::Read, Some((blob, Leave::Read)), make, None).await?.1)
     }
 
     pub(super) async fn unpin(&self, node: &Arc<str>, blob: OpId) -> Result<(), PeerError> {

@@ -22,9 +22,13 @@ pub(super) async fn perform<R: Rt, D: Drives>(
     let (drives, leases) = (&server.drives, &server.leases);
     let until = R::now() + PEER_PIN;
     let done = match request {
-        Request::Append { spot, coding, class_id, blob_size, fields, .. } => {
+        Request::Append { spot, coding, class_id, blob_size, fields, ticket } => {
             let Some(payload) = payload else { return (Answer::Denied(Denial::Malformed), None) };
             let Spot { id, row, .. } = spot;
+            // A repair writes under a new name, so that who made one up takes nothing's place.
+            if !ticket.is_empty() && drives.facts(BackendId(spot.backend), id, row).await.is_ok() {
+                return (Answer::Denied(Denial::Taken), None);
+            }
             let piece = Piece { id, row, coding, class_id, blob_size, fields: fields.into(), payload };
             let receipt = drives.append(BackendId(spot.backend), piece).await;
             receipt.map(|receipt| Answer::Appended { failures: receipt.failures() })

@@ -1,5 +1,6 @@
 //! One connection of another node, from its handshake to its end.
 
+use std::any::Any;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -11,16 +12,19 @@ use holdfast_protocol::limits::PIECE_BYTES;
 use holdfast_protocol::peer::{Answer, Denial, FrameError, Request};
 use uuid::Uuid;
 
-use super::super::frames::{Broken, Frame, Incoming, Inlet, Outlet};
-use super::super::load::Load;
+use super::super::frames::{Broken, Frame, Head, Incoming, Inlet, Outlet};
+use super::super::load::{Load, Share};
 use super::super::permit::permit;
 use super::super::seen::standing;
 use super::super::warnings::Warning;
 use super::super::{Peers, trust};
 use super::PeerServer;
+use super::askers::Guest;
 use super::perform::perform;
 use crate::drives::Drives;
-use crate::limits::{PEER_BYTES_MAX, PEER_CONNECT_DEADLINE, PEER_REQUESTS_MAX};
+use crate::limits::{
+    PEER_BYTES_MAX, PEER_CONNECT_DEADLINE, PEER_CONNECTIONS_MAX_PER_NODE, PEER_REQUESTS_MAX, PEER_UNLED_MS,
+};
 use crate::rt::{Conn, Rt, Stop};
 use crate::server::tls::TlsConn;
 
@@ -49,14 +53,12 @@ struct Session<'s, D> {
     who: Who,
     outlet: Outlet,
     load: Load,
+    guest: Rc<Guest>,
     stop: &'s Stop,
 }
 
-/// Whether a connection goes on.
-enum After {
-    GoOn,
-    Close,
-}
+/// What an answer holds until it is sent: of what the connection, its node and this core may have under way.
+type Shares = (Share, Share, Share);
 
 pub(super) async fn run<R: Rt, D: Drives>(server: &Rc<PeerServer<D>>, conn: R::Conn, stop: &Stop) {
     let (deadline, from) = (R::now() + PEER_CONNECT_DEADLINE, conn.peer().ip().to_string());
@@ -65,11 +67,19 @@ pub(super) async fn run<R: Rt, D: Drives>(server: &Rc<PeerServer<D>>, conn: R::C
         Err(error) => return server.peers.warnings.warn(&from, Warning::NoHandshake, &error),
     };
     let who = Who::of(tls.peer_certificate(), server.peers.identity.cluster, from);
+    // Those whose certificates name no node are one asker together.
+    let Some(guest) = server.askers.enter(who.node.unwrap_or_default()).map(Rc::new) else {
+        return server.peers.warnings.warn(&who.name, Warning::TooMany, &PEER_CONNECTIONS_MAX_PER_NODE);
+    };
     let (recv, send) = tls.into_halves(twin);
     let outlet = Outlet::default();
-    R::spawn(outlet.clone().run(send, stop.clone()));
+    let (sending, counted) = (outlet.clone().run(send, stop.clone()), Rc::clone(&guest));
+    R::spawn(async move {
+        sending.await;
+        drop(counted);
+    });
     let load = Load::new(PEER_REQUESTS_MAX, PEER_BYTES_MAX);
-    let session = Session { server, who, outlet, load, stop };
+    let session = Session { server, who, outlet, load, guest, stop };
     session.receive::<R>(Inlet::new(recv, stop.clone()), deadline).await;
     session.outlet.close();
 }
@@ -85,65 +95,97 @@ async fn shake_hands<R: Rt>(
 
 impl<D: Drives> Session<'_, D> {
     async fn receive<R: Rt>(&self, mut inlet: Inlet<R::Conn>, deadline: Instant) {
-        let mut greeted = None;
+        let Some(asker) = self.greeted(&mut inlet, deadline).await else { return };
         loop {
-            let frame = match inlet.next::<R>().await {
-                Ok(Incoming::Frame(frame)) => frame,
+            let head = match inlet.head::<R>().await {
+                Ok(Incoming::Frame(head)) => head,
                 Ok(Incoming::Nothing) if self.is_over::<R>() => return,
-                Ok(Incoming::Nothing) if greeted.is_none() && R::now() >= deadline => return,
                 Ok(Incoming::Nothing) => continue,
                 Err(Broken::Io(_)) => return,
-                Err(Broken::Frame(error)) => return self.deny(0, of_frame(error)),
+                Err(Broken::Frame(error)) => return self.deny(0, of_frame(error), None),
             };
-            let id = frame.header.id;
-            let request = match read(&frame) {
-                Ok(request) => request,
-                // Where the next frame begins is known.
+            let (id, request) = (head.header.id, read(&head));
+            // Before memory is taken for the payload. A refusal holds it as well: who sends nonsense and reads no answers is
+            // not received from any more.
+            let shares = self.shares(bytes(&head, request.as_ref().ok())).await;
+            let Ok(frame) = inlet.rest(head).await else { return };
+            match self.allowed::<R>(asker, request, &frame) {
+                Ok(request) => self.perform::<R>(id, asker, request, frame, shares),
                 Err(denial) => {
-                    self.deny(id, denial);
-                    continue;
-                }
-            };
-            let after = match (greeted, request) {
-                (None, Request::Hello { cluster }) => match self.greet(id, cluster) {
-                    Ok(node) => {
-                        greeted = Some(node);
-                        After::GoOn
+                    self.deny(id, denial, Some(shares));
+                    if is_of_node(denial) {
+                        return;
                     }
-                    Err(denial) => self.refuse(id, denial),
-                },
-                (None, _) => self.refuse(id, self.who.node.err().unwrap_or(Denial::OutOfPlace)),
-                (Some(node), request) => self.request::<R>(id, node, request, frame).await,
-            };
-            if matches!(after, After::Close) {
-                return;
+                }
             }
         }
     }
 
-    /// The answer to a greeting, if the node may talk to us at all.
-    fn greet(&self, id: u32, cluster: [u8; 16]) -> Result<Uuid, Denial> {
-        let node = self.who.node?;
-        let ours = &self.server.peers.identity;
-        if cluster != *ours.cluster.as_bytes() {
-            return Err(Denial::OtherCluster);
+    /// The node, once it has greeted us as it should. Whatever else comes first is refused, and nothing after it is received.
+    async fn greeted<C: Conn>(&self, inlet: &mut Inlet<C>, deadline: Instant) -> Option<Uuid> {
+        let greeting = inlet.greeting(deadline).await;
+        let (id, said) = match &greeting {
+            Ok(head) => (head.header.id, read(head)),
+            Err(Broken::Io(_)) => return None,
+            Err(Broken::Frame(FrameError::TooLong { .. })) => (0, Err(Denial::OutOfPlace)),
+            Err(Broken::Frame(error)) => (0, Err(of_frame(*error))),
+        };
+        match self.greet(said) {
+            Ok(node) => {
+                let ours = &self.server.peers.identity;
+                let welcome =
+                    Answer::Welcome { cluster: *ours.cluster.as_bytes(), node: *ours.node.as_bytes() };
+                self.outlet.send(id, welcome.encode(), None, None);
+                Some(node)
+            }
+            Err(denial) => {
+                self.deny(id, denial, None);
+                None
+            }
         }
-        standing(&self.server.seen.view(), node)?;
-        let welcome = Answer::Welcome { cluster, node: *ours.node.as_bytes() };
-        self.outlet.send(id, welcome.encode(), None, None);
-        Ok(node)
     }
 
-    async fn request<R: Rt>(&self, id: u32, asker: Uuid, request: Request, frame: Frame) -> After {
+    /// Who it is that said this first, if it may talk to us at all.
+    fn greet(&self, said: Result<Request, Denial>) -> Result<Uuid, Denial> {
+        let node = self.who.node?;
+        standing(&self.server.seen.view(), node)?;
+        match said? {
+            Request::Hello { cluster } if cluster == *self.server.peers.identity.cluster.as_bytes() => {
+                Ok(node)
+            }
+            Request::Hello { .. } => Err(Denial::OtherCluster),
+            _ => Err(Denial::OutOfPlace),
+        }
+    }
+
+    /// Waits until one more request with so many bytes may be under way.
+    async fn shares(&self, bytes: usize) -> Shares {
+        (self.load.take(bytes).await, self.guest.load.take(bytes).await, self.server.load.take(bytes).await)
+    }
+
+    /// What is to be done, if this node may ask for it now.
+    fn allowed<R: Rt>(
+        &self,
+        asker: Uuid,
+        request: Result<Request, Denial>,
+        frame: &Frame,
+    ) -> Result<Request, Denial> {
         if R::unix_ms() >= self.who.ends_ms {
-            return self.refuse(id, Denial::CertificateExpired);
+            return Err(Denial::CertificateExpired);
         }
-        let this = self.server.peers.identity.node;
-        if let Err(denial) = permit(&self.server.seen.view(), this, asker, &request, R::boottime_ms()) {
-            return self.refuse(id, denial);
+        let view = self.server.seen.view();
+        standing(&view, asker)?;
+        if !frame.payload_holds {
+            return Err(Denial::Checksum);
         }
-        let bytes = frame.payload.as_ref().map_or_else(|| answer_bytes(&request), |payload| payload.len());
-        let shares = (self.load.take(bytes).await, self.server.load.take(bytes).await);
+        let request = request?;
+        let boottime_ms = R::boottime_ms();
+        let led = self.server.seen.state.was_led(boottime_ms, PEER_UNLED_MS);
+        permit((&view, led), self.server.peers.identity.node, asker, &request, boottime_ms)?;
+        Ok(request)
+    }
+
+    fn perform<R: Rt>(&self, id: u32, asker: Uuid, request: Request, frame: Frame, shares: Shares) {
         let (server, outlet, stop) = (Rc::clone(self.server), self.outlet.clone(), self.stop.clone());
         R::spawn(async move {
             let work = AssertUnwindSafe(perform::<R, D>(&server, asker, request, frame.payload));
@@ -156,26 +198,13 @@ impl<D: Drives> Session<'_, D> {
                 }
             }
         });
-        After::GoOn
     }
 
-    fn deny(&self, id: u32, denial: Denial) {
+    /// Refuses a request; without shares only what is the last of a connection.
+    fn deny(&self, id: u32, denial: Denial, shares: Option<Shares>) {
         self.server.peers.warnings.warn(&self.who.name, Warning::Refused(denial), &"");
-        self.outlet.send(id, Answer::Denied(denial).encode(), None, None);
-    }
-
-    /// Denies one request, and all of them where it is the node that is refused.
-    fn refuse(&self, id: u32, denial: Denial) -> After {
-        self.deny(id, denial);
-        match denial {
-            Denial::OtherCluster
-            | Denial::WrongRole
-            | Denial::UnknownNode
-            | Denial::RevokedNode
-            | Denial::CertificateExpired
-            | Denial::OutOfPlace => After::Close,
-            _ => After::GoOn,
-        }
+        let hold = shares.map(|shares| Box::new(shares) as Box<dyn Any>);
+        self.outlet.send(id, Answer::Denied(denial).encode(), None, hold);
     }
 
     /// Whether the node was revoked, or its certificate ended, while it said nothing.
@@ -186,12 +215,22 @@ impl<D: Drives> Session<'_, D> {
     }
 }
 
-fn read(frame: &Frame) -> Result<Request, Denial> {
-    if !frame.payload_holds {
-        return Err(Denial::Checksum);
-    }
-    let payload_len = frame.header.payload_len as usize;
-    Request::decode(frame.header.kind, &frame.meta, payload_len).map_err(|_| Denial::Malformed)
+/// Whether it is the node that is refused, and with it all that it asks.
+fn is_of_node(denial: Denial) -> bool {
+    matches!(
+        denial,
+        Denial::UnknownNode | Denial::RevokedNode | Denial::CertificateExpired | Denial::OutOfPlace
+    )
+}
+
+fn read(head: &Head) -> Result<Request, Denial> {
+    let payload_len = head.header.payload_len as usize;
+    Request::decode(head.header.kind, &head.meta, payload_len).map_err(|_| Denial::Malformed)
+}
+
+/// What the payload takes, or the answer, about.
+fn bytes(head: &Head, request: Option<&Request>) -> usize {
+    (head.header.payload_len as usize).max(request.map_or(0, answer_bytes))
 }
 
 fn of_frame(error: FrameError) -> Denial {

@@ -1,17 +1,20 @@
 //! Who is no node of ours, or says what no node of ours would.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use holdfast_common::certificate::{Role, Subject};
-use holdfast_common::ticket::Ticket;
+use holdfast_common::ticket::{Leave, Ticket};
 use holdfast_protocol::limits::{PEER_META_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX};
 use holdfast_protocol::peer::{Answer, Denial, Request, Spot, encode};
 use holdfast_protocol::record::{PieceCoding, PieceScheme};
 use uuid::Uuid;
 
-use super::raw::{beside, frame, hello, sides_of, talk};
+use super::super::frames::MOST_WAITING;
+use super::raw::{answers, beside, connect, frame, hello, sides_of, talk};
 use super::rig::{CLUSTER, Ca, NOW_MS, Rig, backend, blob_of, fragment, node_id, piece, ticket_key};
 use crate::drives::Drives as _;
+use crate::limits::{PEER_GREETING_BYTES_MAX, PEER_REQUESTS_MAX};
 use crate::rt::Rt;
 
 const GOOD_YEARS: i32 = 2100;
@@ -140,7 +143,7 @@ pub(super) async fn frames_that_are_none_are_refused_and_harm_nothing<R: Rt>() {
     let ticket = Ticket {
         peer: node_id(2),
         asker: node_id(1),
-        write: false,
+        leave: Leave::Read,
         expires_ms: NOW_MS + 3_600_000,
         blobs: vec![spot.id.blob],
     };
@@ -148,5 +151,90 @@ pub(super) async fn frames_that_are_none_are_refused_and_harm_nothing<R: Rt>() {
     let backwards = Request::Read { spot, start: 9, end: 3, ticket };
     let said = says(&rig, of_node(1), vec![hello(), frame(3, &backwards, &[])]).await;
     assert_eq!(said[1], Answer::Denied(Denial::Malformed), "a range that ends before it begins");
+    rig.stop();
+}
+
+pub(super) async fn what_comes_before_the_greeting_is_refused_once_and_never_received<R: Rt>() {
+    let rig = Rig::<R>::new(2);
+    // What these announce is not sent: who waited for it would say nothing.
+    for announced in [announcing(0, RECORD_PAYLOAD_BYTES_MAX), announcing(PEER_GREETING_BYTES_MAX + 1, 0)] {
+        assert_eq!(says(&rig, of_node(1), vec![announced]).await, denied(Denial::OutOfPlace));
+    }
+    let nonsense = encode(77, 3, &[], &[]);
+    assert_eq!(says(&rig, of_node(1), vec![nonsense.clone(), hello()]).await, denied(Denial::Malformed));
+    rig.set_state(2, 1, "revoked");
+    assert_eq!(says(&rig, of_node(1), vec![nonsense.clone(), hello()]).await, denied(Denial::RevokedNode));
+    let sides = sides_of(&rig.ca.write(rig.dir.path(), of_node(1), GOOD_YEARS));
+    let addr = rig.node(2).addr;
+    let said = beside::<R, _>(move || {
+        let mut tls = connect(addr, &sides);
+        // It may be closed before all is sent.
+        let _ = tls.write_all(&nonsense.repeat(1000)).and_then(|()| tls.flush());
+        answers(&mut tls, 1000)
+    });
+    assert!(said.await.len() <= 1, "what came before the connection was closed, and no more");
+    rig.stop();
+}
+
+pub(super) async fn a_greeting_that_trickles_is_too_late<R: Rt>() {
+    let rig = Rig::<R>::new(2);
+    let sides = sides_of(&rig.ca.write(rig.dir.path(), of_node(1), GOOD_YEARS));
+    let addr = rig.node(2).addr;
+    let said = beside::<R, _>(move || {
+        let mut tls = connect(addr, &sides);
+        for byte in hello().chunks(4) {
+            std::thread::sleep(Duration::from_millis(400));
+            if tls.write_all(byte).and_then(|()| tls.flush()).is_err() {
+                break;
+            }
+        }
+        answers(&mut tls, 1)
+    });
+    assert_eq!(said.await, []);
+    rig.stop();
+}
+
+pub(super) async fn who_reads_no_answers_is_not_received_from<R: Rt>() {
+    const READS: usize = 60;
+    const NONSENSE: usize = 2000;
+    let rig = Rig::<R>::new(2);
+    let id = fragment(blob_of(1, 1), 0);
+    rig.node(1).fleet.append(backend(2, 0), piece(id, 0, &[1; 256 << 10])).await.unwrap();
+    let expires_ms = NOW_MS + 3_600_000;
+    let ticket =
+        Ticket { peer: node_id(2), asker: node_id(1), leave: Leave::Read, expires_ms, blobs: vec![id.blob] };
+    let spot = Spot { backend: backend(2, 0).0, id, row: 0 };
+    let ticket = ticket.seal(&ticket_key(2));
+    // Answers that no socket has room for, and refusals behind them.
+    let read = frame(3, &Request::Read { spot, start: 0, end: 256 << 10, ticket }, &[]);
+    let all = [read.repeat(READS), encode(77, 3, &[], &[]).repeat(NONSENSE)].concat();
+    let sides = sides_of(&rig.ca.write(rig.dir.path(), of_node(1), GOOD_YEARS));
+    let addr = rig.node(2).addr;
+    let (go, wait) = flume::bounded::<()>(1);
+    let filled = async {
+        while MOST_WAITING.get() < PEER_REQUESTS_MAX - 1 {
+            R::sleep(Duration::from_millis(5)).await;
+        }
+        // Whoever received on would do so now.
+        R::sleep(Duration::from_millis(200)).await;
+        go.send(()).unwrap();
+    };
+    let talk = beside::<R, _>(move || {
+        let mut tls = connect(addr, &sides);
+        tls.write_all(&hello()).and_then(|()| tls.flush()).unwrap();
+        let welcome = answers(&mut tls, 1);
+        tls.write_all(&all).and_then(|()| tls.flush()).unwrap();
+        wait.recv().unwrap();
+        [welcome, answers(&mut tls, READS + NONSENSE)].concat()
+    });
+    let (said, ()) = futures_util::future::join(talk, filled).await;
+    assert!(MOST_WAITING.get() <= PEER_REQUESTS_MAX, "{} wait", MOST_WAITING.get());
+    let count = |what: fn(&Answer) -> bool| said.iter().filter(|answer| what(answer)).count();
+    assert_eq!(
+        count(|answer| matches!(answer, Answer::Piece { .. })),
+        READS,
+        "it goes on once they are read"
+    );
+    assert_eq!(count(|answer| *answer == Answer::Denied(Denial::Malformed)), NONSENSE);
     rig.stop();
 }

@@ -51,26 +51,37 @@ pub(super) fn hello() -> Vec<u8> {
     frame(2, &Request::Hello { cluster: *CLUSTER.as_bytes() }, &[])
 }
 
-/// Connects, sends each of `sends` and waits for one answer after each; fewer answers when the connection is closed.
-pub(super) fn talk(addr: SocketAddr, sides: &Sides, sends: Vec<Vec<u8>>) -> Vec<Answer> {
+/// A connection of TLS.
+pub(super) fn connect(addr: SocketAddr, sides: &Sides) -> StreamOwned<ClientConnection, TcpStream> {
     let stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let name = ServerName::try_from("node").unwrap();
-    let session = ClientConnection::new(Arc::clone(&sides.client), name).unwrap();
-    let mut tls = StreamOwned::new(session, stream);
-    let mut answers = Vec::new();
+    StreamOwned::new(ClientConnection::new(Arc::clone(&sides.client), name).unwrap(), stream)
+}
+
+/// Answers until the connection ends, or so many.
+pub(super) fn answers(from: &mut impl Read, most: usize) -> Vec<Answer> {
+    let frames = std::iter::from_fn(|| read_frame(from)).take(most);
+    frames
+        .map(|(header, meta, payload)| Answer::decode(header.kind, &meta, payload.len()).expect("an answer"))
+        .collect()
+}
+
+/// Connects, sends each of `sends` and waits for one answer after each; fewer answers when the connection is closed.
+pub(super) fn talk(addr: SocketAddr, sides: &Sides, sends: Vec<Vec<u8>>) -> Vec<Answer> {
+    let mut tls = connect(addr, sides);
+    let mut said = Vec::new();
     for bytes in sends {
         if tls.write_all(&bytes).and_then(|()| tls.flush()).is_err() {
             break;
         }
-        match read_frame(&mut tls) {
-            Some((header, meta, payload)) => {
-                answers.push(Answer::decode(header.kind, &meta, payload.len()).expect("an answer"));
-            }
-            None => break,
+        let next = answers(&mut tls, 1);
+        if next.is_empty() {
+            break;
         }
+        said.extend(next);
     }
-    answers
+    said
 }
 
 /// The next frame; `None` at the end, however it came.

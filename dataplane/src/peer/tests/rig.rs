@@ -43,7 +43,7 @@ pub(super) fn backend(node: u32, drive: u32) -> BackendId {
 
 /// A blob made by a node.
 pub(super) fn blob_of(node: u16, number: u8) -> OpId {
-    OpId::of_node(1_700_000_000_000, [number; 10], node)
+    OpId::of_node(NOW_MS - 60_000, [number; 10], node)
 }
 
 pub(super) fn fragment(blob: OpId, index: u8) -> FragmentId {
@@ -138,7 +138,7 @@ impl Authority {
         let peer: Uuid = query.node_id.parse().unwrap();
         let expires_ms = NOW_MS + 3_600_000;
         let blobs = query.op_ids.iter().map(|op| OpId::from_wire(op).unwrap()).collect();
-        let mut ticket = Ticket { peer, asker: self.asker, write: query.write, expires_ms, blobs };
+        let mut ticket = Ticket { peer, asker: self.asker, leave: query.leave(), expires_ms, blobs };
         if let Some(spoil) = self.spoil.borrow_mut().take() {
             spoil(&mut ticket);
         }
@@ -201,9 +201,17 @@ pub(super) struct Rig<R> {
 
 impl<R: Rt> Rig<R> {
     pub(super) fn new(nodes: u32) -> Self {
+        Self::with_lease(nodes, true)
+    }
+
+    /// Nodes that have heard from the authority lately, or not.
+    pub(super) fn with_lease(nodes: u32, led: bool) -> Self {
         let (dir, ca) = (tempfile::tempdir().unwrap(), Ca::new());
         let nodes = (1..=nodes).map(|n| start::<R>(n, &ca, dir.path())).collect();
         let rig = Self { dir, ca, nodes, addrs: HashMap::new() };
+        for node in rig.nodes.iter().filter(|_| led) {
+            node.state.lease_extend(boottime_ms() + 3_600_000);
+        }
         rig.tell();
         rig
     }

@@ -42,12 +42,14 @@ impl<C: Conn> TlsRecv<C> {
     /// Fills `buf[at]` whole, and `buf.len()` grows to its end. With an error what came is lost. Never drop its future.
     ///
     /// # Errors
-    /// `UnexpectedEof` at the end of the stream, `TimedOut` when nothing came for `stall`, `InvalidData`, or the connection's.
+    /// `UnexpectedEof` at the end of the stream, `TimedOut` when nothing came for `stall` or not all by `deadline`,
+    /// `InvalidData`, or the connection's.
     pub async fn recv_exactly(
         &mut self,
         mut buf: AlignedBuf,
         at: Range<usize>,
         stall: Duration,
+        deadline: Instant,
     ) -> io::Result<AlignedBuf> {
         let mut from = at.start;
         while from < at.end {
@@ -62,7 +64,7 @@ impl<C: Conn> TlsRecv<C> {
             if self.inbound.ended {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.inbound.receive(&mut self.conn, Instant::now() + stall).await?;
+            self.inbound.receive(&mut self.conn, deadline.min(Instant::now() + stall)).await?;
             self.inbound.absorb(&mut self.tls.borrow_mut())?;
         }
         buf.set_len(buf.len().max(at.end));
@@ -85,34 +87,44 @@ impl<C: Conn> TlsSend<C> {
     /// As [`Conn::send`].
     ///
     /// # Errors
-    /// `TimedOut` when nothing moved for `stall`, or the connection's.
-    pub async fn send(&mut self, head: &[u8], body: Option<&Chunk>, stall: Duration) -> io::Result<()> {
+    /// `TimedOut` when nothing moved for `stall` or not all by `deadline`, or the connection's.
+    pub async fn send(
+        &mut self,
+        head: &[u8],
+        body: Option<&Chunk>,
+        stall: Duration,
+        deadline: Instant,
+    ) -> io::Result<()> {
         for mut part in [head, body.map_or(&[][..], |body| body)] {
             while !part.is_empty() {
                 // rustls takes no more than its buffer's limit at once.
                 let taken = self.tls.borrow_mut().writer().write(part)?;
                 part = &part[taken..];
                 if !part.is_empty() {
-                    self.flush(stall).await?;
+                    self.flush(stall, deadline).await?;
                 }
             }
         }
-        self.flush(stall).await
+        self.flush(stall, deadline).await
     }
 
     /// Says that nothing more comes, and closes this direction.
     pub async fn close(&mut self, stall: Duration) {
         self.tls.borrow_mut().send_close_notify();
         // Who has gone does not get it; nothing depends on it.
-        let _ = self.flush(stall).await;
+        let _ = self.flush(stall, Instant::now() + stall).await;
         self.conn.shutdown_write().await;
     }
 
-    async fn flush(&mut self, stall: Duration) -> io::Result<()> {
+    async fn flush(&mut self, stall: Duration, deadline: Instant) -> io::Result<()> {
         loop {
             let records = outbound(&mut self.tls.borrow_mut())?;
             let Some(records) = records else { return Ok(()) };
-            self.conn.send(Bytes::new(), Some(records), stall).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.conn.send(Bytes::new(), Some(records), stall.min(left)).await?;
         }
     }
 }
