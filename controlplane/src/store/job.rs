@@ -127,6 +127,27 @@ pub async fn lease(
         .collect()
 }
 
+/// Prolongs what of these this node has leased, repairs and deletions; also what has run out, if nobody got it meanwhile.
+/// Returns whose lease lasts `lease_ms` from now.
+pub async fn renew(
+    client: &Client,
+    node_id: Uuid,
+    subjects: &[Uuid],
+    lease_ms: u64,
+) -> Result<Vec<Uuid>, StoreError> {
+    let text = "WITH until AS (SELECT clock_timestamp() + $3 * interval '1 millisecond' AS ends),
+         repairs AS (
+             UPDATE job SET leased_until = until.ends, not_before = until.ends FROM until
+             WHERE kind = 'repair' AND subject = ANY($2) AND leased_to = $1 AND state = 1 RETURNING subject),
+         deletions AS (
+             UPDATE freed SET not_before = until.ends FROM until
+             WHERE op_id = ANY($2) AND leased_to = $1 AND NOT pages RETURNING op_id)
+         SELECT subject FROM repairs UNION SELECT op_id FROM deletions";
+    let statement = client.prepare_cached(text).await?;
+    let rows = client.query(&statement, &[&node_id, &subjects, &(signed(lease_ms) as f64)]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Of these blobs, those that a deletion or a repair is leased for to this node, and until when: unix milliseconds.
 pub async fn leased_to(
     client: &Client,

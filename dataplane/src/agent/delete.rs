@@ -1,6 +1,6 @@
 //! Deletion jobs: the fragments of blobs that nobody references any more.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -16,7 +16,7 @@ use crate::limits::{AGENT_DELETES_AT_ONCE, AGENT_DELETES_LEASED, AGENT_POLL};
 impl<E: Env> Agent<E> {
     /// One lease of deletions, done and reported. Says when to ask again.
     pub(super) async fn delete_jobs(&self) -> Result<Duration, Trouble> {
-        let (jobs, _): (Vec<wire::Job>, Instant) = self.lease(AGENT_DELETES_LEASED, 0).await?;
+        let (jobs, _) = self.lease(AGENT_DELETES_LEASED, 0).await?;
         let full = jobs.len() == AGENT_DELETES_LEASED as usize;
         let reports: Vec<wire::JobReport> = stream::iter(jobs)
             .filter_map(|job| async move { job.blob })
