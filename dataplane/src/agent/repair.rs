@@ -74,7 +74,7 @@ impl<E: Env> Agent<E> {
             Err(error) => return Ok((Outcome::Later, missing, format!("a drive's index: {error}"))),
         };
         let fleet = self.fleet();
-        let silent = !fleet.silent.is_empty() || (spans && !fleet.silent_nodes.is_empty());
+        let silent = fleet.is_silent(spans);
         let mut stock = match Stock::of(&*self.drives, op, Some(blob), held).await {
             Ok(mut stock) => {
                 stock.spans = spans;

@@ -1,5 +1,6 @@
 //! The agent against drives in memory and an authority in memory.
 
+mod absent;
 mod authority;
 mod leasing;
 mod nodes;
