@@ -7,6 +7,7 @@ use prost::Message as _;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::backend::DESERTED;
 use super::{Client, StoreError, Transaction, ms, signed, unsigned};
 use crate::limits::{JOB_PAUSE_MS, JOB_PAUSE_MS_MAX, JOBS_COUNTED_MAX};
 use crate::plan::redundancy;
@@ -93,8 +94,8 @@ pub struct Leased {
     pub attempts: u32,
 }
 
-/// Leases up to `rows` due repairs of blobs that lie on one of these backends (or that this node found), those that can
-/// lose the least first.
+/// Leases up to `rows` due repairs of blobs that lie on one of these backends (or that this node found, or all of whose nodes
+/// are gone), those that can lose the least first.
 pub async fn lease(
     client: &Client,
     node_id: Uuid,
@@ -108,7 +109,8 @@ pub async fn lease(
              SELECT j.job_id FROM job j
              WHERE j.kind = 'repair' AND j.state IN (0, 1) AND j.not_before <= statement_timestamp()
                AND CASE WHEN j.placement_id = 0 THEN j.found_by = $1
-                   ELSE (SELECT p.backends && $2::integer[] FROM placement p WHERE p.id = j.placement_id) END
+                   ELSE (SELECT p.backends && $2::integer[] OR p.backends <@ {DESERTED}
+                         FROM placement p WHERE p.id = j.placement_id) END
                AND NOT EXISTS (SELECT 1 FROM freed f WHERE f.op_id = j.subject)
              ORDER BY j.slack, j.not_before LIMIT {rows} FOR UPDATE OF j SKIP LOCKED)
          UPDATE job j SET state = 1, leased_to = $1, attempts = j.attempts + 1, missing_leased = j.missing,

@@ -159,6 +159,38 @@ async fn a_lease_is_renewed_by_who_has_it_and_by_nobody_else() {
 }
 
 #[tokio::test]
+async fn what_lay_on_nodes_that_are_all_gone_is_anybodys() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, one, backends) = with_drives(running.grpc_addr).await;
+    let (_second, two, more) = with_drives(running.grpc_addr).await;
+    let (other, _, _) = with_drives(running.grpc_addr).await;
+    let placement = node.placement(vec![backends[0], more[0], backends[1], more[1]]).await;
+    let bucket = node.bucket("b").await;
+    let (thin, gone) = (put_on(placement, bucket, "thin", 0b0111), put_on(placement, bucket, "k", 0b1111));
+    node.commit(thin.clone()).await.expect("put");
+    node.commit(gone.clone()).await.expect("put");
+    node.commit(delete(bucket, "k")).await.expect("delete");
+    let revoke = async |hello: &Hello| {
+        let node_id = &hello.node_id;
+        let text = format!("UPDATE node SET revoked_at = clock_timestamp() WHERE node_id = '{node_id}'");
+        db.client().await.batch_execute(&text).await.expect("revoked");
+    };
+    revoke(&one).await;
+    assert!(lease(&other, 10, 10).await.is_empty(), "one of its nodes is left");
+    revoke(&two).await;
+    let jobs = lease(&other, 10, 10).await;
+    let mut leased: Vec<Bytes> = jobs.iter().map(|job| job.blob.clone().expect("a blob").op_id).collect();
+    leased.sort();
+    let mut expected = [thin.op_id.clone(), gone.op_id.clone()];
+    expected.sort();
+    assert_eq!(leased, expected);
+    report(&other, Kind::Delete, &gone.op_id, Outcome::Done, 0).await;
+    report(&other, Kind::Repair, &thin.op_id, Outcome::Done, 0).await;
+    assert_eq!((db.count("freed").await, db.count("job").await), (0, 0));
+}
+
+#[tokio::test]
 async fn deletion_waits_for_its_delay() {
     let db = Db::fresh().await;
     let running = db.start_with_delay(3_600_000).await;
