@@ -59,11 +59,15 @@ fn a_repair_that_lost_its_lease_stops_and_what_it_left_does_not_pile_up() {
             rig.agent.repair_jobs().await.unwrap();
             assert!(rig.authority.reports().iter().all(|report| report.outcome() == Outcome::Later));
         }
-        // Each try writes up to a third: the longest, the last, and a piece for each name.
-        let left = rig.drives.stored(Some(TARGET));
-        assert!(left < whole, "{left} pieces of a copy of {whole}");
-        assert_eq!(rig.everywhere(&blob).await.missing().count_ones(), 1);
+        // One with time enough, whose drive is full soon.
         rig.authority.set_lease(Duration::from_secs(3600), true);
+        rig.drives.break_drive(TARGET, Faults { append_fails_from: Some(1), ..Faults::default() });
+        rig.agent.repair_jobs().await.unwrap();
+        let held = rig.everywhere(&blob).await.held;
+        let long = |(at, held): &&(BackendId, crate::drives::Held)| at.0 == TARGET && held.pieces > 1;
+        assert!(held.iter().filter(long).count() <= 1, "{held:?}");
+        assert_eq!(rig.everywhere(&blob).await.missing().count_ones(), 1);
+        rig.drives.heal();
         repair_at_last(&rig).await;
         assert_eq!(rig.drives.stored(Some(TARGET)), whole);
     });
