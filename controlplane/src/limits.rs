@@ -41,8 +41,7 @@ pub const CHANGELOG_DAYS_AHEAD: u64 = 3;
 /// A completed upload answers repeated completes for this long.
 pub const COMPLETED_UPLOAD_KEPT_MS: u64 = 7 * DAY_MS;
 
-/// How long a job is a node's. Twice what the repair of a 5 GiB part takes at 100 MB/s; a node that died is waited for
-/// as long.
+/// How long a job is a node's, unless it asks for more before: repairs may take hours. A node that died is waited for as long.
 pub const JOB_LEASE_MS: u64 = 120_000;
 /// Pause before a job that could not be done comes again; doubles up to the longest, with jitter down to a half.
 pub const JOB_PAUSE_MS: f64 = 1000.0;

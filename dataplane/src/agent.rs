@@ -12,6 +12,8 @@ mod delete;
 mod drain;
 mod fleet;
 mod holders;
+mod leases;
+mod leftovers;
 mod notes;
 mod open_ops;
 mod pins;
@@ -99,6 +101,7 @@ pub struct Agent<E: Env> {
     auditor: audit::Auditor,
     scrubber: scrub::Scrubber,
     silence: RefCell<fleet::Silence>,
+    leases: leases::Leases,
     /// Blobs whose fragments are being written or deleted: one at a time does so.
     claimed: RefCell<HashSet<OpId>>,
     deleted: RefCell<VecDeque<OpId>>,
@@ -130,6 +133,7 @@ impl<E: Env> Agent<E> {
             auditor: audit::Auditor::default(),
             scrubber: scrub::Scrubber::new(earlier),
             silence: RefCell::default(),
+            leases: leases::Leases::default(),
             claimed: RefCell::default(),
             deleted: RefCell::default(),
             spent_until: Cell::new(None),
@@ -149,16 +153,6 @@ impl<E: Env> Agent<E> {
         match self.link.work(what).await? {
             work_answer::What::Refused(refused) => Err(Trouble::Refused(refused)),
             answer => Ok(answer),
-        }
-    }
-
-    /// Jobs, and until when they are ours.
-    async fn lease(&self, deletes_max: u32, repairs_max: u32) -> Result<(Vec<wire::Job>, Instant), Trouble> {
-        let asked = E::Rt::now();
-        let lease = wire::LeaseJobs { deletes_max, repairs_max };
-        match self.ask(work_request::What::Lease(lease)).await? {
-            work_answer::What::Jobs(jobs) => Ok((jobs.items, asked + Duration::from_millis(jobs.lease_ms))),
-            _ => Err(Trouble::Protocol),
         }
     }
 

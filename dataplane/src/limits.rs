@@ -553,8 +553,11 @@ pub const AGENT_DELETES_LEASED: u32 = 1024;
 /// Repairs under way at once, each with one row in memory: 4 x 3 MiB, and flushes shared between them.
 pub const AGENT_REPAIRS_AT_ONCE: usize = 4;
 
-/// Repairs leased at a time: few, because a lease runs out.
+/// Repairs leased at a time: few, because the lease of one that does not begin runs out.
 pub const AGENT_REPAIRS_LEASED: u32 = 32;
+
+/// Time between two questions for more time for a repair, while the authority is away.
+pub const AGENT_RENEW_AGAIN: Duration = Duration::from_secs(5);
 
 /// Deficits told in one request.
 pub const AGENT_DEFICITS_BATCH: usize = 100;

@@ -60,7 +60,10 @@ impl Authority {
         let epoch = epoch
             .ok_or_else(|| refuse_for_now(Refusal::NotLeader, "this control plane is not the leader"))?;
         match request.what {
-            Some(Ask::Lease(asked)) => Ok(Answer::Jobs(jobs::lease(self, node_id, &asked).await?)),
+            Some(Ask::Lease(asked)) => {
+                bounded(asked.renew.len())?;
+                Ok(Answer::Jobs(jobs::lease(self, node_id, &asked).await?))
+            }
             Some(Ask::Reports(reports)) => {
                 bounded(reports.items.len())?;
                 jobs::report(self, node_id, &reports.items).await?;

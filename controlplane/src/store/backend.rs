@@ -99,6 +99,12 @@ pub async fn of_node(client: &Client, node_id: Uuid) -> Result<Vec<i32>, StoreEr
     Ok(client.query(&statement, &[&node_id]).await?.iter().map(|row| row.get(0)).collect())
 }
 
+/// Backends that no node will answer for: of revoked nodes, and of none. Computed once a query, and as a rule empty, so that
+/// asking of a placement whether all of it is among them costs a row next to nothing.
+pub(super) const DESERTED: &str =
+    "(SELECT coalesce(array_agg(b.id), '{}') FROM backend b LEFT JOIN node n USING (node_id)
+     WHERE b.node_id IS NULL OR n.revoked_at IS NOT NULL)";
+
 /// What a node says of one of its drives.
 #[derive(Clone, Debug)]
 pub struct DriveSaid {

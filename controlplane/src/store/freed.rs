@@ -6,6 +6,7 @@ use prost::Message as _;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::backend::DESERTED;
 use super::{Client, StoreError, Transaction, signed, unsigned};
 use crate::limits::{JOB_PAUSE_MS, JOB_PAUSE_MS_MAX, JOBS_COUNTED_MAX};
 use crate::plan::writes::Reference;
@@ -58,7 +59,8 @@ pub struct Leased {
     pub attempts: u32,
 }
 
-/// Leases up to `rows` due deletions of blobs that lie on one of these backends, the longest due first.
+/// Leases up to `rows` due deletions of blobs that lie on one of these backends, the longest due first. Those whose nodes are
+/// all gone are anybody's: a repair may have moved fragments to who asks.
 pub async fn lease(
     client: &Client,
     node_id: Uuid,
@@ -70,7 +72,8 @@ pub async fn lease(
     let text = format!(
         "WITH due AS (
              SELECT f.op_id FROM freed f JOIN placement p ON p.id = f.placement_id
-             WHERE NOT f.pages AND f.not_before <= statement_timestamp() AND p.backends && $2::integer[]
+             WHERE NOT f.pages AND f.not_before <= statement_timestamp()
+               AND (p.backends && $2::integer[] OR p.backends <@ {DESERTED})
              ORDER BY f.not_before LIMIT {rows} FOR UPDATE OF f SKIP LOCKED)
          UPDATE freed f SET leased_to = $1, attempts = f.attempts + 1,
              not_before = clock_timestamp() + $3 * interval '1 millisecond'

@@ -8,6 +8,7 @@ use prost::Message as _;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::backend::DESERTED;
 use super::{Client, StoreError, Transaction, ms, signed, unsigned};
 use crate::limits::{JOB_PAUSE_MS, JOB_PAUSE_MS_MAX, JOBS_COUNTED_MAX};
 use crate::plan::redundancy;
@@ -94,8 +95,8 @@ pub struct Leased {
     pub attempts: u32,
 }
 
-/// Leases up to `rows` due repairs of blobs that lie on one of these backends (or that this node found), those that can
-/// lose the least first.
+/// Leases up to `rows` due repairs of blobs that lie on one of these backends (or that this node found, or all of whose nodes
+/// are gone), those that can lose the least first.
 pub async fn lease(
     client: &Client,
     node_id: Uuid,
@@ -109,7 +110,8 @@ pub async fn lease(
              SELECT j.job_id FROM job j
              WHERE j.kind = 'repair' AND j.state IN (0, 1) AND j.not_before <= statement_timestamp()
                AND CASE WHEN j.placement_id = 0 THEN j.found_by = $1
-                   ELSE (SELECT p.backends && $2::integer[] FROM placement p WHERE p.id = j.placement_id) END
+                   ELSE (SELECT p.backends && $2::integer[] OR p.backends <@ {DESERTED}
+                         FROM placement p WHERE p.id = j.placement_id) END
                AND NOT EXISTS (SELECT 1 FROM freed f WHERE f.op_id = j.subject)
              ORDER BY j.slack, j.not_before LIMIT {rows} FOR UPDATE OF j SKIP LOCKED)
          UPDATE job j SET state = 1, leased_to = $1, attempts = j.attempts + 1, missing_leased = j.missing,
@@ -126,6 +128,27 @@ pub async fn lease(
             Ok(Leased { blob: decode(row.get(0), "job.payload")?, missing, attempts })
         })
         .collect()
+}
+
+/// Prolongs what of these this node has leased, repairs and deletions; also what has run out, if nobody got it meanwhile.
+/// Returns whose lease lasts `lease_ms` from now.
+pub async fn renew(
+    client: &Client,
+    node_id: Uuid,
+    subjects: &[Uuid],
+    lease_ms: u64,
+) -> Result<Vec<Uuid>, StoreError> {
+    let text = "WITH until AS (SELECT clock_timestamp() + $3 * interval '1 millisecond' AS ends),
+         repairs AS (
+             UPDATE job SET leased_until = until.ends, not_before = until.ends FROM until
+             WHERE kind = 'repair' AND subject = ANY($2) AND leased_to = $1 AND state = 1 RETURNING subject),
+         deletions AS (
+             UPDATE freed SET not_before = until.ends FROM until
+             WHERE op_id = ANY($2) AND leased_to = $1 AND NOT pages RETURNING op_id)
+         SELECT subject FROM repairs UNION SELECT op_id FROM deletions";
+    let statement = client.prepare_cached(text).await?;
+    let rows = client.query(&statement, &[&node_id, &subjects, &(signed(lease_ms) as f64)]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Of these blobs, those that a repair or a deletion is leased for to this node, what that gives leave to, and until when:

@@ -31,13 +31,23 @@ pub(crate) async fn with_drives(addr: std::net::SocketAddr) -> (Node, Hello, Vec
 }
 
 pub(crate) async fn lease(node: &Node, deletes_max: u32, repairs_max: u32) -> Vec<wire::Job> {
-    match node.work(What::Lease(LeaseJobs { deletes_max, repairs_max })).await {
+    jobs(node, LeaseJobs { deletes_max, repairs_max, ..Default::default() }).await.items
+}
+
+async fn jobs(node: &Node, asked: LeaseJobs) -> wire::Jobs {
+    match node.work(What::Lease(asked)).await {
         Answer::Jobs(jobs) => {
             assert!(jobs.lease_ms > 0);
-            jobs.items
+            jobs
         }
         other => panic!("no jobs: {other:?}"),
     }
+}
+
+/// Which of these leases the node still has, prolonged.
+async fn renew(node: &Node, op_ids: &[&Bytes]) -> Vec<Bytes> {
+    let renew = op_ids.iter().map(|op_id| (*op_id).clone()).collect();
+    jobs(node, LeaseJobs { renew, ..Default::default() }).await.renewed
 }
 
 pub(crate) async fn report(node: &Node, kind: Kind, op_id: &Bytes, outcome: Outcome, missing: u64) {
@@ -105,6 +115,79 @@ async fn what_is_freed_is_deleted_once_by_the_node_that_holds_it() {
     report(&node, Kind::Delete, &gone.op_id, Outcome::Done, 0).await;
     report(&node, Kind::Delete, &gone.op_id, Outcome::Done, 0).await;
     assert_eq!(db.count("freed").await, 0);
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_by_who_has_it_and_by_nobody_else() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, _, backends) = with_drives(running.grpc_addr).await;
+    let (other, _, more) = with_drives(running.grpc_addr).await;
+    let placement = node.placement(vec![backends[0], more[0], backends[1], more[1]]).await;
+    let bucket = node.bucket("b").await;
+    let (thin, gone) = (put_on(placement, bucket, "thin", 0b0111), put_on(placement, bucket, "k", 0b1111));
+    node.commit(thin.clone()).await.expect("put");
+    node.commit(gone.clone()).await.expect("put");
+    node.commit(delete(bucket, "k")).await.expect("delete");
+    let both = [&thin.op_id, &gone.op_id];
+    assert!(renew(&node, &both).await.is_empty(), "nothing is leased yet");
+    assert_eq!(lease(&node, 10, 10).await.len(), 2);
+    // Half a minute is left.
+    let soon = "clock_timestamp() + interval '30 seconds'";
+    let text = format!("UPDATE freed SET not_before = {soon}; UPDATE job SET not_before = {soon}");
+    db.client().await.batch_execute(&text).await.expect("time passes");
+    let later = "(SELECT not_before FROM freed UNION ALL SELECT not_before FROM job) AS leases
+         WHERE not_before > clock_timestamp() + interval '60 seconds'";
+    let prolonged = async || db.number(&format!("SELECT count(*) FROM {later}")).await;
+    assert!(renew(&other, &both).await.is_empty());
+    assert_eq!(prolonged().await, 0, "another's");
+    let mut renewed = renew(&node, &both).await;
+    renewed.sort();
+    let mut expected = both.map(Bytes::clone);
+    expected.sort();
+    assert_eq!((renewed, prolonged().await), (expected.to_vec(), 2));
+    // It ran out: until another has it, it may be had back.
+    time_passes(&db).await;
+    assert_eq!(renew(&node, &both).await.len(), 2);
+    time_passes(&db).await;
+    assert_eq!(lease(&other, 10, 10).await.len(), 2);
+    assert!(renew(&node, &both).await.is_empty());
+    // What is done or put off is nobody's.
+    report(&other, Kind::Repair, &thin.op_id, Outcome::Done, 0).await;
+    report(&other, Kind::Delete, &gone.op_id, Outcome::Later, 0).await;
+    assert!(renew(&other, &both).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_lay_on_nodes_that_are_all_gone_is_anybodys() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, one, backends) = with_drives(running.grpc_addr).await;
+    let (_second, two, more) = with_drives(running.grpc_addr).await;
+    let (other, _, _) = with_drives(running.grpc_addr).await;
+    let placement = node.placement(vec![backends[0], more[0], backends[1], more[1]]).await;
+    let bucket = node.bucket("b").await;
+    let (thin, gone) = (put_on(placement, bucket, "thin", 0b0111), put_on(placement, bucket, "k", 0b1111));
+    node.commit(thin.clone()).await.expect("put");
+    node.commit(gone.clone()).await.expect("put");
+    node.commit(delete(bucket, "k")).await.expect("delete");
+    let revoke = async |hello: &Hello| {
+        let node_id = &hello.node_id;
+        let text = format!("UPDATE node SET revoked_at = clock_timestamp() WHERE node_id = '{node_id}'");
+        db.client().await.batch_execute(&text).await.expect("revoked");
+    };
+    revoke(&one).await;
+    assert!(lease(&other, 10, 10).await.is_empty(), "one of its nodes is left");
+    revoke(&two).await;
+    let jobs = lease(&other, 10, 10).await;
+    let mut leased: Vec<Bytes> = jobs.iter().map(|job| job.blob.clone().expect("a blob").op_id).collect();
+    leased.sort();
+    let mut expected = [thin.op_id.clone(), gone.op_id.clone()];
+    expected.sort();
+    assert_eq!(leased, expected);
+    report(&other, Kind::Delete, &gone.op_id, Outcome::Done, 0).await;
+    report(&other, Kind::Repair, &thin.op_id, Outcome::Done, 0).await;
+    assert_eq!((db.count("freed").await, db.count("job").await), (0, 0));
 }
 
 #[tokio::test]
@@ -275,10 +358,13 @@ async fn strangers_and_nonsense_are_refused() {
     };
     let items = vec![JobReport::default(); 5000];
     assert_eq!(refused(&node, What::Reports(JobReports { items })).await, Refusal::Malformed);
+    let renew = vec![op().to_wire(); 5000];
+    let asked = LeaseJobs { renew, ..Default::default() };
+    assert_eq!(refused(&node, What::Lease(asked)).await, Refusal::Malformed);
     report(&node, Kind::Unspecified, &op().to_wire(), Outcome::Done, 0).await;
     report(&node, Kind::Repair, &Bytes::from_static(b"x"), Outcome::Done, 0).await;
     deficit(&node, &blob(&Bytes::from_static(b"x"), 1), 1).await;
-    let asked = What::Lease(LeaseJobs { deletes_max: 1, repairs_max: 1 });
+    let asked = What::Lease(LeaseJobs { deletes_max: 1, repairs_max: 1, ..Default::default() });
     let session_id = Bytes::copy_from_slice(&random::<16>());
     let stranger = WorkRequest { session_id, what: Some(asked) };
     let status = node.client.clone().work(stranger).await.expect_err("nobody's session");

@@ -5,7 +5,7 @@
 //! is away for a moment, because what that one holds cannot be told from what is lost. What reads found on their way
 //! ([`super::Notes`]) is looked at in between.
 //!
-//! Blobs that spread over nodes are asked about on all nodes, and left out while a node is away for a moment. Every node
+//! Blobs that spread over nodes are asked about on all nodes, and left out while a node or its drive is away for a moment. Every node
 //! that holds a fragment looks after the blob: any of them may be the one that is left.
 
 use std::cell::RefCell;
@@ -33,8 +33,8 @@ struct Pass {
     at: Instant,
     /// Over which drives of this node.
     drives: Vec<BackendId>,
-    /// Without which nodes; `None`: blobs over nodes were left out.
-    away: Option<Vec<Arc<str>>>,
+    /// Without which nodes, and which drives of others; `None`: blobs over nodes were left out.
+    away: Option<(Vec<Arc<str>>, Vec<BackendId>)>,
 }
 
 impl<E: Env> Agent<E> {
@@ -43,23 +43,23 @@ impl<E: Env> Agent<E> {
         self.probe().await?;
         self.look_at_notes().await?;
         let fleet = self.fleet();
-        let waiting = !fleet.nodes_in_grace.is_empty();
+        let waiting = fleet.waits_for_others();
         let last = self.auditor.0.borrow().clone();
         let due = last.is_none_or(|last| {
             last.drives != fleet.here
                 || E::Rt::now().duration_since(last.at) >= AGENT_AUDIT_EVERY
-                || (!waiting && last.away.as_ref() != Some(&fleet.silent_nodes))
+                || (!waiting && last.away != Some(fleet.away()))
         });
         if due && fleet.in_grace.is_empty() && self.reaper.has_asked() {
             let whole = self.audit_pass(&fleet).await?;
-            let away = Some(fleet.silent_nodes).filter(|_| whole);
+            let away = Some(fleet.away()).filter(|_| whole);
             let pass = Pass { at: E::Rt::now(), drives: fleet.here, away };
             *self.auditor.0.borrow_mut() = Some(pass);
         }
         Ok(AGENT_POLL)
     }
 
-    /// False: not all blobs could be looked at, because nodes are away for a moment.
+    /// False: not all blobs could be looked at, because nodes or drives of theirs are away for a moment.
     async fn audit_pass(&self, fleet: &Fleet) -> Result<bool, Trouble> {
         let mut walk = Walk::new(&self.drives, &fleet.here, None);
         let (mut deficits, mut blobs, mut thin, mut left_out) = (Vec::new(), 0u64, 0u64, 0u64);
@@ -109,7 +109,7 @@ impl<E: Env> Agent<E> {
     async fn audit_spread(&self, mut stock: Stock) -> Result<Audited, Trouble> {
         stock.held = self.holders(stock.op, true).await?;
         let fleet = self.fleet();
-        if !fleet.nodes_in_grace.is_empty() {
+        if fleet.waits_for_others() {
             return Ok(Audited::LeftOut);
         }
         let missing = stock.missing();
@@ -147,7 +147,7 @@ impl<E: Env> Agent<E> {
 enum Audited {
     Whole,
     Thin(wire::Deficit),
-    /// A node is away for a moment.
+    /// A node, or a drive of one, is away for a moment.
     LeftOut,
 }
 
@@ -161,7 +161,7 @@ impl Audited {
 fn deficit_of(note: &Note, fleet: &Fleet) -> Option<wire::Deficit> {
     let counts = |error: &DriveError, home: &BackendId| match error {
         DriveError::Rotten(_) => true,
-        DriveError::NotFound => fleet.in_grace.is_empty() && fleet.nodes_in_grace.is_empty(),
+        DriveError::NotFound => fleet.in_grace.is_empty() && !fleet.waits_for_others(),
         DriveError::Io { .. } => fleet.here.contains(home),
         DriveError::Full | DriveError::Failed | DriveError::Busy | DriveError::ReadOnly => false,
     };

@@ -1,6 +1,6 @@
 //! Deletion jobs: the fragments of blobs that nobody references any more.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -16,7 +16,7 @@ use crate::limits::{AGENT_DELETES_AT_ONCE, AGENT_DELETES_LEASED, AGENT_POLL};
 impl<E: Env> Agent<E> {
     /// One lease of deletions, done and reported. Says when to ask again.
     pub(super) async fn delete_jobs(&self) -> Result<Duration, Trouble> {
-        let (jobs, _): (Vec<wire::Job>, Instant) = self.lease(AGENT_DELETES_LEASED, 0).await?;
+        let (jobs, _) = self.lease(AGENT_DELETES_LEASED, 0).await?;
         let full = jobs.len() == AGENT_DELETES_LEASED as usize;
         let reports: Vec<wire::JobReport> = stream::iter(jobs)
             .filter_map(|job| async move { job.blob })
@@ -31,7 +31,7 @@ impl<E: Env> Agent<E> {
     }
 
     async fn delete(&self, op: OpId, blob: wire::Blob) -> wire::JobReport {
-        let outcome = self.try_delete(op, self.spans(&blob)).await;
+        let outcome = self.try_delete(op, &blob).await;
         match &outcome {
             Ok(()) => self.progress.deleted.add(1),
             Err(_) => self.progress.deletes_later.add(1),
@@ -42,23 +42,28 @@ impl<E: Env> Agent<E> {
         }
     }
 
-    /// `Err`: why it must wait. A blob that spreads over nodes is gone only when every node has said so that may come back:
-    /// a repair may have put fragments anywhere.
-    async fn try_delete(&self, blob: OpId, spans: bool) -> Result<(), String> {
-        if self.state.pins.is_pinned(blob) && !crate::mutant!("delete-pinned-blobs") {
+    /// `Err`: why it must wait. A blob that spreads over nodes is gone only when every node has said so that may come back (a
+    /// repair may have put fragments anywhere) and none of the drives that it was put on is away from its node.
+    async fn try_delete(&self, op: OpId, blob: &wire::Blob) -> Result<(), String> {
+        let spans = self.spans(blob);
+        if self.state.pins.is_pinned(op) && !crate::mutant!("delete-pinned-blobs") {
             return Err("it is being read".to_owned());
         }
-        let _claim = self.claim(blob).ok_or("it is being repaired or moved")?;
+        let _claim = self.claim(op).ok_or("it is being repaired or moved")?;
         let errors = match spans {
-            true => self.drives.delete_everywhere(blob).await,
-            false => self.drives.delete_blob(blob).await,
+            true => self.drives.delete_everywhere(op).await,
+            false => self.drives.delete_blob(op).await,
         };
-        self.remember_deleted(blob);
+        self.remember_deleted(op);
         let fleet = self.fleet();
         if let Some((backend, error)) = errors.iter().find(|(backend, _)| !fleet.gone.contains(backend)) {
             return Err(format!("backend {backend}: {error}"));
         }
-        match fleet.silent.first() {
+        let abroad = || {
+            let homes = self.state.view().placements.get(&blob.placement_id).cloned();
+            fleet.silent_home(homes.as_deref()).filter(|_| spans)
+        };
+        match fleet.silent.first().copied().or_else(abroad) {
             Some(backend) => Err(format!("backend {backend} is away")),
             None => Ok(()),
         }

@@ -34,6 +34,11 @@ pub(super) struct Fleet {
     pub(super) silent_nodes: Vec<Arc<str>>,
     /// Of these: not for so long that what they hold counts as missing.
     pub(super) nodes_in_grace: Vec<Arc<str>>,
+    /// Drives of other nodes that those have no more, as the authority says, and that may come back: who answers for such a
+    /// node says nothing of them.
+    pub(super) silent_abroad: Vec<BackendId>,
+    /// Of these: not for so long that what they hold counts as missing.
+    pub(super) abroad_in_grace: Vec<BackendId>,
     /// Whose each drive is.
     nodes: HashMap<BackendId, Arc<str>>,
 }
@@ -65,12 +70,30 @@ impl Fleet {
 
     /// Something that may hold fragments of this blob is away for a moment.
     pub(super) fn is_waiting(&self, stock: &Stock) -> bool {
-        !self.in_grace.is_empty() || (stock.spans && !self.nodes_in_grace.is_empty())
+        !self.in_grace.is_empty() || (stock.spans && self.waits_for_others())
     }
 
-    /// Something that may hold fragments of this blob does not answer, and may yet come back.
-    pub(super) fn is_silent(&self, stock: &Stock) -> bool {
-        !self.silent.is_empty() || (stock.spans && !self.silent_nodes.is_empty())
+    /// Another node, or a drive of one, is away for a moment.
+    pub(super) fn waits_for_others(&self) -> bool {
+        !self.nodes_in_grace.is_empty() || !self.abroad_in_grace.is_empty()
+    }
+
+    /// Something that may hold fragments of a blob, which `spans` nodes or not, does not answer, and may yet come back.
+    pub(super) fn is_silent(&self, spans: bool) -> bool {
+        let others = || !self.silent_nodes.is_empty() || !self.silent_abroad.is_empty();
+        !self.silent.is_empty() || (spans && others())
+    }
+
+    /// The nodes and the drives of nodes that are away.
+    pub(super) fn away(&self) -> (Vec<Arc<str>>, Vec<BackendId>) {
+        (self.silent_nodes.clone(), self.silent_abroad.clone())
+    }
+
+    /// A drive of another node that is away and that a blob over nodes was put on; `homes` is `None` where that is not known.
+    /// A fragment that was moved there later is not thought of: one drive that is gone would stop every deletion.
+    pub(super) fn silent_home(&self, homes: Option<&[u32]>) -> Option<BackendId> {
+        let is_home = |backend: &BackendId| homes.is_none_or(|homes| homes.contains(&backend.0));
+        self.silent_abroad.iter().copied().find(is_home)
     }
 }
 
@@ -121,6 +144,16 @@ impl Silence {
                 continue;
             }
             if *backend.node_id != **node_id {
+                // One without a node is nobody's.
+                let open = matches!(backend.state.as_str(), "active" | "full" | "draining");
+                if open || backend.node_id.is_empty() {
+                    self.drives.remove(&id);
+                } else {
+                    fleet.silent_abroad.push(id);
+                    if self.in_grace(id, grace, now) {
+                        fleet.abroad_in_grace.push(id);
+                    }
+                }
                 if backend.state == "active" && reachable.contains(&id) && takes(&backend.node_id) {
                     fleet.writable_everywhere.push(id);
                 }
@@ -141,11 +174,16 @@ impl Silence {
                 continue;
             }
             fleet.silent.push(id);
-            if now.duration_since(*self.drives.entry(id).or_insert(now)) < grace {
+            if self.in_grace(id, grace, now) {
                 fleet.in_grace.push(id);
             }
         }
         fleet
+    }
+
+    /// Whether a silent drive has been so for less than `grace`.
+    fn in_grace(&mut self, backend: BackendId, grace: Duration, now: Instant) -> bool {
+        now.duration_since(*self.drives.entry(backend).or_insert(now)) < grace
     }
 
     fn look_at_nodes(&self, fleet: &mut Fleet, view: &View, grace: Duration, now: Instant) {

@@ -20,14 +20,15 @@ use crate::rt::Rt as _;
 impl<E: Env> Agent<E> {
     /// One lease of repairs; each is reported when it ends. Says when to ask again.
     pub(super) async fn repair_jobs(&self) -> Result<Duration, Trouble> {
-        let (jobs, until) = self.lease(0, AGENT_REPAIRS_LEASED).await?;
+        let (jobs, term) = self.lease(0, AGENT_REPAIRS_LEASED).await?;
         let full = jobs.len() == AGENT_REPAIRS_LEASED as usize;
         let outcomes: Vec<Result<bool, Trouble>> = stream::iter(jobs)
             .map(|job| async move {
                 // What could not be begun in time is somebody's again.
-                if E::Rt::now() >= until {
-                    return Ok(false);
-                }
+                let op = job.blob.as_ref().and_then(|blob| OpId::from_wire(&blob.op_id));
+                let Some(op) = op.filter(|_| E::Rt::now() < term.until) else { return Ok(false) };
+                // Another job of this node may be at it, under a lease of its own.
+                let _working = (!self.is_claimed(op)).then(|| self.leases.begin(op, term));
                 let Some(report) = self.repair(&job).await? else { return Ok(false) };
                 let done = report.outcome() == Outcome::Done;
                 self.report(vec![report]).await?;
@@ -73,8 +74,8 @@ impl<E: Env> Agent<E> {
             Err(error) => return Ok((Outcome::Later, missing, format!("a drive's index: {error}"))),
         };
         let fleet = self.fleet();
-        let silent = !fleet.silent.is_empty() || (spans && !fleet.silent_nodes.is_empty());
-        let stock = match Stock::of(&*self.drives, op, Some(blob), held).await {
+        let silent = fleet.is_silent(spans);
+        let mut stock = match Stock::of(&*self.drives, op, Some(blob), held).await {
             Ok(mut stock) => {
                 stock.spans = spans;
                 stock
@@ -90,6 +91,7 @@ impl<E: Env> Agent<E> {
         if spans {
             left &= !self.there_after_all(&fleet, &stock, left).await;
         }
+        self.drop_leftovers(&mut stock, left).await;
         let (targets, homeless) = self.targets(&stock, blob.placement_id, left);
         let rewritten = self.rewrite(&stock, &targets).await?;
         left &= !rewritten.proven;

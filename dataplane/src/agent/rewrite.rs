@@ -77,11 +77,13 @@ impl<E: Env> Agent<E> {
                 self.prove(stock, copy).await;
             }
         }
+        let lost = self.leases.is_lost(stock.op);
         for copy in &copying {
-            let failed = copied.is_err() || copy.failed.is_some();
+            let failed = copied.is_err() || copy.failed.is_some() || lost;
             if failed {
-                // All but one piece, which keeps the name from being given again.
-                if let Some(last) = copy.last_row.filter(|last| *last > 0) {
+                // All but one piece, which keeps the name from being given again. Without its lease nothing: who has it now
+                // may count on this copy, and drops it if it is of no use.
+                if let Some(last) = copy.last_row.filter(|last| *last > 0 && !lost) {
                     self.forget(copy.target, copy.id, last).await;
                 }
             } else {
@@ -97,6 +99,7 @@ impl<E: Env> Agent<E> {
             }
         }
         match copied {
+            _ if lost => result.trouble = Some("its lease ran out and is another node's now".to_owned()),
             Ok(()) => {}
             Err(Stopped::Row(trouble)) => {
                 result.lost = trouble.lost;
@@ -111,7 +114,7 @@ impl<E: Env> Agent<E> {
         let last_fields = self.last_fields(stock).await;
         for row in 0..stock.rows {
             self.go_on().map_err(Stopped::Agent)?;
-            if copying.iter().all(|copy| copy.failed.is_some()) {
+            if copying.iter().all(|copy| copy.failed.is_some()) || !self.keep_lease(stock.op).await {
                 return Ok(());
             }
             let wanted = copying.iter().map(|copy| copy.id.index).collect::<Vec<_>>();
@@ -199,6 +202,9 @@ impl<E: Env> Agent<E> {
             let row = row as u32;
             let len = stock.layout.stored_len(row, copy.id.index);
             self.pay(len.into()).await;
+            if !self.keep_lease(stock.op).await {
+                return Err(DriveError::Busy);
+            }
             let read = self.drives.read_here(copy.target, copy.id, row).await?;
             if read.payload_len != len || sum(&read.bytes) != *expected {
                 return Err(DriveError::Rotten("what was read back is not what was written"));

@@ -102,6 +102,11 @@ impl Stock {
         held.pieces == pieces && held.last_row + 1 == pieces
     }
 
+    /// Whether a copy is what a repair wrote before it was cut off: the first rows, under a later attempt than the row's.
+    pub(super) fn is_leftover(&self, held: &Held) -> bool {
+        !self.is_whole(held) && held.fragment.attempt > self.attempt && held.pieces == held.last_row + 1
+    }
+
     /// Fragments of which no drive holds a whole copy.
     pub(super) fn missing(&self) -> u64 {
         let whole = |index: &u8| self.copies(*index).iter().any(|(_, held)| self.is_whole(held));

@@ -1,6 +1,8 @@
 //! The agent against drives in memory and an authority in memory.
 
+mod absent;
 mod authority;
+mod leasing;
 mod nodes;
 mod proposing;
 mod repairing;

@@ -102,6 +102,9 @@ impl<E: Env> Agent<E> {
         for row in 0..stock.pieces(id.index) {
             let len = stock.layout.stored_len(row, id.index);
             self.pay(len.into()).await;
+            if !self.keep_lease(stock.op).await {
+                return Err(DriveError::Busy);
+            }
             let read = self.drives.read_here(backend, id, row).await?;
             if read.payload_len != len {
                 return Err(DriveError::Rotten("a piece of another length than its blob says"));

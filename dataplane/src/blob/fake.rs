@@ -43,6 +43,9 @@ struct Stored {
     facts: PieceFacts,
 }
 
+/// See [`FakeDrives::only_with`].
+type Leave = Box<dyn Fn(OpId) -> bool>;
+
 #[derive(Default)]
 struct State {
     pieces: BTreeMap<(u32, FragmentId, u32), Stored>,
@@ -56,6 +59,8 @@ struct State {
     me: &'static str,
     /// Nodes that do not answer the others.
     silent: BTreeSet<&'static str>,
+    /// Whether a blob may be written on other nodes now; `None`: any.
+    leave: Option<Leave>,
     durable: BTreeMap<(u32, FragmentId, u32), bool>,
     faults: BTreeMap<u32, Faults>,
     reads: Vec<(u32, u32)>,
@@ -128,6 +133,18 @@ impl FakeDrives {
         } else {
             state.silent.remove(node)
         };
+    }
+
+    /// From now on other nodes' drives write and delete only of blobs that `leave` allows, as their tickets do.
+    pub(crate) fn only_with(&self, leave: impl Fn(OpId) -> bool + 'static) {
+        self.0.borrow_mut().leave = Some(Box::new(leave));
+    }
+
+    fn may_write(&self, backend: BackendId, blob: OpId) -> Result<(), DriveError> {
+        self.answers(backend)?;
+        let state = self.0.borrow();
+        let allowed = state.is_own(backend.0) || state.leave.as_ref().is_none_or(|leave| leave(blob));
+        if allowed { Ok(()) } else { Err(DriveError::Failed) }
     }
 
     fn is_there(&self, backend: u32) -> bool {
@@ -242,7 +259,7 @@ async fn pause(delay: Duration) {
 
 impl Drives for FakeDrives {
     async fn append(&self, backend: BackendId, piece: Piece) -> Result<Receipt, DriveError> {
-        self.answers(backend)?;
+        self.may_write(backend, piece.id.blob)?;
         let faults = self.faults(backend);
         {
             let mut state = self.0.borrow_mut();
@@ -314,7 +331,7 @@ impl Drives for FakeDrives {
 
     async fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
         pause(Duration::ZERO).await;
-        self.answers(backend)?;
+        self.may_write(backend, id.blob)?;
         if self.faults(backend).delete_fails {
             return Err(DriveError::Failed);
         }

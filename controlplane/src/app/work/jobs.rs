@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use holdfast_common::id::OpId;
 use holdfast_common::wire::job::Kind;
 use holdfast_common::wire::job_report::Outcome;
@@ -19,7 +20,7 @@ use crate::plan::redundancy;
 use crate::store::job::Report;
 use crate::store::{StoreError, backend, freed, job};
 
-/// Leases what is due. While history is lost nothing is deleted: what the lost rows said of it is not known.
+/// Renews leases, and leases what is due. While history is lost nothing is deleted: what the lost rows said of it is not known.
 pub(super) async fn lease(
     authority: &Authority,
     node_id: Uuid,
@@ -27,6 +28,12 @@ pub(super) async fn lease(
 ) -> Result<Jobs, StoreError> {
     let inner = &authority.inner;
     let client = inner.store.client().await?;
+    let renew: Vec<Uuid> = asked.renew.iter().filter_map(|id| OpId::from_wire(id)).map(OpId::uuid).collect();
+    let renewed = match renew.is_empty() {
+        true => vec![],
+        false => job::renew(&client, node_id, &renew, JOB_LEASE_MS).await?,
+    };
+    let renewed = renewed.iter().map(|subject| Bytes::copy_from_slice(subject.as_bytes())).collect();
     let backends = backend::of_node(&client, node_id).await?;
     let mut items = Vec::new();
     let deletes = asked.deletes_max.min(LEASE_DELETES_MAX);
@@ -49,7 +56,7 @@ pub(super) async fn lease(
             attempts: leased.attempts,
         }));
     }
-    Ok(Jobs { items, lease_ms: JOB_LEASE_MS })
+    Ok(Jobs { items, lease_ms: JOB_LEASE_MS, renewed })
 }
 
 /// Reports, sorted by what has to be written for them.

@@ -51,7 +51,11 @@ async fn a_certificate_speaks_for_its_own_node_only() {
     let bucket = node.bucket("b").await;
     let stolen = wire::WorkRequest {
         session_id: node.welcome.session_id.clone(),
-        what: Some(work_request::What::Lease(wire::LeaseJobs { deletes_max: 1, repairs_max: 1 })),
+        what: Some(work_request::What::Lease(wire::LeaseJobs {
+            deletes_max: 1,
+            repairs_max: 1,
+            ..Default::default()
+        })),
     };
     let mut client = two.client().await.expect("a connection");
     assert_eq!(client.work(stolen.clone()).await.expect_err("refused").code(), Code::Unavailable);

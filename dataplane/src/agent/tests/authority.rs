@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use holdfast_common::id::OpId;
 use holdfast_common::wire::job::Kind;
@@ -33,6 +34,11 @@ struct State {
     left: Option<BTreeSet<OpId>>,
     proposals: Vec<wire::Proposal>,
     walked: bool,
+    /// How long a lease is; `None`: a minute.
+    lease: Option<Duration>,
+    /// Leases are not renewed.
+    renews_none: bool,
+    leased: BTreeMap<OpId, Instant>,
 }
 
 impl Authority {
@@ -69,6 +75,17 @@ impl Authority {
         self.0.borrow_mut().jobs.insert(op, job);
     }
 
+    /// How long a lease is from now on, and whether it may be renewed.
+    pub(super) fn set_lease(&self, lease: Duration, renews: bool) {
+        let mut state = self.0.borrow_mut();
+        (state.lease, state.renews_none) = (Some(lease), !renews);
+    }
+
+    /// Whether a job about a blob is leased now, and so tickets to write are given.
+    pub(super) fn is_leased(&self, op: OpId) -> bool {
+        self.0.borrow().leased.get(&op).is_some_and(|until| Instant::now() < *until)
+    }
+
     pub(super) fn reports(&self) -> Vec<wire::JobReport> {
         std::mem::take(&mut self.0.borrow_mut().reports)
     }
@@ -102,8 +119,18 @@ impl Authority {
                     Kind::Repair => lease.repairs_max > 0,
                     Kind::Unspecified => false,
                 };
-                let items = state.jobs.values().filter(|job| wanted(job.kind())).cloned().collect();
-                work_answer::What::Jobs(wire::Jobs { items, lease_ms: 60_000 })
+                let items = state.jobs.values().filter(|job| wanted(job.kind())).cloned();
+                let items: Vec<wire::Job> = items.collect();
+                let mut renewed = lease.renew;
+                renewed.retain(|op| {
+                    let op = OpId::from_wire(op).unwrap();
+                    !state.renews_none && state.leased.contains_key(&op)
+                });
+                let length = state.lease.unwrap_or(Duration::from_secs(60));
+                let given = items.iter().map(|job| &job.blob.as_ref().unwrap().op_id).chain(&renewed);
+                let given: Vec<OpId> = given.map(|op| OpId::from_wire(op).unwrap()).collect();
+                state.leased.extend(given.into_iter().map(|op| (op, Instant::now() + length)));
+                work_answer::What::Jobs(wire::Jobs { items, lease_ms: length.as_millis() as u64, renewed })
             }
             work_request::What::Reports(reports) => {
                 for report in &reports.items {

@@ -11,7 +11,7 @@ const BIG: usize = 3 * ROW + 5;
 
 impl Rig {
     /// `count` nodes with `drives` drives each; this one is the first.
-    fn over_nodes(count: u32, drives: u32, parity: usize) -> Self {
+    pub(super) fn over_nodes(count: u32, drives: u32, parity: usize) -> Self {
         let all: Vec<u32> = (0..count).flat_map(|node| (1..=drives).map(move |n| node * 10 + n)).collect();
         let rig = Self::empty(Class::nodes(parity), all.clone());
         rig.drives.look_from(NODE);
@@ -48,7 +48,7 @@ impl Rig {
         Agent::new(settings(node), state, drives, coders, self.authority.clone(), progress)
     }
 
-    async fn everywhere(&self, blob: &wire::Blob) -> stock::Stock {
+    pub(super) async fn everywhere(&self, blob: &wire::Blob) -> stock::Stock {
         let held = self.drives.find_everywhere(op_of(blob)).await.unwrap().held;
         stock::Stock::of(&*self.drives, op_of(blob), Some(blob), held).await.unwrap()
     }

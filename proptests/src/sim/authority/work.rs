@@ -53,7 +53,16 @@ impl State {
                 attempts: repair.attempts,
             });
         }
-        wire::Jobs { items, lease_ms: u64::try_from(JOB_LEASE.as_millis()).expect("seconds") }
+        // There is one node, and what it renews it has.
+        let mut renewed = Vec::new();
+        for id in &lease.renew {
+            let op = OpId::from_wire(id).expect("well-formed");
+            if let Some(repair) = self.repairs.get_mut(&op) {
+                repair.leased_until = now + JOB_LEASE;
+                renewed.push(id.clone());
+            }
+        }
+        wire::Jobs { items, lease_ms: u64::try_from(JOB_LEASE.as_millis()).expect("seconds"), renewed }
     }
 
     fn report(&mut self, report: &wire::JobReport) {
