@@ -96,6 +96,13 @@ pub async fn of_node(client: &Client, node_id: Uuid) -> Result<Vec<i32>, StoreEr
     Ok(client.query(&statement, &[&node_id]).await?.iter().map(|row| row.get(0)).collect())
 }
 
+/// Backends of all nodes that are not revoked.
+pub async fn of_living(client: &Client) -> Result<Vec<i32>, StoreError> {
+    let text = "SELECT b.id FROM backend b JOIN node n USING (node_id) WHERE n.revoked_at IS NULL";
+    let statement = client.prepare_cached(text).await?;
+    Ok(client.query(&statement, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
 /// What a node says of one of its drives.
 #[derive(Clone, Debug)]
 pub struct DriveSaid {

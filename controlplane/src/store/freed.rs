@@ -58,11 +58,13 @@ pub struct Leased {
     pub attempts: u32,
 }
 
-/// Leases up to `rows` due deletions of blobs that lie on one of these backends, the longest due first.
+/// Leases up to `rows` due deletions of blobs that lie on one of these backends, the longest due first. One that lies on
+/// none of `living` has lost its nodes: anybody may delete what is left of it, wherever that is.
 pub async fn lease(
     client: &Client,
     node_id: Uuid,
     backends: &[i32],
+    living: &[i32],
     rows: u32,
     lease_ms: u64,
 ) -> Result<Vec<Leased>, StoreError> {
@@ -70,14 +72,15 @@ pub async fn lease(
     let text = format!(
         "WITH due AS (
              SELECT f.op_id FROM freed f JOIN placement p ON p.id = f.placement_id
-             WHERE NOT f.pages AND f.not_before <= statement_timestamp() AND p.backends && $2::integer[]
+             WHERE NOT f.pages AND f.not_before <= statement_timestamp()
+               AND (p.backends && $2::integer[] OR NOT p.backends && $4::integer[])
              ORDER BY f.not_before LIMIT {rows} FOR UPDATE OF f SKIP LOCKED)
          UPDATE freed f SET leased_to = $1, attempts = f.attempts + 1,
              not_before = clock_timestamp() + $3 * interval '1 millisecond'
          FROM due WHERE f.op_id = due.op_id RETURNING f.blob, f.attempts"
     );
     let lease_ms = signed(lease_ms) as f64;
-    let rows = client.query(&text, &[&node_id, &backends, &lease_ms]).await?;
+    let rows = client.query(&text, &[&node_id, &backends, &lease_ms, &living]).await?;
     rows.iter()
         .map(|row| {
             let attempts = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);

@@ -102,6 +102,9 @@ impl<E: Env> Agent<E> {
             self.tidy(fleet, stock).await?;
             return Ok(Audited::Whole);
         }
+        if fleet.scattered {
+            return self.audit_scattered(stock).await;
+        }
         Ok(Audited::thin(&stock, missing, "no drive of its node holds all of it"))
     }
 
@@ -123,6 +126,28 @@ impl<E: Env> Agent<E> {
         match self.tidy_own(&fleet, &stock).await? {
             0 => Ok(Audited::Whole),
             crowded => Ok(Audited::thin(&stock, crowded, "it shares a node with another fragment")),
+        }
+    }
+
+    /// `stock` is what this node holds of a blob of one node's drives that may be on its way between two.
+    async fn audit_scattered(&self, mut stock: Stock) -> Result<Audited, Trouble> {
+        stock.held = self.holders(stock.op, true).await?;
+        stock.everywhere = true;
+        let fleet = self.fleet();
+        if !fleet.nodes_in_grace.is_empty() {
+            return Ok(Audited::LeftOut);
+        }
+        let missing = stock.missing();
+        if missing != 0 {
+            return Ok(Audited::thin(&stock, missing, "no drive of any node that answers holds all of it"));
+        }
+        // One word is enough: the repair looks at all of it.
+        match self.is_settled_on_one(&fleet, &stock) {
+            Ok(false) if fleet.silent_nodes.is_empty() => {
+                let first = 1 << stock.indexes().next().unwrap_or(0);
+                Ok(Audited::thin(&stock, first, "its fragments lie on several nodes"))
+            }
+            _ => Ok(Audited::Whole),
         }
     }
 

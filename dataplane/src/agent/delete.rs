@@ -31,7 +31,7 @@ impl<E: Env> Agent<E> {
     }
 
     async fn delete(&self, op: OpId, blob: wire::Blob) -> wire::JobReport {
-        let outcome = self.try_delete(op, self.spans(&blob)).await;
+        let outcome = self.try_delete(op, self.is_everywhere(&blob)).await;
         match &outcome {
             Ok(()) => self.progress.deleted.add(1),
             Err(_) => self.progress.deletes_later.add(1),
@@ -42,14 +42,14 @@ impl<E: Env> Agent<E> {
         }
     }
 
-    /// `Err`: why it must wait. A blob that spreads over nodes is gone only when every node has said so that may come back:
+    /// `Err`: why it must wait. A blob that may lie on other nodes is gone only when every node has said so that may come back:
     /// a repair may have put fragments anywhere.
-    async fn try_delete(&self, blob: OpId, spans: bool) -> Result<(), String> {
+    async fn try_delete(&self, blob: OpId, everywhere: bool) -> Result<(), String> {
         if self.state.pins.is_pinned(blob) && !crate::mutant!("delete-pinned-blobs") {
             return Err("it is being read".to_owned());
         }
         let _claim = self.claim(blob).ok_or("it is being repaired or moved")?;
-        let errors = match spans {
+        let errors = match everywhere {
             true => self.drives.delete_everywhere(blob).await,
             false => self.drives.delete_blob(blob).await,
         };

@@ -6,6 +6,7 @@
 
 mod ask;
 mod everywhere;
+mod look;
 mod reach;
 mod routes;
 mod upkeep;
@@ -56,6 +57,7 @@ pub(super) struct Others<L, R> {
     routes: RefCell<Routes>,
     /// Fragments (blob, index) that no node has, until when that is believed.
     misses: RefCell<HashMap<(OpId, u8), Instant>>,
+    look: look::Look,
     /// Blobs that are read from other nodes, and whether those were asked to keep them.
     reading: RefCell<HashMap<(Arc<str>, OpId), bool>>,
     runtime: PhantomData<fn() -> R>,
@@ -79,6 +81,7 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
             numbers: Rc::default(),
             routes: RefCell::default(),
             misses: RefCell::default(),
+            look: look::Look::default(),
             reading: RefCell::default(),
             runtime: PhantomData,
         };
@@ -220,6 +223,13 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
 
     fn reachable(&self) -> Vec<BackendId> {
         self.others.as_ref().map(|others| others.peers.reach.all()).unwrap_or_default()
+    }
+
+    async fn look_again(&self) -> bool {
+        match &self.others {
+            Some(others) => others.look_again().await,
+            None => false,
+        }
     }
 
     fn statuses(&self) -> Vec<DriveStatus> {

@@ -1,7 +1,8 @@
 //! Deletions and repairs: leased to nodes, reported by them, and repairs that nodes themselves find necessary.
 //!
 //! A placement may lie on the drives of several nodes. A job goes to any one of them and to one at a time; what that node says
-//! of a blob it says of all of them, and puts off what a silent one keeps it from doing.
+//! of a blob it says of all of them, and puts off what a silent one keeps it from doing. Where all of those nodes are revoked it
+//! goes to any node: what a node held that was emptied before lies on others.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -28,10 +29,11 @@ pub(super) async fn lease(
     let inner = &authority.inner;
     let client = inner.store.client().await?;
     let backends = backend::of_node(&client, node_id).await?;
+    let living = backend::of_living(&client).await?;
     let mut items = Vec::new();
     let deletes = asked.deletes_max.min(LEASE_DELETES_MAX);
     if deletes > 0 && !inner.history_lost.load(Ordering::Relaxed) {
-        let leased = freed::lease(&client, node_id, &backends, deletes, JOB_LEASE_MS).await?;
+        let leased = freed::lease(&client, node_id, &backends, &living, deletes, JOB_LEASE_MS).await?;
         items.extend(leased.into_iter().map(|leased| Job {
             kind: Kind::Delete.into(),
             blob: Some(leased.blob),
@@ -41,7 +43,7 @@ pub(super) async fn lease(
     }
     let repairs = asked.repairs_max.min(LEASE_REPAIRS_MAX);
     if repairs > 0 {
-        let leased = job::lease(&client, node_id, &backends, repairs, JOB_LEASE_MS).await?;
+        let leased = job::lease(&client, node_id, &backends, &living, repairs, JOB_LEASE_MS).await?;
         items.extend(leased.into_iter().map(|leased| Job {
             kind: Kind::Repair.into(),
             blob: Some(leased.blob),
