@@ -192,6 +192,10 @@ async fn find(client: &Client, node: &str) -> Result<NodeRecord, AdminError> {
     let records = enrolled_node::records(client).await?;
     let is = |record: &NodeRecord| id.map_or(record.name == node, |id| record.node_id == id);
     let mut found: Vec<NodeRecord> = records.into_iter().filter(is).collect();
+    // A host that was revoked and joined anew has its name from before.
+    if found.iter().any(|record| record.revoked_ms.is_none()) {
+        found.retain(|record| record.revoked_ms.is_none());
+    }
     match (found.pop(), found.is_empty()) {
         (Some(record), true) => Ok(record),
         (Some(_), false) => Err(AdminError::Conflict(format!(

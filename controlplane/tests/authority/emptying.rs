@@ -77,8 +77,10 @@ async fn a_node_is_emptied_drive_by_drive_and_says_what_is_stuck() {
     more.drives.push(new);
     let five = |shown: &NodeInfo| shown.backends.len() == 5;
     let backends = say(&running, &node, &more, stuck, five).await.backends;
-    let last = running.authority.drive_status(&backends[4].to_string()).await.expect("a status");
-    assert_eq!(last.drive.state, "draining");
+    let last = backends[4].to_string();
+    while running.authority.drive_status(&last).await.expect("a status").drive.state != "draining" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     // Empty at last, long enough after the beginning.
     db.client().await.batch_execute("UPDATE backend SET intent_at = '-infinity'").await.expect("time passes");
     say(&running, &node, &more, DriveWork::default(), |shown| shown.state == "drained").await;

@@ -97,13 +97,14 @@ impl<E: Env> Agent<E> {
                 return Ok(Audited::Whole);
             }
         };
+        let others = fleet.own_scattered || op.node() != self.number();
+        if fleet.scattered && others {
+            return self.audit_scattered(stock).await;
+        }
         let missing = stock.missing();
         if missing == 0 {
             self.tidy(fleet, stock).await?;
             return Ok(Audited::Whole);
-        }
-        if fleet.scattered {
-            return self.audit_scattered(stock).await;
         }
         Ok(Audited::thin(&stock, missing, "no drive of its node holds all of it"))
     }
@@ -130,8 +131,9 @@ impl<E: Env> Agent<E> {
     }
 
     /// `stock` is what this node holds of a blob of one node's drives that may be on its way between two.
-    async fn audit_scattered(&self, mut stock: Stock) -> Result<Audited, Trouble> {
-        stock.held = self.holders(stock.op, true).await?;
+    async fn audit_scattered(&self, own: Stock) -> Result<Audited, Trouble> {
+        let mut stock = own.clone();
+        stock.held = self.holders(own.op, true).await?;
         stock.everywhere = true;
         let fleet = self.fleet();
         if !fleet.nodes_in_grace.is_empty() {
@@ -145,7 +147,11 @@ impl<E: Env> Agent<E> {
         match self.is_settled_on_one(&fleet, &stock) {
             Ok(false) if fleet.silent_nodes.is_empty() => {
                 let first = 1 << stock.indexes().next().unwrap_or(0);
-                Ok(Audited::thin(&stock, first, "its fragments lie on several nodes"))
+                Ok(Audited::thin(&stock, first, "it does not lie on the drives of one node"))
+            }
+            Err(_) if own.missing() == 0 => {
+                self.tidy(&fleet, own).await?;
+                Ok(Audited::Whole)
             }
             _ => Ok(Audited::Whole),
         }

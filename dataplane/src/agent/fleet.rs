@@ -26,6 +26,8 @@ pub(super) struct Fleet {
     pub(super) leaving: bool,
     /// Some node was to be emptied once: blobs of its drives may lie on other nodes.
     pub(super) scattered: bool,
+    /// This one was.
+    pub(super) own_scattered: bool,
     /// Nodes that are neither to be emptied nor revoked.
     pub(super) staying: BTreeSet<Arc<str>>,
     /// They do not answer and may come back: what they hold must not be forgotten.
@@ -136,7 +138,9 @@ impl Silence {
         let mut fleet = Fleet::default();
         self.look_at_nodes(&mut fleet, view, grace, now);
         let takes = |node: &str| view.peers.get(node).is_none_or(|peer| peer.state == "active");
-        fleet.leaving = view.peers.get(&**node_id).is_some_and(|own| own.state == "draining");
+        let own = view.peers.get(&**node_id);
+        fleet.leaving = own.is_some_and(|own| own.state == "draining");
+        fleet.own_scattered = own.is_some_and(|own| own.scattered);
         fleet.scattered = view.peers.values().any(|peer| peer.scattered);
         let others = view.peers.values().map(|peer| peer.node_id.as_str()).chain([&**node_id]);
         fleet.staying = others.filter(|node| takes(node)).map(Arc::from).collect();

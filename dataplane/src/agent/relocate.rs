@@ -14,13 +14,14 @@ use super::{Agent, Trouble};
 use crate::env::Env;
 
 impl<E: Env> Agent<E> {
-    /// Whether every fragment counts where it belongs.
+    /// Whether every fragment lies where it belongs, once.
     ///
     /// # Errors
     /// No node has room for all of it.
     pub(super) fn is_settled_on_one(&self, fleet: &Fleet, stock: &Stock) -> Result<bool, TooNarrow> {
         let seat = self.seat(fleet, stock)?;
-        Ok(stock.indexes().all(|index| sits_on(fleet, stock, &seat, index).is_some()))
+        let sits = |index| stock.copies(index).len() == 1 && sits_on(fleet, stock, &seat, index).is_some();
+        Ok(stock.indexes().all(sits))
     }
 
     /// Brings a blob that the caller has claimed to the drives of `stock.seat`, which has room for it, and makes anew what is

@@ -1,6 +1,7 @@
 //! The agent against drives in memory and an authority in memory.
 
 mod authority;
+mod emptying;
 mod nodes;
 mod proposing;
 mod repairing;

@@ -53,7 +53,8 @@ impl<E: Env> Core<E> {
 
     fn try_place(&self, class: &Class, op: OpId, size: Option<u64>) -> Result<Placement, Refusal> {
         if self.is_leaving() && class.id != placement::CLASS_NODES {
-            return self.place_on_another(class, op, size);
+            let node = &self.settings.node_id;
+            return placement::place_elsewhere(class, node, &self.remote_backends(), op, size);
         }
         let place = |slow| {
             let mut backends = self.local_backends(class, slow);
@@ -64,25 +65,6 @@ impl<E: Env> Core<E> {
         };
         // A slow drive is better than none.
         place(BackendState::Failed).or_else(|_| place(BackendState::Active))
-    }
-
-    /// All of a blob on the drives of one other node, which the op id chooses among those that take it: this node is to be
-    /// emptied.
-    fn place_on_another(&self, class: &Class, op: OpId, size: Option<u64>) -> Result<Placement, Refusal> {
-        let backends = self.remote_backends();
-        let mut nodes: Vec<&Arc<str>> = backends.iter().map(|backend| &backend.node).collect();
-        nodes.sort();
-        nodes.dedup();
-        let turn = (placement::spread_hash(op) % nodes.len().max(1) as u64) as usize;
-        nodes.rotate_left(turn);
-        let mut refusal = Refusal::TooFewBackends { class: class.id, need: class.parity() + 1, have: 0 };
-        for node in nodes {
-            match placement::place(class, node, &backends, op, size) {
-                Ok(placement) => return Ok(placement),
-                Err(why) => refusal = why,
-            }
-        }
-        Err(refusal)
     }
 
     fn concerns_others(&self, class: &Class) -> bool {

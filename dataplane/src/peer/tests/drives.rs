@@ -194,3 +194,34 @@ pub(super) async fn more_requests_than_fit_wait_and_are_all_answered<R: Rt>() {
     assert!(reads.iter().all(|read| read.as_ref().is_ok_and(|read| *read.bytes == sent)));
     rig.stop();
 }
+
+/// Node 3 could not be reached by node 1, which leaves it alone for a while; now it answers.
+async fn back_after_a_failure<R: Rt>() -> Rig<R> {
+    let mut rig = Rig::<R>::new(3);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    rig.move_node(3, nobody);
+    rig.node(1).fleet.refresh().await;
+    assert!(!rig.node(1).fleet.reachable().contains(&backend(3, 0)));
+    rig.serve_at(3, nobody);
+    rig
+}
+
+pub(super) async fn a_write_that_lacks_nodes_has_those_tried_that_are_left_alone<R: Rt>() {
+    let rig = back_after_a_failure::<R>().await;
+    let fleet = &rig.node(1).fleet;
+    // Two who ask together wait for the same look.
+    let (one, other) = futures_util::future::join(fleet.look_again(), fleet.look_again()).await;
+    assert!(one && other && fleet.reachable().contains(&backend(3, 0)));
+    while fleet.look_again().await {}
+    assert!(!fleet.look_again().await, "all are reached");
+    rig.stop();
+}
+
+pub(super) async fn a_node_that_the_authority_speaks_of_is_tried_at_once<R: Rt>() {
+    let rig = back_after_a_failure::<R>().await;
+    let fleet = &rig.node(1).fleet;
+    rig.set_state(1, 3, "active");
+    fleet.refresh().await;
+    assert!(fleet.reachable().contains(&backend(3, 0)));
+    rig.stop();
+}
