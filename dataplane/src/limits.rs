@@ -495,6 +495,10 @@ pub const PEER_PINS_MAX: usize = 1 << 14;
 pub const PEER_MISS: Duration = Duration::from_secs(10);
 pub const PEER_MISSES_MAX: usize = 4096;
 
+/// Where a fragment was found that is not where it should be is believed for so long, and of so many: 4096 x about 100 B.
+pub const PEER_MOVED: Duration = Duration::from_secs(10);
+pub const PEER_MOVED_MAX: usize = 4096;
+
 /// A refusal is logged once per node and reason in this time, of so many of them.
 pub const PEER_WARN_EVERY_MS: u64 = 60_000;
 pub const PEER_WARNINGS_MAX: usize = 1024;

@@ -57,6 +57,8 @@ pub(super) struct Others<L, R> {
     routes: RefCell<Routes>,
     /// Fragments (blob, index) that no node has, until when that is believed.
     misses: RefCell<HashMap<(OpId, u8), Instant>>,
+    /// Where fragments (blob, index) were found that are not where they should be, until when that is believed.
+    moved: RefCell<HashMap<(OpId, u8), (BackendId, FragmentId, Instant)>>,
     look: look::Look,
     /// Blobs that are read from other nodes, and whether those were asked to keep them.
     reading: RefCell<HashMap<(Arc<str>, OpId), bool>>,
@@ -81,6 +83,7 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
             numbers: Rc::default(),
             routes: RefCell::default(),
             misses: RefCell::default(),
+            moved: RefCell::default(),
             look: look::Look::default(),
             reading: RefCell::default(),
             runtime: PhantomData,
@@ -131,6 +134,9 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
         row: u32,
         range: Range<u32>,
     ) -> Result<PieceRead, DriveError> {
+        if let Some(read) = self.read_moved(id, row, range.clone()).await {
+            return Ok(read);
+        }
         let owner = self.elsewhere(backend);
         let read = match &owner {
             None => self.local.read(backend, id, row, range.clone()).await,

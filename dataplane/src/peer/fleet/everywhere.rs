@@ -8,7 +8,7 @@ use holdfast_common::id::{BackendId, FragmentId, OpId};
 
 use super::{Fleet, Others, spot};
 use crate::drives::{DriveError, Drives, Everywhere, Held, PieceRead};
-use crate::limits::{PEER_MISS, PEER_MISSES_MAX};
+use crate::limits::{PEER_MISS, PEER_MISSES_MAX, PEER_MOVED, PEER_MOVED_MAX};
 use crate::link::Link;
 use crate::rt::Rt;
 
@@ -43,25 +43,50 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
         if others.all().is_empty() || others.is_missed(id) {
             return None;
         }
-        let found = self.search(id.blob).await.ok()?;
-        let mut held = found.held;
-        held.retain(|(_, held)| held.fragment.index == id.index && held.last_row >= row);
-        held.sort_by_key(|(_, held)| std::cmp::Reverse(held.fragment.attempt));
-        for (backend, Held { fragment, .. }) in held {
-            let owner = others.owner(backend);
-            if owner == asked {
-                continue;
-            }
-            let read = match owner {
-                None => self.local.read(backend, fragment, row, range.clone()).await.ok(),
-                Some(node) => others.read(&node, spot(backend, fragment, row), range.clone()).await.ok(),
-            };
-            if read.is_some() {
-                return read;
+        // Twice: one that moves right now may have come to where was looked before it went from where was looked after.
+        for _ in 0..2 {
+            let found = self.search(id.blob).await.ok()?;
+            let mut held = found.held;
+            held.retain(|(_, held)| held.fragment.index == id.index && held.last_row >= row);
+            held.sort_by_key(|(_, held)| std::cmp::Reverse(held.fragment.attempt));
+            for (backend, Held { fragment, .. }) in held {
+                if others.owner(backend) == asked {
+                    continue;
+                }
+                let read = self.read_at(others, backend, fragment, row, range.clone()).await;
+                if read.is_some() {
+                    others.remember_moved(id, backend, fragment);
+                    return read;
+                }
             }
         }
         others.miss(id);
         None
+    }
+
+    /// A piece of a fragment that was found elsewhere not long ago, from there.
+    pub(super) async fn read_moved(&self, id: FragmentId, row: u32, range: Range<u32>) -> Option<PieceRead> {
+        let others = self.others.as_ref()?;
+        let (backend, fragment) = others.moved(id)?;
+        let read = self.read_at(others, backend, fragment, row, range).await;
+        if read.is_none() {
+            others.moved.borrow_mut().remove(&(id.blob, id.index));
+        }
+        read
+    }
+
+    async fn read_at(
+        &self,
+        others: &Others<L, R>,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+        range: Range<u32>,
+    ) -> Option<PieceRead> {
+        match others.owner(backend) {
+            None => self.local.read(backend, id, row, range).await.ok(),
+            Some(node) => others.read(&node, spot(backend, id, row), range).await.ok(),
+        }
     }
 }
 
@@ -106,6 +131,26 @@ impl<L: Link, R: Rt> Others<L, R> {
             }
         }
         failed
+    }
+
+    fn moved(&self, id: FragmentId) -> Option<(BackendId, FragmentId)> {
+        let moved = self.moved.borrow();
+        if moved.is_empty() {
+            return None;
+        }
+        let (backend, fragment, until) = moved.get(&(id.blob, id.index))?;
+        (R::now() < *until).then_some((*backend, *fragment))
+    }
+
+    /// Remembers where it is, for a moment: the next row is there too.
+    fn remember_moved(&self, id: FragmentId, backend: BackendId, found: FragmentId) {
+        let (mut moved, now) = (self.moved.borrow_mut(), R::now());
+        if moved.len() >= PEER_MOVED_MAX {
+            moved.retain(|_, (_, _, until)| now < *until);
+        }
+        if moved.len() < PEER_MOVED_MAX {
+            moved.insert((id.blob, id.index), (backend, found, now + PEER_MOVED));
+        }
     }
 
     fn is_missed(&self, id: FragmentId) -> bool {

@@ -80,16 +80,26 @@ pub(super) async fn a_flush_covers_no_append_of_a_broken_connection<R: Rt>() {
 
 pub(super) async fn a_fragment_that_moved_is_found_on_another_node<R: Rt>() {
     let rig = Rig::<R>::new(3);
-    let (id, sent) = (fragment(blob_of(1, 1), 2), bytes(9, 70_000));
-    let mut moved = id;
-    moved.attempt = 2;
-    let receipt = rig.node(1).fleet.append(backend(3, 1), piece(moved, 0, &sent)).await.unwrap();
-    rig.node(1).fleet.flush(backend(3, 1), receipt).await.unwrap();
-    for home in [backend(2, 0), backend(1, 0)] {
+    let sent = bytes(9, 70_000);
+    for (home, index) in [(backend(2, 0), 2), (backend(1, 0), 4)] {
+        let id = fragment(blob_of(1, 1), index);
+        let mut moved = id;
+        moved.attempt = 2;
+        for row in 0..2 {
+            rig.node(1).fleet.append(backend(3, 1), piece(moved, row, &sent)).await.unwrap();
+        }
         let read = rig.node(1).fleet.read(home, id, 0, 10..60_000).await.unwrap();
         assert!(*read.bytes == sent[10..60_000], "home {home}");
+        // The next row is read where the first was.
+        let asked = |rig: &Rig<R>| rig.node(home.0 / 10).drives.reads().len();
+        asked(&rig);
+        assert!(rig.node(1).fleet.read(home, id, 1, 0..10).await.is_ok() && asked(&rig) == 0);
+        // It goes back to where it was meant to be.
+        rig.node(3).drives.lose(|_, lost, _| lost.index == index);
+        rig.node(1).fleet.append(home, piece(id, 1, &sent)).await.unwrap();
+        assert!(rig.node(1).fleet.read(home, id, 1, 0..10).await.is_ok() && asked(&rig) == 1);
     }
-    let mut missing = id;
+    let mut missing = fragment(blob_of(1, 1), 2);
     missing.index = 3;
     let nowhere = rig.node(1).fleet.read(backend(2, 0), missing, 0, 0..10).await;
     assert_eq!(nowhere.unwrap_err(), DriveError::NotFound, "what the home says");
