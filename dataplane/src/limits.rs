@@ -481,6 +481,9 @@ pub const PEER_STATUS_EVERY: Duration = Duration::from_secs(2);
 /// How often it looks whether the authority has news of one: then it asks at once.
 pub const PEER_NEWS_EVERY: Duration = Duration::from_millis(250);
 
+/// How long a write that finds too few nodes waits for those that are tried again: a connection, and an answer.
+pub const PEER_LOOK_DEADLINE: Duration = Duration::from_secs(3);
+
 /// A core that has just looked in vain for nodes that were away does not do so again for a write within this time.
 pub const PEER_LOOK_EVERY: Duration = Duration::from_millis(500);
 

@@ -184,8 +184,9 @@ impl<E: Env> Agent<E> {
             pass.stuck(held, Some(narrow));
             return Ok(());
         }
-        // One is said for all: it is no less safe than it was.
-        self.will_tell(stock, held.fragment.index, "its node is to be emptied".to_owned(), pass);
+        // The first is said for all: it is no less safe than it was.
+        let first = stock.indexes().next().unwrap_or(0);
+        self.will_tell(stock, first, "its node is to be emptied".to_owned(), pass);
         Ok(())
     }
 

@@ -33,19 +33,21 @@ fn what(want: &DrainWant) -> &'static str {
 
 impl<E: Env> Agent<E> {
     /// The node whose drives are to hold this blob: of those that have room for all of it the one that holds the most,
-    /// rather this one, else one that the op id chooses.
+    /// rather this one, else one that the op id chooses. One that holds nothing of it only where some of it must go.
     ///
     /// # Errors
     /// No node has so many drives.
     pub(super) fn seat(&self, fleet: &Fleet, stock: &Stock) -> Result<Arc<str>, TooNarrow> {
         let needs = stock.indexes().count();
+        let stays = |at: BackendId| fleet.node_of(at).is_some_and(|node| fleet.staying.contains(node));
+        let must_go = stock.held.iter().any(|(at, held)| stock.is_whole(held) && !stays(*at));
         let (mut there, mut fit) = (0, BTreeMap::<(usize, bool), Vec<&Arc<str>>>::new());
         for node in &fleet.staying {
             let sits = |index: &u8| sits_on(fleet, stock, node, *index).is_some();
             let (held, rest): (Vec<u8>, Vec<u8>) = stock.indexes().partition(sits);
             let (held, room) = (held.len(), self.seats(fleet, stock, node, &rest).len());
             there = there.max(held + room);
-            if held + room >= needs {
+            if held + room >= needs && (held > 0 || must_go) {
                 fit.entry((held, **node == *self.settings.node_id)).or_default().push(node);
             }
         }

@@ -9,9 +9,9 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::Others;
-use crate::limits::PEER_LOOK_EVERY;
+use crate::limits::{PEER_LOOK_DEADLINE, PEER_LOOK_EVERY};
 use crate::link::Link;
-use crate::rt::Rt;
+use crate::rt::{Rt, within};
 
 /// A core's look, if one is under way.
 #[derive(Default)]
@@ -57,7 +57,7 @@ impl<L: Link, R: Rt> Others<L, R> {
             self.ask_writable(other).await;
             self.look.tell(true);
         });
-        join_all(asked).await;
+        within::<R, _>(join_all(asked), PEER_LOOK_DEADLINE).await;
         self.look.ended.set(Some(R::now()));
         self.look.under_way.set(false);
         self.look.tell(false);
