@@ -88,17 +88,17 @@ def remove_node(estate):
     for key in [key for key in estate.objects.known if key.startswith(("first", "of-one-node"))]:
         whole = estate.admin("object-redundancy", "--bucket", BUCKET, "--key", key)
         assert whole["whole"], whole
-    # What is deleted is gone wherever it went to: the note that it has to be goes when every node has said so.
+    # What is deleted is gone wherever it went to: the note that it has to be goes when every node has said so, below.
     for key in [key for key in estate.objects.known if key.startswith("of-one-node")][:4]:
         estate.s3(rest[0]).delete_object(Bucket=BUCKET, Key=key)
         del estate.objects.known[key]
-    waiting = lambda: estate.postgres.ask("SELECT count(*) FROM freed")  # noqa: E731
-    until("what was deleted is deleted everywhere", lambda: waiting().strip() == "0", 120)
     estate.configure_node(host)
     write_token(estate, GOING, estate.admin("node", "invite", "--name", GOING)["token"])
     add(estate, GOING)
     estate.objects.write(NODES, "four", 8)
     estate.objects.read(NODES)
+    # What was read is pinned for half a minute.
+    until("what was deleted is deleted everywhere", lambda: estate.postgres.ask("SELECT count(*) FROM freed") == "0", 180)
 
 
 def backup(estate):

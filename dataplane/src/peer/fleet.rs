@@ -6,6 +6,7 @@
 
 mod ask;
 mod everywhere;
+mod found;
 mod look;
 mod reach;
 mod routes;
@@ -17,7 +18,6 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use holdfast_common::id::{BackendId, FragmentId, OpId};
@@ -55,10 +55,7 @@ pub(super) struct Others<L, R> {
     /// Connections made by this core.
     numbers: Rc<Cell<u64>>,
     routes: RefCell<Routes>,
-    /// Fragments (blob, index) that no node has, until when that is believed.
-    misses: RefCell<HashMap<(OpId, u8), Instant>>,
-    /// Where fragments (blob, index) were found that are not where they should be, until when that is believed.
-    moved: RefCell<HashMap<(OpId, u8), (BackendId, FragmentId, Instant)>>,
+    found: found::Found,
     look: look::Look,
     /// Blobs that are read from other nodes, and whether those were asked to keep them.
     reading: RefCell<HashMap<(Arc<str>, OpId), bool>>,
@@ -82,8 +79,7 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
             nodes: RefCell::default(),
             numbers: Rc::default(),
             routes: RefCell::default(),
-            misses: RefCell::default(),
-            moved: RefCell::default(),
+            found: found::Found::default(),
             look: look::Look::default(),
             reading: RefCell::default(),
             runtime: PhantomData,

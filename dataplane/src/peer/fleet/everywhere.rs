@@ -8,7 +8,6 @@ use holdfast_common::id::{BackendId, FragmentId, OpId};
 
 use super::{Fleet, Others, spot};
 use crate::drives::{DriveError, Drives, Everywhere, Held, PieceRead};
-use crate::limits::{PEER_MISS, PEER_MISSES_MAX, PEER_MOVED, PEER_MOVED_MAX};
 use crate::link::Link;
 use crate::rt::Rt;
 
@@ -40,7 +39,7 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
         range: Range<u32>,
     ) -> Option<PieceRead> {
         let others = self.others.as_ref()?;
-        if others.all().is_empty() || others.is_missed(id) {
+        if others.all().is_empty() || others.found.is_missed(id, R::now()) {
             return None;
         }
         // Twice: one that moves right now may have come to where was looked before it went from where was looked after.
@@ -55,22 +54,25 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
                 }
                 let read = self.read_at(others, backend, fragment, row, range.clone()).await;
                 if read.is_some() {
-                    others.remember_moved(id, backend, fragment);
+                    others.found.remember(id, backend, fragment, R::now());
                     return read;
                 }
             }
         }
-        others.miss(id);
+        others.found.miss(id, R::now());
         None
     }
 
     /// A piece of a fragment that was found elsewhere not long ago, from there.
     pub(super) async fn read_moved(&self, id: FragmentId, row: u32, range: Range<u32>) -> Option<PieceRead> {
         let others = self.others.as_ref()?;
-        let (backend, fragment) = others.moved(id)?;
+        if !others.found.is_any_moved() {
+            return None;
+        }
+        let (backend, fragment) = others.found.moved(id, R::now())?;
         let read = self.read_at(others, backend, fragment, row, range).await;
         if read.is_none() {
-            others.moved.borrow_mut().remove(&(id.blob, id.index));
+            others.found.forget(id);
         }
         read
     }
@@ -131,40 +133,5 @@ impl<L: Link, R: Rt> Others<L, R> {
             }
         }
         failed
-    }
-
-    fn moved(&self, id: FragmentId) -> Option<(BackendId, FragmentId)> {
-        let moved = self.moved.borrow();
-        if moved.is_empty() {
-            return None;
-        }
-        let (backend, fragment, until) = moved.get(&(id.blob, id.index))?;
-        (R::now() < *until).then_some((*backend, *fragment))
-    }
-
-    /// Remembers where it is, for a moment: the next row is there too.
-    fn remember_moved(&self, id: FragmentId, backend: BackendId, found: FragmentId) {
-        let (mut moved, now) = (self.moved.borrow_mut(), R::now());
-        if moved.len() >= PEER_MOVED_MAX {
-            moved.retain(|_, (_, _, until)| now < *until);
-        }
-        if moved.len() < PEER_MOVED_MAX {
-            moved.insert((id.blob, id.index), (backend, found, now + PEER_MOVED));
-        }
-    }
-
-    fn is_missed(&self, id: FragmentId) -> bool {
-        self.misses.borrow().get(&(id.blob, id.index)).is_some_and(|until| R::now() < *until)
-    }
-
-    /// Remembers that nobody has it, for a moment: a drive that is gone is asked for every row of every object on it.
-    fn miss(&self, id: FragmentId) {
-        let (mut misses, now) = (self.misses.borrow_mut(), R::now());
-        if misses.len() >= PEER_MISSES_MAX {
-            misses.retain(|_, until| now < *until);
-        }
-        if misses.len() < PEER_MISSES_MAX {
-            misses.insert((id.blob, id.index), now + PEER_MISS);
-        }
     }
 }
