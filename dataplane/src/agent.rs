@@ -20,12 +20,14 @@ mod pins;
 mod progress;
 mod propose;
 mod reap;
+mod relocate;
 mod repair;
 mod rewrite;
 mod rows;
 mod run;
 mod scrub;
 mod scrub_file;
+mod seat;
 mod stock;
 mod tidy;
 mod walk;
@@ -34,7 +36,7 @@ mod walk;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -105,6 +107,8 @@ pub struct Agent<E: Env> {
     /// Blobs whose fragments are being written or deleted: one at a time does so.
     claimed: RefCell<HashSet<OpId>>,
     deleted: RefCell<VecDeque<OpId>>,
+    /// When it was said last of blobs that they are to go to other nodes.
+    told: RefCell<HashMap<OpId, Instant>>,
     /// Until when the budget is spent.
     spent_until: Cell<Option<Instant>>,
     stop: Stop,
@@ -136,6 +140,7 @@ impl<E: Env> Agent<E> {
             leases: leases::Leases::default(),
             claimed: RefCell::default(),
             deleted: RefCell::default(),
+            told: RefCell::default(),
             spent_until: Cell::new(None),
             stop: Stop::new(),
             loops: Cell::new(0),

@@ -175,6 +175,12 @@ pub trait Drives: 'static {
         Vec::new()
     }
 
+    /// Tries at once, within a bound, to reach the nodes that were not reached, and returns when one more is. False: that is
+    /// over, or was tried just now.
+    fn look_again(&self) -> impl Future<Output = bool> {
+        std::future::ready(false)
+    }
+
     /// Every drive with its state, for placement and for reports to the authority.
     fn statuses(&self) -> Vec<DriveStatus>;
 
@@ -277,6 +283,10 @@ impl<D: Drives> Drives for std::rc::Rc<D> {
 
     fn reachable(&self) -> Vec<BackendId> {
         (**self).reachable()
+    }
+
+    fn look_again(&self) -> impl Future<Output = bool> {
+        (**self).look_again()
     }
 
     fn statuses(&self) -> Vec<DriveStatus> {

@@ -477,7 +477,8 @@ pub const PEER_BYTES_MAX_PER_NODE: usize = 32 << 20;
 /// The same of all connections to one core.
 pub const PEER_BYTES_MAX_PER_CORE: usize = 64 << 20;
 
-/// A node that could not be reached is not tried again for so long, doubled up to the second, and half of it random.
+/// A node that could not be reached is not tried again for so long, doubled up to the second, and half of it random; unless
+/// the authority has news of it, or a write finds too few nodes.
 pub const PEER_PAUSE_MIN: Duration = Duration::from_millis(500);
 pub const PEER_PAUSE_MAX: Duration = Duration::from_secs(8);
 
@@ -501,6 +502,15 @@ pub const PEER_TICKET_MARGIN_MS: u64 = 5_000;
 /// How often a core asks the other nodes which of their drives take new fragments.
 pub const PEER_STATUS_EVERY: Duration = Duration::from_secs(2);
 
+/// How often it looks whether the authority has news of one: then it asks at once.
+pub const PEER_NEWS_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a write that finds too few nodes waits for those that are tried again: a connection, and an answer.
+pub const PEER_LOOK_DEADLINE: Duration = Duration::from_secs(3);
+
+/// A core that has just looked in vain for nodes that were away does not do so again for a write within this time.
+pub const PEER_LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// How long a read keeps its blob from being deleted on the node that it asked, and how often readers renew that.
 pub const PEER_PIN: Duration = Duration::from_secs(30);
 pub const PEER_PIN_RENEW: Duration = Duration::from_secs(10);
@@ -511,6 +521,10 @@ pub const PEER_PINS_MAX: usize = 1 << 14;
 /// Fragments that no node has are not searched for again for so long, and so many are remembered.
 pub const PEER_MISS: Duration = Duration::from_secs(10);
 pub const PEER_MISSES_MAX: usize = 4096;
+
+/// Where a fragment was found that is not where it should be is believed for so long, and of so many: 4096 x about 100 B.
+pub const PEER_MOVED: Duration = Duration::from_secs(10);
+pub const PEER_MOVED_MAX: usize = 4096;
 
 /// A refusal is logged once per node and reason in this time, of so many of them.
 pub const PEER_WARN_EVERY_MS: u64 = 60_000;
@@ -561,6 +575,11 @@ pub const AGENT_RENEW_AGAIN: Duration = Duration::from_secs(5);
 
 /// Deficits told in one request.
 pub const AGENT_DEFICITS_BATCH: usize = 100;
+
+/// A blob that is to go to another node is said to be missing there again after so long: the authority keeps its repair.
+pub const AGENT_RETELL: Duration = Duration::from_secs(60);
+/// Such blobs remembered: 65,536 x about 40 B. Beyond it they are told again at each pass, which costs time and no harm.
+pub const AGENT_TOLD_MAX: usize = 1 << 16;
 
 /// Lost rows proposed in one request: with the longest manifests 600 KiB.
 pub const AGENT_PROPOSALS_BATCH: usize = 100;

@@ -27,6 +27,7 @@ from net import Refused, until
 HOME = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path.home() / ".cache/holdfast/target"))
 TRAILER = b"\nthe next version\n"
 FIRST, LATER = NODES[:3], NODES[3]
+GOING = NODES[1]
 
 
 def first_node(estate):
@@ -60,8 +61,44 @@ def add_node_later(estate):
     write_token(estate, LATER, estate.admin("node", "invite", "--name", LATER)["token"])
     add(estate, LATER)
     estate.objects.read([LATER])
+
+
+def remove_node(estate):
+    """A node that is well goes, with objects over nodes and some on its drives alone, under a client; its host comes back empty."""
+    host, rest = estate.hosts[GOING], [name for name in NODES if name != GOING]
+    config = host.etc / "dataplane.toml"
+    config.write_text(config.read_text().replace('spread = "nodes"', 'spread = "drives"'))
+    host.serve("restart", "holdfast-dataplane")
+    until(f"{GOING} is ready", host.ready, 90)
+    estate.objects.write([GOING], "of-one-node", 8)
+    assert estate.admin("node", "drain", GOING)["state"] == "draining"
+    with Client(estate, NODES) as client:
+        client.goes_on()
+        client.restarting = GOING
+        said = estate.run(estate.leader(), "remove-node", GOING, "240")
+        host.serve("stop", "holdfast-dataplane")
+        for path in [host.home / "data", *host.home.glob("d[0-9]")]:
+            shutil.rmtree(path)
+        client.goes_on()
+    assert not client.wrong, client.wrong
+    assert "nothing is left" in said, said
+    print(f"      {client.counts}", flush=True)
+    assert estate.admin("node", "show", GOING)["state"] == "revoked"
+    estate.objects.read(rest)
+    for key in [key for key in estate.objects.known if key.startswith(("first", "of-one-node"))]:
+        whole = estate.admin("object-redundancy", "--bucket", BUCKET, "--key", key)
+        assert whole["whole"], whole
+    # What is deleted is gone wherever it went to: the note that it has to be goes when every node has said so, below.
+    for key in [key for key in estate.objects.known if key.startswith("of-one-node")][:4]:
+        estate.s3(rest[0]).delete_object(Bucket=BUCKET, Key=key)
+        del estate.objects.known[key]
+    estate.configure_node(host)
+    write_token(estate, GOING, estate.admin("node", "invite", "--name", GOING)["token"])
+    add(estate, GOING)
     estate.objects.write(NODES, "four", 8)
     estate.objects.read(NODES)
+    # What was read is pinned for half a minute.
+    until("what was deleted is deleted everywhere", lambda: estate.postgres.ask("SELECT count(*) FROM freed") == "0", 180)
 
 
 def backup(estate):
@@ -178,7 +215,8 @@ def restore(estate):
 
 
 STEPS = {
-    "first-node": first_node, "add-node": add_nodes, "add-node-later": add_node_later, "backup": backup, "upgrade": upgrade,
+    "first-node": first_node, "add-node": add_nodes, "add-node-later": add_node_later, "remove-node": remove_node,
+    "backup": backup, "upgrade": upgrade,
     "rotate-master-key": rotate_master_key, "lose-node": lose_node, "restore": restore,
 }
 

@@ -95,6 +95,7 @@ pub(crate) fn of_peer(row: &PeerRow) -> wire::Peer {
         addr: row.addr.clone(),
         node_number: row.number.into(),
         state: row.state.clone(),
+        scattered: row.scattered,
     }
 }
 

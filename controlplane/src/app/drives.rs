@@ -3,6 +3,7 @@
 //! A decision stands in the backend's row beside what the node says, rides the configuration stream to every node, and is
 //! done when each live one has acknowledged it. The moving and rebuilding is the nodes' work; here are its figures.
 
+mod progress;
 mod report;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use self::progress::DrainInfo;
 use super::sessions::wait;
 use super::{AdminError, Authority, config};
 use crate::app::commit::now_ms;
@@ -77,17 +79,6 @@ pub struct ScrubInfo {
     pub finished_ms: Option<u64>,
     /// When the running pass will be done if it goes on as it has; null: cannot be told.
     pub estimated_end_ms: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub struct DrainInfo {
-    pub left_pieces: u64,
-    pub left_bytes: u64,
-    /// Of them: no other drive may take them. Add a drive.
-    pub stuck_pieces: u64,
-    pub bytes_per_second: u64,
-    /// Null: cannot be told yet, or never at this rate.
-    pub estimated_seconds: Option<u64>,
 }
 
 /// One drive, and what its absence or rot has left to do.
@@ -199,6 +190,16 @@ impl Authority {
         self.drive_status(drive).await
     }
 
+    /// How far the drain of a node is: of its drives that are to be emptied.
+    pub(super) fn drain_of(&self, drives: &[&BackendRow]) -> DrainInfo {
+        let draining = drives.iter().filter(|row| row.intent == Some(Intent::Draining));
+        DrainInfo::sum(draining.map(|row| {
+            let work = self.inner.reports.of(row.drive_id).and_then(|(drive, _)| drive.work);
+            // Without a word of its node nothing is known to have moved.
+            work.map_or(DrainInfo { left_pieces: 1, ..DrainInfo::default() }, |work| DrainInfo::of(&work))
+        }))
+    }
+
     async fn decide(
         &self,
         client: &Client,
@@ -254,7 +255,7 @@ impl Authority {
             errors: work.errors,
             rotten: work.rotten,
             scrub: scrub(&work, now_ms()),
-            drain: (row.intent == Some(Intent::Draining)).then(|| drain(&work)),
+            drain: (row.intent == Some(Intent::Draining)).then(|| DrainInfo::of(&work)),
         }
     }
 }
@@ -327,51 +328,20 @@ fn scrub(work: &wire::DriveWork, now_ms: u64) -> ScrubInfo {
     }
 }
 
-fn drain(work: &wire::DriveWork) -> DrainInfo {
-    // Before the node's first look everything is left.
-    let (left_pieces, left_bytes) = match work.drain_left_bytes {
-        0 => (work.drain_left_pieces.max(work.pieces), work.live_bytes),
-        left_bytes => (work.drain_left_pieces, left_bytes),
-    };
-    let stuck_pieces = work.drain_stuck_pieces;
-    let moving = work.bytes_per_second > 0 && stuck_pieces < left_pieces;
-    let estimated_seconds = match left_pieces {
-        0 => Some(0),
-        _ => moving.then(|| left_bytes.div_ceil(work.bytes_per_second)),
-    };
-    DrainInfo {
-        left_pieces,
-        left_bytes,
-        stuck_pieces,
-        bytes_per_second: work.bytes_per_second,
-        estimated_seconds,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{drain, scrub};
+    use super::scrub;
     use holdfast_common::wire::DriveWork;
 
     #[test]
-    fn estimates_follow_the_rate_so_far() {
+    fn a_pass_is_expected_to_go_on_as_it_has() {
         let work = DriveWork {
             scrub_started_ms: 1000,
             scrub_done_bytes: 25,
             scrub_total_bytes: 100,
-            drain_left_bytes: 1001,
-            drain_left_pieces: 10,
-            bytes_per_second: 100,
             ..Default::default()
         };
         assert_eq!(scrub(&work, 2000).estimated_end_ms, Some(5000));
-        assert_eq!(drain(&work).estimated_seconds, Some(11));
-        let stuck = DriveWork { drain_stuck_pieces: 10, ..work };
-        assert_eq!(drain(&stuck).estimated_seconds, None);
-        let nothing = DriveWork::default();
-        assert_eq!((scrub(&nothing, 5).estimated_end_ms, drain(&nothing).estimated_seconds), (None, Some(0)));
-        assert_eq!(drain(&DriveWork { bytes_per_second: 0, ..work }).estimated_seconds, None);
-        let not_looked_at = drain(&DriveWork { pieces: 7, live_bytes: 70, ..nothing });
-        assert_eq!((not_looked_at.left_pieces, not_looked_at.estimated_seconds), (7, None));
+        assert_eq!(scrub(&DriveWork::default(), 5).estimated_end_ms, None);
     }
 }

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::drives::DrainInfo;
 use super::sessions::SessionFacts;
 use super::sessions::wait::Acknowledgement;
 use super::{AdminError, Authority, config};
 use crate::limits::REVOKE_DRAIN;
+use crate::store::backend::{BackendRow, Intent};
 use crate::store::enrolled_node::{self, NodeRecord};
 use crate::store::{Client, StoreError, backend, node};
 
@@ -24,7 +26,7 @@ pub struct NodeInfo {
     pub name: String,
     pub region: String,
     pub build: String,
-    /// `joined` (no hello yet), `active`, `draining`, `revoked`.
+    /// `joined` (no hello yet), `active`, `draining`, `drained` (nothing is left on it), `revoked`.
     pub state: String,
     pub connected: bool,
     /// It may show records of its cache.
@@ -38,6 +40,8 @@ pub struct NodeInfo {
     pub revoked_ms: Option<u64>,
     /// Numbers of its backends.
     pub backends: Vec<u32>,
+    /// While it is being emptied.
+    pub drain: Option<DrainInfo>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
@@ -74,7 +78,8 @@ impl Authority {
         Ok(self.node_infos(&client, vec![record]).await?.remove(0))
     }
 
-    /// Takes all drives of a node out of new placements, or takes that back. Returns when every live node knows.
+    /// Takes all drives of a node out of new placements and has it move what is there to other nodes, or takes that back.
+    /// Returns when every live node knows.
     pub async fn drain_node(&self, node: &str, asked: DrainNodeRequest) -> Result<NodeInfo, AdminError> {
         let (node_id, waits) = {
             let _order = self.inner.configuration.lock().await;
@@ -162,10 +167,13 @@ impl Authority {
         let backends = backend::all(client).await?;
         let info = |record: NodeRecord| {
             let session = sessions.get(&record.node_id);
-            let its = backends.iter().filter(|backend| backend.node_id == Some(record.node_id));
+            let is_its = |backend: &&BackendRow| backend.node_id == Some(record.node_id);
+            let its: Vec<&BackendRow> = backends.iter().filter(is_its).collect();
+            let state = state(&record, &its).to_owned();
             NodeInfo {
                 node_id: record.node_id.to_string(),
-                state: state(&record).to_owned(),
+                drain: (state == "draining").then(|| self.drain_of(&its)),
+                state,
                 name: record.name,
                 region: record.region,
                 build: record.build,
@@ -176,16 +184,18 @@ impl Authority {
                 last_seen_ms: record.last_seen_ms,
                 certificate_until_ms: record.certificate_until_ms,
                 revoked_ms: record.revoked_ms,
-                backends: its.map(|backend| backend.id).collect(),
+                backends: its.iter().map(|backend| backend.id).collect(),
             }
         };
         Ok(records.into_iter().map(info).collect())
     }
 }
 
-fn state(record: &NodeRecord) -> &str {
+fn state<'a>(record: &'a NodeRecord, drives: &[&BackendRow]) -> &'a str {
+    let is_empty = |drive: &&BackendRow| matches!(drive.intent, Some(Intent::Drained | Intent::Replaced));
     match (record.revoked_ms, &record.wanted) {
         (Some(_), _) => "revoked",
+        (None, Some(wanted)) if wanted == "draining" && drives.iter().all(is_empty) => "drained",
         (None, Some(wanted)) => wanted,
         (None, None) => "joined",
     }
@@ -196,6 +206,10 @@ async fn find(client: &Client, node: &str) -> Result<NodeRecord, AdminError> {
     let records = enrolled_node::records(client).await?;
     let is = |record: &NodeRecord| id.map_or(record.name == node, |id| record.node_id == id);
     let mut found: Vec<NodeRecord> = records.into_iter().filter(is).collect();
+    // A host that was revoked and joined anew has its name from before.
+    if found.iter().any(|record| record.revoked_ms.is_none()) {
+        found.retain(|record| record.revoked_ms.is_none());
+    }
     match (found.pop(), found.is_empty()) {
         (Some(record), true) => Ok(record),
         (Some(_), false) => Err(AdminError::Conflict(format!(

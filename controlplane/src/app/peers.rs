@@ -1,4 +1,4 @@
-//! Nodes as the others know them: told to every session when one enters for the first time, moves, or is to be emptied.
+//! Nodes as the others know them: told to every session when one enters, or is to be emptied.
 
 use holdfast_common::wire;
 use uuid::Uuid;
@@ -19,8 +19,11 @@ impl Authority {
         let inner = &self.inner;
         let _order = inner.configuration.lock().await;
         let entered = inner.truth.enter(row, peer_addr, session_id, inner.sessions.epoch()).await?;
-        if let Some(Entered { peer, changed: true, .. }) = &entered {
-            tracing::info!(node = %peer.name, number = peer.number, addr = %peer.addr, "a node is made known");
+        if let Some(Entered { peer, changed, .. }) = &entered {
+            if *changed {
+                tracing::info!(node = %peer.name, number = peer.number, addr = %peer.addr, "a node is made known");
+            }
+            // Also when nothing about it is new: who could not reach it tries again.
             self.publish_peer(peer);
         }
         Ok(entered)

@@ -157,7 +157,7 @@ fn scrub_line(answer: &Value) -> String {
     format!("{short}, done about {}", text(scrub, "estimated_end_ms"))
 }
 
-fn drain_line(drain: &Value) -> String {
+pub(super) fn drain_line(drain: &Value) -> String {
     let mut line = format!(
         "{} pieces ({}) left, {}/s, {}",
         number(drain, "left_pieces"),
@@ -166,7 +166,8 @@ fn drain_line(drain: &Value) -> String {
         drain["estimated_seconds"].as_u64().map_or("no estimate".to_owned(), about)
     );
     if number(drain, "stuck_pieces") > 0 {
-        line += &format!("; {} STUCK: no other drive may take them, add one", number(drain, "stuck_pieces"));
+        let why = drain["stuck_why"].as_str().unwrap_or("no other drive may take them, add one");
+        line += &format!("; {} STUCK: {why}", number(drain, "stuck_pieces"));
     }
     line
 }

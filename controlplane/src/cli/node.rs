@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::admin::{escaped, list, text};
+use super::drive::drain_line;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
@@ -20,7 +21,7 @@ pub(super) enum NodeCommand {
     List,
     /// Show one node, by its id or its name.
     Show { node: String },
-    /// Take all drives of a node out of new placements.
+    /// Move everything that is on a node to other nodes; it gets nothing new. When `node show` says `drained`, it may be revoked.
     Drain {
         node: String,
         /// Take a drain back, of the node and of all its drives.
@@ -93,7 +94,7 @@ impl NodeCommand {
 fn show(answer: &Value) -> String {
     let backends: Vec<String> =
         answer["backends"].as_array().into_iter().flatten().map(ToString::to_string).collect();
-    let lines = [
+    let mut lines = vec![
         ("node", text(answer, "node_id")),
         ("name", text(answer, "name")),
         ("state", text(answer, "state")),
@@ -114,6 +115,9 @@ fn show(answer: &Value) -> String {
         ("revoked", text(answer, "revoked_ms")),
         ("backends", if backends.is_empty() { "-".to_owned() } else { backends.join(",") }),
     ];
+    if answer["drain"].is_object() {
+        lines.push(("drain", drain_line(&answer["drain"])));
+    }
     lines.iter().map(|(name, line)| format!("{name:<12}{line}\n")).collect()
 }
 
@@ -152,5 +156,16 @@ mod tests {
         assert_eq!(invite.human(&answer), "hfj1-x\n");
         assert!(invite.note(&answer).expect("a note").contains("until 1970"));
         assert!(show(&json!({ "name": "a", "backends": [1, 2] })).contains("backends    1,2"));
+    }
+
+    #[test]
+    fn how_far_a_drain_is_stands_below_the_node() {
+        let drain =
+            json!({ "left_pieces": 3, "left_bytes": 10, "stuck_pieces": 2, "stuck_why": "it needs 4 nodes" });
+        let shown = show(&json!({ "name": "a", "state": "draining", "drain": drain }));
+        assert!(
+            shown.contains("drain       3 pieces") && shown.contains("2 STUCK: it needs 4 nodes"),
+            "{shown}"
+        );
     }
 }

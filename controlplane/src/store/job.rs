@@ -55,8 +55,8 @@ pub fn columns(missing: &[(wire::Blob, u64)]) -> Columns {
     columns
 }
 
-/// Notes what a node found missing: merged into a row that is there, and a repair that had failed is tried again. Never
-/// for what is freed or abandoned. Each blob at most once.
+/// Notes what a node found missing: merged into a row that is there, and a repair that had failed is tried again, at once if
+/// more is missing than was, else when its pause is over. Never for what is freed or abandoned. Each blob at most once.
 pub async fn found_missing(
     work: &Transaction<'_>,
     node_id: Uuid,
@@ -76,8 +76,9 @@ pub async fn found_missing(
              payload = CASE WHEN j.placement_id = 0 THEN excluded.payload ELSE j.payload END,
              placement_id = CASE WHEN j.placement_id = 0 THEN excluded.placement_id ELSE j.placement_id END,
              found_by = excluded.found_by,
-             attempts = CASE WHEN j.state = 3 THEN 0 ELSE j.attempts END,
-             not_before = CASE WHEN j.state = 3 THEN '-infinity' ELSE j.not_before END,
+             attempts = CASE WHEN j.state = 3 AND excluded.missing & ~j.missing <> 0 THEN 0 ELSE j.attempts END,
+             not_before = CASE WHEN j.state = 3 AND excluded.missing & ~j.missing <> 0 THEN '-infinity'
+                 ELSE j.not_before END,
              state = CASE WHEN j.state = 3 THEN 0 ELSE j.state END"
     );
     let (names, blobs, bits, slacks, placements) = columns(missing);
@@ -95,8 +96,8 @@ pub struct Leased {
     pub attempts: u32,
 }
 
-/// Leases up to `rows` due repairs of blobs that lie on one of these backends (or that this node found, or all of whose nodes
-/// are gone), those that can lose the least first.
+/// Leases up to `rows` due repairs of blobs that lie on one of these backends (or that this node found), those that can lose the
+/// least first. One all of whose nodes are gone, or whose finder was revoked, is anybody's.
 pub async fn lease(
     client: &Client,
     node_id: Uuid,
@@ -109,7 +110,9 @@ pub async fn lease(
         "WITH due AS (
              SELECT j.job_id FROM job j
              WHERE j.kind = 'repair' AND j.state IN (0, 1) AND j.not_before <= statement_timestamp()
-               AND CASE WHEN j.placement_id = 0 THEN j.found_by = $1
+               AND CASE WHEN j.placement_id = 0
+                   THEN j.found_by = $1
+                       OR EXISTS (SELECT 1 FROM node n WHERE n.node_id = j.found_by AND n.revoked_at IS NOT NULL)
                    ELSE (SELECT p.backends && $2::integer[] OR p.backends <@ {DESERTED}
                          FROM placement p WHERE p.id = j.placement_id) END
                AND NOT EXISTS (SELECT 1 FROM freed f WHERE f.op_id = j.subject)
@@ -210,19 +213,21 @@ pub async fn repaired(
 }
 
 /// These cannot be repaired: fewer pieces are left than the code needs. They wait for a drive that comes back, or for a
-/// node that finds more. Returns those that were not known to be lost.
+/// node that finds more; what is found missing again and again is tried after a pause that grows with the attempts. Returns those that were not known to be lost.
 pub async fn lost(
     work: &Transaction<'_>,
     node_id: Uuid,
     reports: &[Report<'_>],
 ) -> Result<Vec<Uuid>, StoreError> {
-    let text = "UPDATE job j SET state = 3, leased_to = NULL, leased_until = NULL, error = i.detail
+    let text = "UPDATE job j SET state = 3, leased_to = NULL, leased_until = NULL, error = i.detail,
+             not_before = clock_timestamp()
+                 + least($4 * power(2, least(j.attempts, 20) - 1), $5) * (0.5 + random() / 2) * interval '1 millisecond'
          FROM UNNEST($1::uuid[], $2::text[]) AS i(subject, detail)
          WHERE j.kind = 'repair' AND j.subject = i.subject AND j.leased_to = $3 AND j.state <> 3
          RETURNING j.subject";
     let subjects: Vec<Uuid> = reports.iter().map(|report| report.subject).collect();
     let details: Vec<&str> = reports.iter().map(|report| report.detail).collect();
-    let rows = work.query(text, &[&subjects, &details, &node_id]).await?;
+    let rows = work.query(text, &[&subjects, &details, &node_id, &JOB_PAUSE_MS, &JOB_PAUSE_MS_MAX]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 

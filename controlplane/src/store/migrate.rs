@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0011_candidates", include_str!("../../../migrations/0011_candidates.sql")),
     ("0012_recovery", include_str!("../../../migrations/0012_recovery.sql")),
     ("0013_access", include_str!("../../../migrations/0013_access.sql")),
+    ("0014_emptied_nodes", include_str!("../../../migrations/0014_emptied_nodes.sql")),
 ];
 
 /// Any number that no other program uses; held only while migrating, never on the commit path.

@@ -24,6 +24,8 @@ pub struct PeerRow {
     pub number: u16,
     /// `active`, `draining` or `revoked`.
     pub state: String,
+    /// It was to be emptied once: blobs whose rows name its drives may lie on other nodes.
+    pub scattered: bool,
 }
 
 impl PeerRow {
@@ -34,7 +36,7 @@ impl PeerRow {
 }
 
 const PEER: &str =
-    "node_id, name, peer_addr, number, CASE WHEN revoked_at IS NULL THEN state ELSE 'revoked' END";
+    "node_id, name, peer_addr, number, CASE WHEN revoked_at IS NULL THEN state ELSE 'revoked' END, scattered";
 
 fn peer_of(row: &tokio_postgres::Row) -> PeerRow {
     PeerRow {
@@ -43,6 +45,7 @@ fn peer_of(row: &tokio_postgres::Row) -> PeerRow {
         addr: row.get(2),
         number: u16::try_from(row.get::<_, i32>(3)).unwrap_or(0),
         state: row.get(4),
+        scattered: row.get(5),
     }
 }
 
@@ -82,7 +85,7 @@ pub async fn enter(
     );
     let row =
         work.query_one(&enters, &[&node.node_id, &node.name, &node.region, &node.build, &peer_addr]).await?;
-    let entered = Entered { peer: peer_of(&row), changed: false, settled_to: row.get(5) };
+    let entered = Entered { peer: peer_of(&row), changed: false, settled_to: row.get(6) };
     if entered.peer.is_revoked() {
         return Ok(None);
     }
@@ -212,6 +215,7 @@ pub async fn revoke(client: &Client, node_id: Uuid) -> Result<(), StoreError> {
 /// Notes what an administrator wants of a node. Callers hold the configuration lock.
 pub async fn drain(client: &Client, node_id: Uuid, draining: bool) -> Result<(), StoreError> {
     let state = if draining { "draining" } else { "active" };
-    client.execute("UPDATE node SET state = $2 WHERE node_id = $1", &[&node_id, &state]).await?;
+    let text = "UPDATE node SET state = $2, scattered = scattered OR $3 WHERE node_id = $1";
+    client.execute(text, &[&node_id, &state, &draining]).await?;
     Ok(())
 }

@@ -185,7 +185,7 @@ async fn an_object_is_as_safe_as_its_open_repairs_say() {
     report(&node, Kind::Repair, &thin.op_id, Outcome::Lost, 0b1110).await;
     let status = authority.status().await.expect("a status");
     assert_eq!((status.repairs_open, status.repairs_failed), (0, 1));
-    deficit(&node, &blob, 0b0010).await;
+    deficit(&node, &blob, 0b0001).await;
     assert_eq!(lease(&node, 0, 1).await.len(), 1);
     report(&node, Kind::Repair, &thin.op_id, Outcome::Done, 0).await;
     let shown = authority.object_redundancy("b", "a key/with ü").await.expect("known");

@@ -5,6 +5,7 @@ mod buckets;
 mod commits;
 mod configuration;
 mod drives;
+mod emptying;
 mod enrolment;
 mod history;
 mod keys;

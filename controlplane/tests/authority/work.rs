@@ -79,7 +79,7 @@ pub(crate) fn blob_of(put: &wire::Mutation) -> wire::Blob {
 }
 
 /// Lets the lease or the pause of everything run out.
-async fn time_passes(db: &Db) {
+pub(crate) async fn time_passes(db: &Db) {
     let text = "UPDATE freed SET not_before = '-infinity'; UPDATE job SET not_before = '-infinity'";
     db.client().await.batch_execute(text).await.expect("time passes");
 }
@@ -294,8 +294,14 @@ async fn what_cannot_be_repaired_is_an_alarm_and_waits_for_its_drive() {
     let node = Node::join_as(running.grpc_addr, state("active")).await.expect("a welcome");
     assert_eq!(lease(&node, 0, 10).await.len(), 1, "it is tried again");
     report(&node, Kind::Repair, &thin.op_id, Outcome::Lost, 0b1110).await;
-    // Or a node finds more.
+    // A node finds the same again: its pause, which grows, is waited for.
     deficit(&node, &blob_of(&thin), 0b0010).await;
+    assert!(lease(&node, 0, 10).await.is_empty());
+    time_passes(&db).await;
+    assert_eq!(lease(&node, 0, 10).await[0].attempts, 2, "it goes on from where it was");
+    report(&node, Kind::Repair, &thin.op_id, Outcome::Lost, 0b1110).await;
+    // Or a node finds more.
+    deficit(&node, &blob_of(&thin), 0b0001).await;
     assert_eq!(lease(&node, 0, 10).await.len(), 1);
     node.commit(delete(bucket, "k")).await.expect("delete");
     let text = shown().await;

@@ -179,6 +179,30 @@ pub fn place(
     })
 }
 
+/// Places all of a blob on the drives of one node other than `node`, which the op id chooses among those that take it: `node`
+/// is to be emptied.
+pub fn place_elsewhere(
+    class: &Class,
+    node: &str,
+    backends: &[Backend],
+    op: OpId,
+    size: Option<u64>,
+) -> Result<Placement, Refusal> {
+    let others = backends.iter().map(|b| &*b.node).filter(|other| *other != node && !other.is_empty());
+    let mut nodes: Vec<&str> = others.collect::<BTreeSet<_>>().into_iter().collect();
+    let turn = spread_hash(op) % nodes.len().max(1) as u64;
+    nodes.rotate_left(turn as usize);
+    let none = Refusal::TooFewBackends { class: class.id, need: class.parity() + 1, have: 0 };
+    let mut placed = Err(none);
+    for other in nodes {
+        placed = place(class, other, backends, op, size);
+        if placed.is_ok() {
+            break;
+        }
+    }
+    placed
+}
+
 /// Eligible backends, one per drive, in order of id from a start that the op id gives.
 fn ring<'a>(class: &Class, node: &str, backends: &'a [Backend], op: OpId) -> Vec<&'a Backend> {
     let local = matches!(class.rule, Rule::Local { .. });

@@ -97,6 +97,10 @@ impl<E: Env> Agent<E> {
                 return Ok(Audited::Whole);
             }
         };
+        let others = fleet.own_scattered || op.node() != self.number();
+        if fleet.scattered && others {
+            return self.audit_scattered(stock).await;
+        }
         let missing = stock.missing();
         if missing == 0 {
             self.tidy(fleet, stock).await?;
@@ -123,6 +127,33 @@ impl<E: Env> Agent<E> {
         match self.tidy_own(&fleet, &stock).await? {
             0 => Ok(Audited::Whole),
             crowded => Ok(Audited::thin(&stock, crowded, "it shares a node with another fragment")),
+        }
+    }
+
+    /// `stock` is what this node holds of a blob of one node's drives that may be on its way between two.
+    async fn audit_scattered(&self, own: Stock) -> Result<Audited, Trouble> {
+        let mut stock = own.clone();
+        stock.held = self.holders(own.op, true).await?;
+        stock.everywhere = true;
+        let fleet = self.fleet();
+        if !fleet.nodes_in_grace.is_empty() {
+            return Ok(Audited::LeftOut);
+        }
+        let missing = stock.missing();
+        if missing != 0 {
+            return Ok(Audited::thin(&stock, missing, "no drive of any node that answers holds all of it"));
+        }
+        // One word is enough: the repair looks at all of it.
+        match self.is_settled_on_one(&fleet, &stock) {
+            Ok(false) if fleet.silent_nodes.is_empty() => {
+                let first = 1 << stock.indexes().next().unwrap_or(0);
+                Ok(Audited::thin(&stock, first, "it does not lie on the drives of one node"))
+            }
+            Err(_) if own.missing() == 0 => {
+                self.tidy(&fleet, own).await?;
+                Ok(Audited::Whole)
+            }
+            _ => Ok(Audited::Whole),
         }
     }
 

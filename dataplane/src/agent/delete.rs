@@ -42,15 +42,15 @@ impl<E: Env> Agent<E> {
         }
     }
 
-    /// `Err`: why it must wait. A blob that spreads over nodes is gone only when every node has said so that may come back (a
+    /// `Err`: why it must wait. A blob that may lie on other nodes is gone only when every node has said so that may come back (a
     /// repair may have put fragments anywhere) and none of the drives that it was put on is away from its node.
     async fn try_delete(&self, op: OpId, blob: &wire::Blob) -> Result<(), String> {
-        let spans = self.spans(blob);
+        let everywhere = self.is_everywhere(blob);
         if self.state.pins.is_pinned(op) && !crate::mutant!("delete-pinned-blobs") {
             return Err("it is being read".to_owned());
         }
         let _claim = self.claim(op).ok_or("it is being repaired or moved")?;
-        let errors = match spans {
+        let errors = match everywhere {
             true => self.drives.delete_everywhere(op).await,
             false => self.drives.delete_blob(op).await,
         };
@@ -61,7 +61,7 @@ impl<E: Env> Agent<E> {
         }
         let abroad = || {
             let homes = self.state.view().placements.get(&blob.placement_id).cloned();
-            fleet.silent_home(homes.as_deref()).filter(|_| spans)
+            fleet.silent_home(homes.as_deref()).filter(|_| everywhere)
         };
         match fleet.silent.first().copied().or_else(abroad) {
             Some(backend) => Err(format!("backend {backend} is away")),

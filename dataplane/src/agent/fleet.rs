@@ -1,7 +1,7 @@
 //! The drives as background work sees them: who answers, who may take fragments, who is away and for how long. Of this node
 //! every drive; of the other nodes what concerns blobs that spread over nodes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -22,6 +22,14 @@ pub(super) struct Fleet {
     pub(super) writable: Vec<BackendId>,
     /// Of those here: they are to be emptied.
     pub(super) draining: Vec<BackendId>,
+    /// So is this node.
+    pub(super) leaving: bool,
+    /// Some node was to be emptied once: blobs of its drives may lie on other nodes.
+    pub(super) scattered: bool,
+    /// This one was.
+    pub(super) own_scattered: bool,
+    /// Nodes that are neither to be emptied nor revoked.
+    pub(super) staying: BTreeSet<Arc<str>>,
     /// They do not answer and may come back: what they hold must not be forgotten.
     pub(super) silent: Vec<BackendId>,
     /// Of the silent: not for so long that what they hold counts as missing.
@@ -64,13 +72,34 @@ impl Fleet {
     }
 
     /// Drives that take fragments of this blob now.
-    pub(super) fn takers(&self, stock: &Stock) -> &[BackendId] {
-        if stock.spans { &self.writable_everywhere } else { &self.writable }
+    pub(super) fn takers(&self, stock: &Stock) -> Vec<BackendId> {
+        match (&stock.seat, stock.spans, stock.everywhere) {
+            (_, true, _) => self.writable_everywhere.clone(),
+            (Some(seat), false, _) => self.writable_on(seat),
+            (None, false, true) => Vec::new(),
+            (None, false, false) => self.writable.clone(),
+        }
+    }
+
+    /// Drives of one node that take fragments now.
+    pub(super) fn writable_on(&self, node: &str) -> Vec<BackendId> {
+        let its = |backend: &BackendId| self.nodes.get(backend).is_some_and(|owner| **owner == *node);
+        self.writable_everywhere.iter().copied().filter(its).collect()
+    }
+
+    /// Nodes that take fragments now.
+    pub(super) fn nodes_writable(&self) -> usize {
+        let owners = self.writable_everywhere.iter().filter_map(|backend| self.nodes.get(backend));
+        owners.collect::<BTreeSet<_>>().len()
+    }
+
+    pub(super) fn node_of(&self, backend: BackendId) -> Option<&Arc<str>> {
+        self.nodes.get(&backend)
     }
 
     /// Something that may hold fragments of this blob is away for a moment.
     pub(super) fn is_waiting(&self, stock: &Stock) -> bool {
-        !self.in_grace.is_empty() || (stock.spans && self.waits_for_others())
+        !self.in_grace.is_empty() || (stock.everywhere && self.waits_for_others())
     }
 
     /// Another node, or a drive of one, is away for a moment.
@@ -78,10 +107,10 @@ impl Fleet {
         !self.nodes_in_grace.is_empty() || !self.abroad_in_grace.is_empty()
     }
 
-    /// Something that may hold fragments of a blob, which `spans` nodes or not, does not answer, and may yet come back.
-    pub(super) fn is_silent(&self, spans: bool) -> bool {
+    /// Something that may hold fragments of a blob, which may lie `everywhere` or not, does not answer, and may yet come back.
+    pub(super) fn is_silent(&self, everywhere: bool) -> bool {
         let others = || !self.silent_nodes.is_empty() || !self.silent_abroad.is_empty();
-        !self.silent.is_empty() || (spans && others())
+        !self.silent.is_empty() || (everywhere && others())
     }
 
     /// The nodes and the drives of nodes that are away.
@@ -132,6 +161,12 @@ impl Silence {
         let mut fleet = Fleet::default();
         self.look_at_nodes(&mut fleet, view, grace, now);
         let takes = |node: &str| view.peers.get(node).is_none_or(|peer| peer.state == "active");
+        let own = view.peers.get(&**node_id);
+        fleet.leaving = own.is_some_and(|own| own.state == "draining");
+        fleet.own_scattered = own.is_some_and(|own| own.scattered);
+        fleet.scattered = view.peers.values().any(|peer| peer.scattered);
+        let others = view.peers.values().map(|peer| peer.node_id.as_str()).chain([&**node_id]);
+        fleet.staying = others.filter(|node| takes(node)).map(Arc::from).collect();
         let mut all: Vec<_> = view.backends.values().collect();
         all.sort_by_key(|backend| backend.backend_id);
         for backend in all {
@@ -163,13 +198,11 @@ impl Silence {
             if let Some(DriveState::Active | DriveState::Full) = state {
                 self.drives.remove(&id);
                 fleet.here.push(id);
-                if backend.state == "draining" {
+                if backend.state == "draining" || fleet.leaving {
                     fleet.draining.push(id);
                 } else if backend.state == "active" && state == Some(&DriveState::Active) {
                     fleet.writable.push(id);
-                    if takes(node_id) {
-                        fleet.writable_everywhere.push(id);
-                    }
+                    fleet.writable_everywhere.push(id);
                 }
                 continue;
             }

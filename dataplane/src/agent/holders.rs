@@ -1,4 +1,4 @@
-//! Who holds what of a blob: this node's drives, and where a blob spreads over nodes the other nodes' too.
+//! Who holds what of a blob: this node's drives, and where a blob may lie on other nodes theirs too.
 
 use holdfast_common::id::{BackendId, OpId};
 use holdfast_common::wire;
@@ -10,20 +10,29 @@ use crate::env::Env;
 use crate::rt::Rt as _;
 
 impl<E: Env> Agent<E> {
-    /// Whether other nodes than this may hold fragments of a blob: by its class, or because a drive has moved between nodes.
-    pub(super) fn spans(&self, blob: &wire::Blob) -> bool {
+    /// Whether other nodes than this may hold fragments of a blob: by its class, because a drive has moved between nodes, or
+    /// because one that it was on was to be emptied.
+    pub(super) fn is_everywhere(&self, blob: &wire::Blob) -> bool {
         let view = self.state.view();
+        let scattered = |node: &str| view.peers.get(node).is_some_and(|peer| peer.scattered);
         let abroad = |id: &u32| {
             let backend = view.backends.get(id);
             backend.is_some_and(|backend| *backend.node_id != *self.settings.node_id)
         };
-        let homes = view.placements.get(&blob.placement_id);
-        blob.class_id == CLASS_NODES || homes.is_some_and(|homes| homes.iter().any(abroad))
+        let moved = match view.placements.get(&blob.placement_id) {
+            Some(homes) => scattered(&self.settings.node_id) || homes.iter().any(abroad),
+            None => view.peers.keys().any(|node| scattered(node)),
+        };
+        blob.class_id == CLASS_NODES || moved
     }
 
     /// Every fragment that anybody holds of it. Nodes that did not answer are remembered as silent.
-    pub(super) async fn holders(&self, op: OpId, spans: bool) -> Result<Vec<(BackendId, Held)>, DriveError> {
-        if !spans {
+    pub(super) async fn holders(
+        &self,
+        op: OpId,
+        everywhere: bool,
+    ) -> Result<Vec<(BackendId, Held)>, DriveError> {
+        if !everywhere {
             return self.drives.find(op).await;
         }
         let all = self.drives.find_everywhere(op).await?;

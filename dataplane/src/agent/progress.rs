@@ -70,6 +70,7 @@ impl Progress {
         let drive = drives.entry(backend).or_default();
         let (left, stuck) = (&mut drive.work.drain_left_pieces, &mut drive.work.drain_stuck_pieces);
         (*left, *stuck, drive.work.drain_left_bytes, drive.work.bytes_per_second) = (0, 0, 0, 0);
+        (drive.work.drain_wants, drive.work.drain_wanted, drive.work.drain_there) = (0, 0, 0);
         drive.drain_counted = false;
     }
 }

@@ -68,27 +68,35 @@ impl<E: Env> Agent<E> {
         blob: &wire::Blob,
         missing: u64,
     ) -> Result<(Outcome, u64, String), Trouble> {
-        let spans = self.spans(blob);
-        let held = match self.holders(op, spans).await {
+        let everywhere = self.is_everywhere(blob);
+        let held = match self.holders(op, everywhere).await {
             Ok(held) => held,
             Err(error) => return Ok((Outcome::Later, missing, format!("a drive's index: {error}"))),
         };
         let fleet = self.fleet();
-        let silent = fleet.is_silent(spans);
+        let silent = fleet.is_silent(everywhere);
         let mut stock = match Stock::of(&*self.drives, op, Some(blob), held).await {
-            Ok(mut stock) => {
-                stock.spans = spans;
-                stock
-            }
+            Ok(stock) => stock,
             Err(Unknown::Nowhere) if self.was_deleted(op) => return Ok((Outcome::Done, 0, String::new())),
             Err(Unknown::Nowhere) if !silent => {
                 return Ok((Outcome::Lost, missing, Unknown::Nowhere.to_string()));
             }
             Err(why) => return Ok((Outcome::Later, missing, why.to_string())),
         };
+        stock.everywhere |= everywhere;
+        if stock.everywhere && !stock.spans {
+            match self.seat(&fleet, &stock) {
+                Ok(seat) => {
+                    stock.seat = Some(seat);
+                    return self.relocate(&fleet, &stock, missing).await;
+                }
+                // What is there stays where it is; what is nowhere goes where most of it is.
+                Err(_) => stock.seat = self.seat_of_most(&fleet, &stock),
+            }
+        }
         // A fragment without bytes is never missing.
         let mut left = stock.indexes().fold(0, |bits, index| bits | 1 << index) & missing;
-        if spans {
+        if stock.everywhere {
             left &= !self.there_after_all(&fleet, &stock, left).await;
         }
         self.drop_leftovers(&mut stock, left).await;
@@ -111,7 +119,8 @@ impl<E: Env> Agent<E> {
     async fn there_after_all(&self, fleet: &Fleet, stock: &Stock, wanted: u64) -> u64 {
         let mut there = 0;
         for index in stock.indexes().filter(|index| wanted >> index & 1 == 1) {
-            let nowhere_better = self.roomy(fleet, stock, index, &[]).is_none();
+            // One that does not span comes here when no node has room for all of it.
+            let nowhere_better = !stock.spans || self.roomy(fleet, stock, index, &[]).is_none();
             let state = |backend| self.state.view().backends.get(&backend).map(|known| known.state.clone());
             let lies_well = |backend: BackendId| {
                 !fleet.has_sibling(stock, backend, index)
@@ -140,11 +149,11 @@ impl<E: Env> Agent<E> {
                 homes.as_ref().and_then(|homes| homes.get(usize::from(index))).map(|id| BackendId(*id));
             let home = home.filter(|home| fleet.takers(stock).contains(home));
             // Over nodes home is no better than another place once a sibling has moved in.
-            let free = |home: &BackendId| !stock.spans || is_free(&fleet, stock, index, *home, &targets);
+            let free = |home: &BackendId| !stock.everywhere || is_free(&fleet, stock, index, *home, &targets);
             let target = home
                 .filter(free)
                 .or_else(|| self.roomy(&fleet, stock, index, &targets))
-                .or_else(|| self.crowded(&fleet, stock, &targets));
+                .or_else(|| self.crowded(&fleet, stock, index, &targets));
             match target {
                 Some(target) => targets.push((index, target)),
                 None => homeless |= 1 << index,
@@ -163,13 +172,13 @@ impl<E: Env> Agent<E> {
         taken: &[(u8, BackendId)],
     ) -> Option<BackendId> {
         let free = |backend: &BackendId| is_free(fleet, stock, index, *backend, taken);
-        let takers = fleet.takers(stock).iter().copied().filter(free);
-        if let Some(own) = self.roomiest(takers.clone().filter(|backend| fleet.here.contains(backend))) {
+        let takers: Vec<BackendId> = fleet.takers(stock).into_iter().filter(free).collect();
+        let own = takers.iter().copied().filter(|backend| fleet.here.contains(backend));
+        if let Some(own) = self.roomiest(own) {
             return Some(own);
         }
-        let others: Vec<BackendId> = takers.collect();
-        let turn = spread_hash(stock.op) % others.len().max(1) as u64;
-        others.get(turn as usize).copied()
+        let turn = spread_hash(stock.op) % takers.len().max(1) as u64;
+        takers.get(turn as usize).copied()
     }
 
     /// Of these drives of this node the one with the most room.
@@ -181,9 +190,21 @@ impl<E: Env> Agent<E> {
         backends.max_by_key(room)
     }
 
-    /// No other drive is left, and none is about to come back: the one with the fewest siblings.
-    fn crowded(&self, fleet: &Fleet, stock: &Stock, taken: &[(u8, BackendId)]) -> Option<BackendId> {
-        if fleet.is_waiting(stock) {
+    /// No other drive is left, and none is about to come back: the one with the fewest siblings. Never for what is whole on a
+    /// drive that is to be emptied: there it is safer.
+    fn crowded(
+        &self,
+        fleet: &Fleet,
+        stock: &Stock,
+        index: u8,
+        taken: &[(u8, BackendId)],
+    ) -> Option<BackendId> {
+        let leaves = |backend: &BackendId| {
+            let view = self.state.view();
+            view.backends.get(&backend.0).is_some_and(|known| known.state == "draining")
+        };
+        let is_safe = stock.copies(index).iter().any(|(at, held)| stock.is_whole(held) && leaves(at));
+        if is_safe || fleet.is_waiting(stock) {
             return None;
         }
         let on_it = |backend: &BackendId| {
@@ -191,7 +212,7 @@ impl<E: Env> Agent<E> {
                 + taken.iter().filter(|(_, target)| target == backend).count()
         };
         let siblings = |backend: &BackendId| (fleet.company(stock, *backend, taken), on_it(backend));
-        fleet.takers(stock).iter().copied().min_by_key(siblings)
+        fleet.takers(stock).into_iter().min_by_key(siblings)
     }
 }
 

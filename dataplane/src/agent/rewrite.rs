@@ -193,7 +193,7 @@ impl<E: Env> Agent<E> {
             return Ok(());
         }
         self.drives.flush(copy.target, receipt).await?;
-        let held = self.holders(stock.op, stock.spans).await?;
+        let held = self.holders(stock.op, stock.everywhere).await?;
         let there = |(backend, held): &(BackendId, _)| *backend == copy.target && stock.is_whole(held);
         if !held.iter().any(|found| found.1.fragment == copy.id && there(found)) {
             return Err(DriveError::NotFound);

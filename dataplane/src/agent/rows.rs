@@ -110,7 +110,7 @@ impl<E: Env> Agent<E> {
         let coding = stock.coding();
         let have = gathered.pieces.iter().flatten().count();
         if have < coding.data() {
-            let lost = !gathered.transient && !self.fleet().is_silent(stock.spans);
+            let lost = !gathered.transient && !self.fleet().is_silent(stock.everywhere);
             let cause = gathered.last_error.clone();
             return Err(RowTrouble { row, have, need: coding.data(), cause, lost });
         }

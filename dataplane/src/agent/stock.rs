@@ -1,5 +1,7 @@
 //! One blob as the drives hold it: how it is cut, and which fragments are whole.
 
+use std::sync::Arc;
+
 use holdfast_common::id::{BackendId, OpId};
 use holdfast_common::wire;
 use holdfast_protocol::erasure::{Coding, Layout};
@@ -27,8 +29,12 @@ pub(super) struct Stock {
     pub(super) layout: Layout,
     pub(super) class_id: u32,
     pub(super) rows: u32,
-    /// Its fragments lie on several nodes.
+    /// Each of its fragments lies on a node of its own.
     pub(super) spans: bool,
+    /// All nodes were asked for its fragments: it spans, or one that held it was to be emptied.
+    pub(super) everywhere: bool,
+    /// Of one that does not span and was asked for everywhere: the node on whose drives it belongs.
+    pub(super) seat: Option<Arc<str>>,
     pub(super) held: Vec<(BackendId, Held)>,
     /// The attempt that the row names, or the lowest there is.
     attempt: u8,
@@ -69,7 +75,8 @@ impl Stock {
         let rows = layout.rows().ok_or(Unknown::Coding)?;
         let lowest = held.iter().map(|(_, held)| held.fragment.attempt).min().unwrap_or(0);
         let attempt = blob.and_then(|blob| u8::try_from(blob.attempt).ok()).unwrap_or(lowest);
-        Ok(Self { op, layout, class_id, rows, spans: class_id == CLASS_NODES, held, attempt })
+        let spans = class_id == CLASS_NODES;
+        Ok(Self { op, layout, class_id, rows, spans, everywhere: spans, seat: None, held, attempt })
     }
 
     pub(super) fn coding(&self) -> Coding {
@@ -88,6 +95,13 @@ impl Stock {
             self.held.iter().filter(|(_, held)| held.fragment.index == index).copied().collect();
         copies.sort_by_key(|(_, held)| (std::cmp::Reverse(held.pieces), held.fragment.attempt));
         copies
+    }
+
+    /// Of the copies of a fragment the one that counts; of two that are equal, which two nodes may have made at once, every
+    /// node takes the same.
+    pub(super) fn best(&self, index: u8) -> Option<(BackendId, Held)> {
+        let rank = |(at, held): &(BackendId, Held)| (self.is_whole(held), held.fragment.attempt, *at);
+        self.copies(index).into_iter().max_by_key(rank)
     }
 
     /// Pieces of a fragment: one per row, but for a last row that does not reach it.

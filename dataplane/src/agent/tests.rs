@@ -2,6 +2,7 @@
 
 mod absent;
 mod authority;
+mod emptying;
 mod leasing;
 mod nodes;
 mod proposing;

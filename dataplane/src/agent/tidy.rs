@@ -67,16 +67,14 @@ impl<E: Env> Agent<E> {
         Ok(if crowded.count_ones() > 1 { crowded & (crowded - 1) } else { crowded })
     }
 
-    async fn drop_copies(
+    pub(super) async fn drop_copies(
         &self,
         stock: &Stock,
         index: u8,
         may_go: impl Fn(BackendId) -> bool,
     ) -> Result<(), Trouble> {
         let copies = stock.copies(index);
-        // Of two that are equal, which two nodes may have made at once, every node keeps the same one.
-        let best = |(at, held): &&(BackendId, Held)| (stock.is_whole(held), held.fragment.attempt, *at);
-        let Some((home, kept)) = copies.iter().max_by_key(best).copied() else { return Ok(()) };
+        let Some((home, kept)) = stock.best(index) else { return Ok(()) };
         if !stock.is_whole(&kept) || self.read_whole(stock, home, kept.fragment).await.is_err() {
             return Ok(());
         }

@@ -294,15 +294,16 @@ impl<E: Env> Core<E> {
     /// Begins to write an object's or a part's bytes where the bucket's class and the backends as known put them.
     ///
     /// # Errors
-    /// `ServiceUnavailable` when too few drives can be written; `NotImplemented` for a class that is not known.
-    pub fn blob_write(
+    /// `ServiceUnavailable` when too few drives can be written, `SlowDown` when this node is to be emptied and no other takes
+    /// it; `NotImplemented` for a class that is not known.
+    pub async fn blob_write(
         &self,
         _grant: &Grant<PutObject>,
         mut blob: NewBlob,
     ) -> Result<BlobWriter<E::Drives, E::Rt>, S3Error> {
         let class = self.class(blob.class_id)?;
         blob.class_id = class.id;
-        let placement = self.place_blob(&class, blob.op_id, blob.size)?;
+        let placement = self.place_blob(&class, blob.op_id, blob.size).await?;
         let writer = self.blobs.write(blob, &placement);
         Ok(match OpenOp::hold(&self.state.ops, blob.op_id) {
             Some(hold) => writer.holding(Box::new(hold)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use holdfast_common::id::{BackendId, DriveId, OpId, PlacementId};
 use holdfast_common::wire::{self, answer, query};
 use holdfast_protocol::error::{Code, S3Error};
-use holdfast_protocol::placement::{self, Backend, BackendState, Class, Placement};
+use holdfast_protocol::placement::{self, Backend, BackendState, Class, Placement, Refusal};
 
 use super::metadata::MetadataError;
 use super::{Core, Env};
@@ -45,13 +45,34 @@ impl<E: Env> Core<E> {
         }
     }
 
-    /// Where the blob of `op` goes.
-    pub(super) fn place_blob(
+    /// Where the blob of `op` goes. Where too few nodes are reached, those that are not are tried again first.
+    pub(super) async fn place_blob(
         &self,
         class: &Class,
         op: OpId,
         size: Option<u64>,
     ) -> Result<Placement, S3Error> {
+        let mut placed = self.try_place(class, op, size);
+        while placed.is_err() && self.concerns_others(class) && self.drives.look_again().await {
+            placed = self.try_place(class, op, size);
+        }
+        placed.map_err(|refusal| {
+            let leaving = self.is_leaving();
+            tracing::error!(%refusal, leaving, "no placement for a new object");
+            match leaving && class.id != placement::CLASS_NODES {
+                true => S3Error::new(Code::SlowDown)
+                    .message("This node is being emptied and no other takes the object. Please ask another."),
+                false => S3Error::new(Code::ServiceUnavailable)
+                    .message("Too few drives can be written now. Please try again."),
+            }
+        })
+    }
+
+    fn try_place(&self, class: &Class, op: OpId, size: Option<u64>) -> Result<Placement, Refusal> {
+        if self.is_leaving() && class.id != placement::CLASS_NODES {
+            let node = &self.settings.node_id;
+            return placement::place_elsewhere(class, node, &self.remote_backends(), op, size);
+        }
         let place = |slow| {
             let mut backends = self.local_backends(class, slow);
             if class.id == placement::CLASS_NODES {
@@ -60,12 +81,16 @@ impl<E: Env> Core<E> {
             placement::place(class, &self.settings.node_id, &backends, op, size)
         };
         // A slow drive is better than none.
-        let placed = place(BackendState::Failed).or_else(|_| place(BackendState::Active));
-        placed.map_err(|refusal| {
-            tracing::error!(%refusal, "no placement for a new object");
-            S3Error::new(Code::ServiceUnavailable)
-                .message("Too few drives can be written now. Please try again.")
-        })
+        place(BackendState::Failed).or_else(|_| place(BackendState::Active))
+    }
+
+    fn concerns_others(&self, class: &Class) -> bool {
+        class.id == placement::CLASS_NODES || self.is_leaving()
+    }
+
+    /// This node is to be emptied.
+    fn is_leaving(&self) -> bool {
+        self.view().peers.get(&*self.settings.node_id).is_some_and(|own| own.state == "draining")
     }
 
     /// This node's drives as placement wants them: what the authority says of the backend and what the drive says itself.

@@ -66,6 +66,8 @@ pub struct View {
     pub tenants: Arc<HashMap<u64, Arc<wire::Tenant>>>,
     /// The other nodes and this one, by id.
     pub peers: Arc<HashMap<Box<str>, Arc<wire::Peer>>>,
+    /// How often the authority has spoken of each node: it does when one says hello.
+    pub heard: Arc<HashMap<Box<str>, u64>>,
     /// This node's number, which stands in the op ids it makes; 0: not told.
     pub node_number: u16,
     /// What tickets for this node's fragments are made with.
@@ -341,6 +343,10 @@ impl View {
             );
         }
         if !snapshot.peers.is_empty() {
+            let heard = Arc::make_mut(&mut self.heard);
+            for peer in &snapshot.peers {
+                *heard.entry(peer.node_id.as_str().into()).or_default() += 1;
+            }
             let peers = Arc::make_mut(&mut self.peers);
             peers.extend(
                 snapshot.peers.into_iter().map(|peer| (peer.node_id.as_str().into(), Arc::new(peer))),
@@ -350,6 +356,12 @@ impl View {
             let tenants = Arc::make_mut(&mut self.tenants);
             tenants.extend(snapshot.tenants.into_iter().map(|tenant| (tenant.tenant_id, Arc::new(tenant))));
         }
+    }
+
+    /// How often the authority has spoken of a node.
+    #[must_use]
+    pub fn heard_of(&self, node: &str) -> u64 {
+        self.heard.get(node).copied().unwrap_or(0)
     }
 
     /// What the authority's clock says now, or a little less: its word was on its way for a moment.

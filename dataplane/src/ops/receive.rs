@@ -35,7 +35,7 @@ pub(super) async fn receive<E: Env, C: Conn>(
     last_fields: Option<LastFields<'_>>,
 ) -> Result<(Digests, Written), S3Error> {
     let _share = call.budget.take::<E::Rt>(intake.bytes_at_most()).await?;
-    let mut writer = call.core.blob_write(grant, new_blob(grant, op, intake.size()))?;
+    let mut writer = call.core.blob_write(grant, new_blob(grant, op, intake.size())).await?;
     if last_fields.is_some() {
         writer = writer.awaiting_fields();
     }
@@ -58,7 +58,7 @@ pub(super) async fn write_from<E: Env>(
     digests: &mut BodyDigests,
 ) -> Result<Written, S3Error> {
     let _share = call.budget.take::<E::Rt>(Some(bytes)).await?;
-    let mut writer = call.core.blob_write(grant, new_blob(grant, op, Some(bytes)))?;
+    let mut writer = call.core.blob_write(grant, new_blob(grant, op, Some(bytes))).await?;
     while let Some(chunk) = source.next().await.map_err(|StreamError| S3Error::new(Code::InternalError))? {
         digests.update(&chunk);
         writer.push(&chunk).await.map_err(write_error)?;

@@ -6,6 +6,8 @@
 
 mod ask;
 mod everywhere;
+mod found;
+mod look;
 mod reach;
 mod routes;
 mod upkeep;
@@ -16,7 +18,6 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use holdfast_common::id::{BackendId, FragmentId, OpId};
@@ -55,8 +56,8 @@ pub(super) struct Others<L, R> {
     /// Connections made by this core.
     numbers: Rc<Cell<u64>>,
     routes: RefCell<Routes>,
-    /// Fragments (blob, index) that no node has, until when that is believed.
-    misses: RefCell<HashMap<(OpId, u8), Instant>>,
+    found: found::Found,
+    look: look::Look,
     /// Blobs that are read from other nodes, and whether those were asked to keep them.
     reading: RefCell<HashMap<(Arc<str>, OpId), bool>>,
     runtime: PhantomData<fn() -> R>,
@@ -79,7 +80,8 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
             nodes: RefCell::default(),
             numbers: Rc::default(),
             routes: RefCell::default(),
-            misses: RefCell::default(),
+            found: found::Found::default(),
+            look: look::Look::default(),
             reading: RefCell::default(),
             runtime: PhantomData,
         };
@@ -129,6 +131,9 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
         row: u32,
         range: Range<u32>,
     ) -> Result<PieceRead, DriveError> {
+        if let Some(read) = self.read_moved(id, row, range.clone()).await {
+            return Ok(read);
+        }
         let owner = self.elsewhere(backend);
         let read = match &owner {
             None => self.local.read(backend, id, row, range.clone()).await,
@@ -221,6 +226,13 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
 
     fn reachable(&self) -> Vec<BackendId> {
         self.others.as_ref().map(|others| others.peers.reach.all()).unwrap_or_default()
+    }
+
+    async fn look_again(&self) -> bool {
+        match &self.others {
+            Some(others) => others.look_again().await,
+            None => false,
+        }
     }
 
     fn statuses(&self) -> Vec<DriveStatus> {

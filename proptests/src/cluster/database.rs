@@ -151,6 +151,7 @@ impl Database {
             addr,
             number: u16::try_from(number).expect("few nodes"),
             state: "active".to_owned(),
+            scattered: false,
         };
         let changed = known.is_none_or(|at| self.peers[at] != peer);
         match known {

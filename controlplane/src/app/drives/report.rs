@@ -9,7 +9,7 @@ use crate::app::commit::now_ms;
 use crate::app::{Authority, config};
 use crate::limits::{DRAIN_SETTLE_MS, DRIVE_WORDS_MAX, DRIVES_IN_CLUSTER_MAX, DRIVES_MAX};
 use crate::store::backend::{self, BackendRow, DriveSaid, Intent};
-use crate::store::{Client, StoreError, job};
+use crate::store::{Client, StoreError, job, node};
 
 impl Authority {
     /// Writes a node's drives down and tells everyone of those that changed.
@@ -69,6 +69,10 @@ impl Authority {
             if was.is_none_or(|was| was.revision != row.revision) {
                 changed.push(config::of_backend(&row));
             }
+        }
+        // A drive that came to a node that is to be emptied is to be emptied too.
+        if node::peer(client, node_id).await?.is_some_and(|node| node.state == "draining") {
+            changed.extend(backend::intend_node(client, node_id, true).await?.iter().map(config::of_backend));
         }
         // A node says all its drives each time: what it did not find at its start is gone, or not mounted.
         let said: Vec<Uuid> =

@@ -1,7 +1,8 @@
 //! Deletions and repairs: leased to nodes, reported by them, and repairs that nodes themselves find necessary.
 //!
 //! A placement may lie on the drives of several nodes. A job goes to any one of them and to one at a time; what that node says
-//! of a blob it says of all of them, and puts off what a silent one keeps it from doing.
+//! of a blob it says of all of them, and puts off what a silent one keeps it from doing. Where all of those nodes are revoked it
+//! goes to any node: what a node held that was emptied before lies on others.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;

@@ -50,6 +50,32 @@ fn one_drive_without_parity_works() {
 }
 
 #[test]
+fn a_node_that_is_to_be_emptied_has_all_of_a_blob_on_one_of_those_that_take_it() {
+    let node = |from: u32, name: &str, count: u32, state| {
+        (from..from + count).map(|id| drive(id, name, "", state)).collect::<Vec<_>>()
+    };
+    let mut all = node(0, "a", 4, BackendState::Draining);
+    all.extend(node(10, "b", 4, BackendState::Active));
+    all.extend(node(20, "c", 4, BackendState::Active));
+    all.extend(node(30, "d", 2, BackendState::Active));
+    let placed = |n| place_elsewhere(&local_class(2), "a", &all, op(n), LARGE);
+    let nodes: BTreeSet<u32> = (0..50)
+        .map(|n| {
+            let backends = placed(n).unwrap().backends;
+            assert!(
+                backends.len() == 4 && backends.iter().all(|b| b.0 / 10 == backends[0].0 / 10),
+                "{backends:?}"
+            );
+            backends[0].0 / 10
+        })
+        .collect();
+    assert_eq!(nodes, BTreeSet::from([1, 2]), "the node with too few drives gets none, the others share");
+    let alone = node(0, "a", 4, BackendState::Active);
+    let refused = place_elsewhere(&local_class(2), "a", &alone, op(1), LARGE);
+    assert!(matches!(refused, Err(Refusal::TooFewBackends { need: 3, have: 0, .. })), "{refused:?}");
+}
+
+#[test]
 fn a_failed_drive_keeps_its_place() {
     let whole = place(&local_class(2), "a", &local(4, &[]), op(3), LARGE).unwrap();
     let degraded = place(&local_class(2), "a", &local(4, &[2]), op(3), LARGE).unwrap();

@@ -7,7 +7,7 @@ use holdfast_protocol::placement::CLASS_NODES;
 use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const BIG: usize = 3 * ROW + 5;
+pub(super) const BIG: usize = 3 * ROW + 5;
 
 impl Rig {
     /// `count` nodes with `drives` drives each; this one is the first.
@@ -28,8 +28,10 @@ impl Rig {
     }
 
     /// What the authority says of a node.
-    fn state_of(&self, node: &str, node_number: u32, state: &str) {
+    pub(super) fn state_of(&self, node: &str, node_number: u32, state: &str) {
+        let scattered = self.state.view().peers.get(node).is_some_and(|peer| peer.scattered);
         let peer = wire::Peer {
+            scattered: scattered || state == "draining",
             node_id: node.to_owned(),
             addr: format!("{node}:1"),
             node_number,
@@ -41,7 +43,7 @@ impl Rig {
     }
 
     /// Another node's agent over the same drives and authority, which looks at them from now on.
-    fn agent_of(&self, node: &'static str) -> Rc<Agent<World>> {
+    pub(super) fn agent_of(&self, node: &'static str) -> Rc<Agent<World>> {
         self.drives.look_from(node);
         let progress = Arc::default();
         let (state, drives, coders) = (self.state.clone(), self.drives.clone(), self.coders.clone());
@@ -54,7 +56,7 @@ impl Rig {
     }
 
     /// The node that holds each fragment, in order; a fragment with other than one copy has no name.
-    async fn nodes_of(&self, blob: &wire::Blob) -> Vec<&'static str> {
+    pub(super) async fn nodes_of(&self, blob: &wire::Blob) -> Vec<&'static str> {
         let stock = self.everywhere(blob).await;
         let node = |index| match stock.copies(index)[..] {
             [(backend, held)] if stock.is_whole(&held) => node_of(backend.0),
@@ -64,7 +66,7 @@ impl Rig {
     }
 
     /// Does what was found missing.
-    async fn repair_deficits(&self) -> Vec<wire::JobReport> {
+    pub(super) async fn repair_deficits(&self) -> Vec<wire::JobReport> {
         let mut reports = Vec::new();
         for deficit in self.authority.deficits() {
             reports.push(self.repair(&deficit.blob.unwrap(), deficit.missing).await);
@@ -73,7 +75,7 @@ impl Rig {
     }
 }
 
-fn distinct(nodes: &[&str]) -> bool {
+pub(super) fn distinct(nodes: &[&str]) -> bool {
     nodes.iter().collect::<std::collections::BTreeSet<_>>().len() == nodes.len() && !nodes.contains(&"")
 }
 
@@ -241,7 +243,7 @@ fn a_blob_is_deleted_once_every_node_has_said_so() {
 
 impl Rig {
     /// Nodes that answer and hold anything of it.
-    async fn nodes_of_any(&self, blob: &wire::Blob) -> Vec<&'static str> {
+    pub(super) async fn nodes_of_any(&self, blob: &wire::Blob) -> Vec<&'static str> {
         let held = self.drives.find_everywhere(op_of(blob)).await.unwrap().held;
         held.into_iter().map(|(backend, _)| node_of(backend.0)).collect()
     }

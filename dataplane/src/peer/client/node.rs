@@ -37,6 +37,8 @@ struct Rest {
     failures: u32,
     until: Instant,
     why: PeerError,
+    /// What the authority had said of it then; once it says more, that is news of it, and it is tried again.
+    heard: u64,
 }
 
 /// Another node.
@@ -49,6 +51,8 @@ pub(in super::super) struct Node {
     numbers: Rc<Cell<u64>>,
     lanes: [RefCell<Slot>; 2],
     rest: RefCell<Option<Rest>>,
+    /// How often the authority had spoken of it when it was tried last.
+    heard: Cell<u64>,
 }
 
 impl Node {
@@ -59,7 +63,7 @@ impl Node {
         numbers: Rc<Cell<u64>>,
     ) -> Rc<Self> {
         let lanes = [RefCell::new(Slot::None), RefCell::new(Slot::None)];
-        Rc::new(Self { id, name, peers, numbers, lanes, rest: RefCell::default() })
+        Rc::new(Self { id, name, peers, numbers, lanes, rest: RefCell::default(), heard: Cell::new(0) })
     }
 
     /// The lane's connection if it is the one of that number and still open: what a flush needs.
@@ -70,11 +74,12 @@ impl Node {
         }
     }
 
-    /// The lane's connection, opened to `addr` if there is none. Its future may be dropped.
+    /// The lane's connection, opened to `addr` if there is none. `heard`: how often the authority has spoken of the node. Its
+    /// future may be dropped.
     ///
     /// # Errors
     /// Why it cannot be opened; at once while the node rests from a failure.
-    pub(in super::super) async fn link<R: Rt>(self: &Rc<Self>, lane: Lane, addr: &str) -> Opened {
+    pub(in super::super) async fn link<R: Rt>(self: &Rc<Self>, lane: Lane, addr: &str, heard: u64) -> Opened {
         let opened = {
             let mut slot = self.lanes[lane as usize].borrow_mut();
             let (sender, opened) = oneshot::channel();
@@ -82,7 +87,8 @@ impl Node {
                 Slot::Open(link) if link.is_open() => return Ok(Rc::clone(link)),
                 Slot::Opening(waiting) => waiting.push(sender),
                 Slot::Open(_) | Slot::None => {
-                    self.rested(R::now())?;
+                    self.rested(R::now(), heard)?;
+                    self.heard.set(heard);
                     *slot = Slot::Opening(vec![sender]);
                     R::spawn(Rc::clone(self).open::<R>(lane, addr.to_owned()));
                 }
@@ -134,11 +140,12 @@ impl Node {
     fn rest_from<R: Rt>(&self, why: &PeerError) {
         self.peers.reach.lost(&self.name);
         let mut rest = self.rest.borrow_mut();
-        let failures = rest.as_ref().map_or(0, |rest| rest.failures);
+        let heard = self.heard.get();
+        let failures = rest.as_ref().filter(|rest| rest.heard == heard).map_or(0, |rest| rest.failures);
         let mut random = [0; 1];
         R::random(&mut random);
         let until = R::now() + pause(failures, random[0]);
-        *rest = Some(Rest { failures: failures.saturating_add(1), until, why: why.clone() });
+        *rest = Some(Rest { failures: failures.saturating_add(1), until, why: why.clone(), heard });
     }
 
     /// Ends its connections; new requests make new ones.
@@ -154,10 +161,17 @@ impl Node {
         self.peers.warnings.warn(&self.name, warning, &"");
     }
 
+    /// Lets it be tried now, however often that was in vain.
+    pub(in super::super) fn wake(&self, now: Instant) {
+        if let Some(rest) = &mut *self.rest.borrow_mut() {
+            rest.until = now;
+        }
+    }
+
     /// Whether it is time to try again.
-    fn rested(&self, now: Instant) -> Result<(), PeerError> {
+    fn rested(&self, now: Instant, heard: u64) -> Result<(), PeerError> {
         match &*self.rest.borrow() {
-            Some(rest) if now < rest.until => Err(rest.why.clone()),
+            Some(rest) if now < rest.until && heard == rest.heard => Err(rest.why.clone()),
             _ => Ok(()),
         }
     }

@@ -99,7 +99,7 @@ impl<L: Link, R: Rt> Others<L, R> {
             }
             None => Vec::new(),
         };
-        let link = node.link::<R>(lane, &peer.addr).await?;
+        let link = node.link::<R>(lane, &peer.addr, view.heard_of(&node.name)).await?;
         let reply = link.ask::<R>(&make(ticket), payload, patience(lane)).await?;
         Ok((link.number, reply))
     }

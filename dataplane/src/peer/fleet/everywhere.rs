@@ -8,7 +8,6 @@ use holdfast_common::id::{BackendId, FragmentId, OpId};
 
 use super::{Fleet, Others, spot};
 use crate::drives::{DriveError, Drives, Everywhere, Held, PieceRead};
-use crate::limits::{PEER_MISS, PEER_MISSES_MAX};
 use crate::link::Link;
 use crate::rt::Rt;
 
@@ -40,28 +39,56 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
         range: Range<u32>,
     ) -> Option<PieceRead> {
         let others = self.others.as_ref()?;
-        if others.all().is_empty() || others.is_missed(id) {
+        if others.all().is_empty() || others.found.is_missed(id, R::now()) {
             return None;
         }
-        let found = self.search(id.blob).await.ok()?;
-        let mut held = found.held;
-        held.retain(|(_, held)| held.fragment.index == id.index && held.last_row >= row);
-        held.sort_by_key(|(_, held)| std::cmp::Reverse(held.fragment.attempt));
-        for (backend, Held { fragment, .. }) in held {
-            let owner = others.owner(backend);
-            if owner == asked {
-                continue;
-            }
-            let read = match owner {
-                None => self.local.read(backend, fragment, row, range.clone()).await.ok(),
-                Some(node) => others.read(&node, spot(backend, fragment, row), range.clone()).await.ok(),
-            };
-            if read.is_some() {
-                return read;
+        // Twice: one that moves right now may have come to where was looked before it went from where was looked after.
+        for _ in 0..2 {
+            let found = self.search(id.blob).await.ok()?;
+            let mut held = found.held;
+            held.retain(|(_, held)| held.fragment.index == id.index && held.last_row >= row);
+            held.sort_by_key(|(_, held)| std::cmp::Reverse(held.fragment.attempt));
+            for (backend, Held { fragment, .. }) in held {
+                if others.owner(backend) == asked {
+                    continue;
+                }
+                let read = self.read_at(others, backend, fragment, row, range.clone()).await;
+                if read.is_some() {
+                    others.found.remember(id, backend, fragment, R::now());
+                    return read;
+                }
             }
         }
-        others.miss(id);
+        others.found.miss(id, R::now());
         None
+    }
+
+    /// A piece of a fragment that was found elsewhere not long ago, from there.
+    pub(super) async fn read_moved(&self, id: FragmentId, row: u32, range: Range<u32>) -> Option<PieceRead> {
+        let others = self.others.as_ref()?;
+        if !others.found.is_any_moved() {
+            return None;
+        }
+        let (backend, fragment) = others.found.moved(id, R::now())?;
+        let read = self.read_at(others, backend, fragment, row, range).await;
+        if read.is_none() {
+            others.found.forget(id);
+        }
+        read
+    }
+
+    async fn read_at(
+        &self,
+        others: &Others<L, R>,
+        backend: BackendId,
+        id: FragmentId,
+        row: u32,
+        range: Range<u32>,
+    ) -> Option<PieceRead> {
+        match others.owner(backend) {
+            None => self.local.read(backend, id, row, range).await.ok(),
+            Some(node) => others.read(&node, spot(backend, id, row), range).await.ok(),
+        }
     }
 }
 
@@ -106,20 +133,5 @@ impl<L: Link, R: Rt> Others<L, R> {
             }
         }
         failed
-    }
-
-    fn is_missed(&self, id: FragmentId) -> bool {
-        self.misses.borrow().get(&(id.blob, id.index)).is_some_and(|until| R::now() < *until)
-    }
-
-    /// Remembers that nobody has it, for a moment: a drive that is gone is asked for every row of every object on it.
-    fn miss(&self, id: FragmentId) {
-        let (mut misses, now) = (self.misses.borrow_mut(), R::now());
-        if misses.len() >= PEER_MISSES_MAX {
-            misses.retain(|_, until| now < *until);
-        }
-        if misses.len() < PEER_MISSES_MAX {
-            misses.insert((id.blob, id.index), now + PEER_MISS);
-        }
     }
 }

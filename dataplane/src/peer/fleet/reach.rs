@@ -25,6 +25,10 @@ impl Reach {
         self.0.write().retain(|node, _| known(node));
     }
 
+    pub(in super::super) fn has(&self, node: &str) -> bool {
+        self.0.read().contains_key(node)
+    }
+
     pub(in super::super) fn all(&self) -> Vec<BackendId> {
         self.0.read().values().flatten().copied().collect()
     }

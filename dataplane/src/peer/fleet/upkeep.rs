@@ -8,9 +8,10 @@ use futures_util::future::join_all;
 use holdfast_common::id::{BackendId, OpId};
 
 use super::super::PeerError;
+use super::routes::Other;
 use super::{Fleet, Others};
 use crate::drives::Drives;
-use crate::limits::{PEER_PIN_RENEW, PEER_PINS_MAX, PEER_STATUS_EVERY};
+use crate::limits::{PEER_NEWS_EVERY, PEER_PIN_RENEW, PEER_PINS_MAX, PEER_STATUS_EVERY};
 use crate::link::Link;
 use crate::rt::Rt;
 
@@ -47,11 +48,16 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
     }
 }
 
+/// Asks every node from time to time, and as soon as there is news of one.
 async fn keep_reach<L: Link, R: Rt>(others: Weak<Others<L, R>>) {
-    while let Some(others) = others.upgrade() {
-        others.refresh().await;
-        drop(others);
-        R::sleep(PEER_STATUS_EVERY).await;
+    while let Some(now) = others.upgrade() {
+        let news = now.news();
+        now.refresh().await;
+        let next = R::now() + PEER_STATUS_EVERY;
+        drop(now);
+        while R::now() < next && others.upgrade().is_some_and(|others| others.news() == news) {
+            R::sleep(PEER_NEWS_EVERY).await;
+        }
     }
 }
 
@@ -67,20 +73,25 @@ impl<L: Link, R: Rt> Others<L, R> {
     async fn refresh(&self) {
         let others = self.all();
         self.peers.reach.keep(|node| others.iter().any(|other| *other.name == *node));
-        let asked = others.into_iter().map(|other| async {
-            let writable = self.writable(&other.name).await;
-            (other, writable)
-        });
-        for (other, writable) in join_all(asked).await {
-            match writable {
-                Ok(backends) => {
-                    let its = backends.into_iter().map(BackendId);
-                    let its = its.filter(|backend| other.backends.contains(backend)).collect();
-                    self.peers.reach.set(&other.name, its);
-                }
-                Err(_) => self.peers.reach.lost(&other.name),
+        // One that takes its time to answer holds up no word of the others.
+        join_all(others.into_iter().map(|other| self.ask_writable(other))).await;
+    }
+
+    /// Asks a node which of its drives take new fragments.
+    pub(super) async fn ask_writable(&self, other: Other) {
+        match self.writable(&other.name).await {
+            Ok(backends) => {
+                let its = backends.into_iter().map(BackendId);
+                let its = its.filter(|backend| other.backends.contains(backend)).collect();
+                self.peers.reach.set(&other.name, its);
             }
+            Err(_) => self.peers.reach.lost(&other.name),
         }
+    }
+
+    /// Changes with every word of the authority about a node.
+    fn news(&self) -> u64 {
+        self.seen.view().heard.values().sum()
     }
 
     /// A blob is being read from a node.

@@ -80,16 +80,26 @@ pub(super) async fn a_flush_covers_no_append_of_a_broken_connection<R: Rt>() {
 
 pub(super) async fn a_fragment_that_moved_is_found_on_another_node<R: Rt>() {
     let rig = Rig::<R>::new(3);
-    let (id, sent) = (fragment(blob_of(1, 1), 2), bytes(9, 70_000));
-    let mut moved = id;
-    moved.attempt = 2;
-    let receipt = rig.node(1).fleet.append(backend(3, 1), piece(moved, 0, &sent)).await.unwrap();
-    rig.node(1).fleet.flush(backend(3, 1), receipt).await.unwrap();
-    for home in [backend(2, 0), backend(1, 0)] {
+    let sent = bytes(9, 70_000);
+    for (home, index) in [(backend(2, 0), 2), (backend(1, 0), 4)] {
+        let id = fragment(blob_of(1, 1), index);
+        let mut moved = id;
+        moved.attempt = 2;
+        for row in 0..2 {
+            rig.node(1).fleet.append(backend(3, 1), piece(moved, row, &sent)).await.unwrap();
+        }
         let read = rig.node(1).fleet.read(home, id, 0, 10..60_000).await.unwrap();
         assert!(*read.bytes == sent[10..60_000], "home {home}");
+        // The next row is read where the first was.
+        let asked = |rig: &Rig<R>| rig.node(home.0 / 10).drives.reads().len();
+        asked(&rig);
+        assert!(rig.node(1).fleet.read(home, id, 1, 0..10).await.is_ok() && asked(&rig) == 0);
+        // It goes back to where it was meant to be.
+        rig.node(3).drives.lose(|_, lost, _| lost.index == index);
+        rig.node(1).fleet.append(home, piece(id, 1, &sent)).await.unwrap();
+        assert!(rig.node(1).fleet.read(home, id, 1, 0..10).await.is_ok() && asked(&rig) == 1);
     }
-    let mut missing = id;
+    let mut missing = fragment(blob_of(1, 1), 2);
     missing.index = 3;
     let nowhere = rig.node(1).fleet.read(backend(2, 0), missing, 0, 0..10).await;
     assert_eq!(nowhere.unwrap_err(), DriveError::NotFound, "what the home says");
@@ -192,5 +202,36 @@ pub(super) async fn more_requests_than_fit_wait_and_are_all_answered<R: Rt>() {
     assert!(out <= crate::limits::PEER_BYTES_MAX, "{out} bytes were under way");
     let reads = join_all((0..200).map(|n| fleet.read(there, id(n), 0, 0..262_144))).await;
     assert!(reads.iter().all(|read| read.as_ref().is_ok_and(|read| *read.bytes == sent)));
+    rig.stop();
+}
+
+/// Node 3 could not be reached by node 1, which leaves it alone for a while; now it answers.
+async fn back_after_a_failure<R: Rt>() -> Rig<R> {
+    let mut rig = Rig::<R>::new(3);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    rig.move_node(3, nobody);
+    rig.node(1).fleet.refresh().await;
+    assert!(!rig.node(1).fleet.reachable().contains(&backend(3, 0)));
+    rig.serve_at(3, nobody);
+    rig
+}
+
+pub(super) async fn a_write_that_lacks_nodes_has_those_tried_that_are_left_alone<R: Rt>() {
+    let rig = back_after_a_failure::<R>().await;
+    let fleet = &rig.node(1).fleet;
+    // Two who ask together wait for the same look.
+    let (one, other) = futures_util::future::join(fleet.look_again(), fleet.look_again()).await;
+    assert!(one && other && fleet.reachable().contains(&backend(3, 0)));
+    while fleet.look_again().await {}
+    assert!(!fleet.look_again().await, "all are reached");
+    rig.stop();
+}
+
+pub(super) async fn a_node_that_the_authority_speaks_of_is_tried_at_once<R: Rt>() {
+    let rig = back_after_a_failure::<R>().await;
+    let fleet = &rig.node(1).fleet;
+    rig.set_state(1, 3, "active");
+    fleet.refresh().await;
+    assert!(fleet.reachable().contains(&backend(3, 0)));
     rig.stop();
 }

@@ -188,6 +188,7 @@ pub(super) struct TestNode<R> {
     pub(super) authority: Authority,
     pub(super) fleet: Rc<Fleet<FakeDrives, Authority, R>>,
     pub(super) stop: Stop,
+    peers: Arc<Peers>,
 }
 
 /// Some nodes that know each other.
@@ -225,6 +226,14 @@ impl<R: Rt> Rig<R> {
     pub(super) fn move_node(&mut self, n: u32, addr: SocketAddr) {
         self.addrs.insert(n, addr);
         self.tell();
+    }
+
+    /// Node `n` answers at `addr` as well.
+    pub(super) fn serve_at(&self, n: u32, addr: SocketAddr) {
+        let node = self.node(n);
+        let listener = R::listen(&ListenConfig { addr, backlog: 64 }).unwrap();
+        let (peers, state, drives) = (node.peers.clone(), node.state.clone(), node.drives.clone());
+        R::spawn(serve::<R, _>(PeerServer::new(peers, state, drives, node.stop.clone()), listener));
     }
 
     /// Gives every node the same view.
@@ -277,6 +286,7 @@ fn peer(n: u32, addr: SocketAddr, state: &str) -> wire::Peer {
         addr: addr.to_string(),
         node_number: n,
         state: state.to_owned(),
+        ..Default::default()
     }
 }
 
@@ -292,5 +302,5 @@ fn start<R: Rt>(n: u32, ca: &Ca, dir: &Path) -> TestNode<R> {
     R::spawn(serve::<R, _>(server, listener));
     let authority = Authority { asker: node_id(n), ..Authority::default() };
     let fleet = Fleet::new(Rc::clone(&drives), Arc::clone(&peers), Arc::clone(&state), authority.clone());
-    TestNode { n, addr, state, drives, authority, fleet: Rc::new(fleet), stop }
+    TestNode { n, addr, state, drives, authority, fleet: Rc::new(fleet), stop, peers }
 }
