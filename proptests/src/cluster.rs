@@ -11,6 +11,8 @@
 //! (`app::sessions::signal`), no `select!` is unbiased, and what differs between two runs (the order in which a killed
 //! runtime drops its tasks, the order of a hash map) decides nothing.
 //!
+//! A third of the seeds have a plot ([`run::Plot`]): trouble that chance seldom puts together, directed at one node.
+//!
 //! What clients saw is a [`crate::history`], which is checked.
 
 pub mod client;

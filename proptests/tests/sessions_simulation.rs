@@ -1,8 +1,11 @@
 //! Sessions, leases, caches, leaders and commits of several nodes and control planes in the simulated world: what clients
 //! saw is linearisable per key.
 //!
-//! Bounded here; HOLDFAST_SIM_SECONDS and HOLDFAST_SIM_SEEDS ask for more, HOLDFAST_SIM_SEED for one seed again:
-//! `HOLDFAST_SIM_SECONDS=3600 cargo test --release -p holdfast-proptests --test sessions_simulation`.
+//! Bounded here; HOLDFAST_SIM_SECONDS and HOLDFAST_SIM_SEEDS ask for more, HOLDFAST_SIM_SEED for others:
+//! `HOLDFAST_SIM_SECONDS=20000 cargo test --release -p holdfast-proptests --test sessions_simulation whatever -- --nocapture`.
+//! A history takes about 0.2 s of one core (15 s of the world's time, 850 operations) where this repository's crates are not
+//! optimised: 10^5 are five and a half hours of one core, or less on several, each with seeds of its own.
+//! `HOLDFAST_SIM_SEED=17 HOLDFAST_SIM_SEEDS=1 HOLDFAST_SIM_LOG=info` tells what happened in one, by the world's clock.
 #![allow(clippy::print_stdout)]
 
 use std::time::Instant;
@@ -14,7 +17,8 @@ use holdfast_proptests::sim::explore::{Bound, log_if_asked};
 fn one_seed_is_one_history() {
     log_if_asked();
     for seed in 0..20 {
-        let setting = Setting { length_ms: 8_000, ..Setting::of(seed) };
+        let setting = Setting::of(seed);
+        let setting = Setting { length_ms: setting.length_ms.min(12_000), ..setting };
         let (once, twice) = (run(setting), run(setting));
         assert_eq!(once.expect("holds"), twice.expect("holds"), "seed {seed}");
     }
@@ -27,7 +31,7 @@ fn without_trouble_everything_is_answered() {
         Setting { trouble_ms: 0, length_ms: 9_000, nodes: 3, controls: 2, plot: None, ..Setting::of(1) };
     let (summary, _) = run(setting).expect("holds");
     println!("no trouble: {summary:?}");
-    assert!(summary.operations > 100, "{summary:?}");
+    assert!(summary.operations > 80, "{summary:?}");
     assert!(summary.acknowledged * 10 > summary.operations * 7, "{summary:?}");
 }
 

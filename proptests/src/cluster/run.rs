@@ -13,7 +13,7 @@ use super::database::Database;
 use super::node::Node;
 use super::process::Process;
 use super::world::{DATABASE, Place, TICK_MS, World};
-use crate::history::{self, Line, Op, Outcome, Told};
+use crate::history::{self, Line, Outcome, Told};
 use crate::sim::rng::Rng;
 use plot::Director;
 pub use plot::Plot;
@@ -313,13 +313,7 @@ impl Cluster {
             for _ in 0..50 {
                 self.step();
             }
-            let history = self.world.history();
-            let listed = |reader: &u64| {
-                history[begun..]
-                    .iter()
-                    .any(|line| line.client == *reader && line.op == Op::List && line.outcome == Outcome::Ok)
-            };
-            if readers.iter().all(listed) {
+            if readers.iter().all(|reader| self.world.has_listed(*reader, begun)) {
                 return true;
             }
         }

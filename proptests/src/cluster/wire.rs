@@ -32,7 +32,7 @@ impl Pipe {
         (self.from, self.to)
     }
 
-    fn is_ready(&self, now_ms: u64) -> bool {
+    pub(super) fn is_ready(&self, now_ms: u64) -> bool {
         let next = self.queue.front().map(|(at, _)| *at).or(self.ended_ms);
         self.broken || next.is_some_and(|at| at <= now_ms)
     }

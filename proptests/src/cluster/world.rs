@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::task::Waker;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -110,18 +111,17 @@ impl World {
         while let Some(event) = self.due() {
             event(self);
         }
-        let (now_ms, pipes) = {
-            let mut state = self.0.lock();
-            state.pipes.retain(|pipe| Arc::strong_count(pipe) > 1);
-            (state.now_ms, state.pipes.clone())
-        };
-        for pipe in pipes {
-            let route = pipe.lock().route();
-            let waker = if self.is_cut(route.0, route.1) { None } else { pipe.lock().awake(now_ms) };
-            if let Some(waker) = waker {
-                waker.wake();
+        let mut state = self.0.lock();
+        let State { now_ms, pipes, cut, .. } = &mut *state;
+        pipes.retain(|pipe| Arc::strong_count(pipe) > 1);
+        let mut wakers = Vec::new();
+        for mut pipe in pipes.iter().map(|pipe| pipe.lock()) {
+            if pipe.is_ready(*now_ms) && !cut.contains(&pipe.route()) {
+                wakers.extend(pipe.awake(*now_ms));
             }
         }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn due(&self) -> Option<Event> {
@@ -231,6 +231,12 @@ impl World {
         let line = &mut state.history[line];
         (line.return_us, line.outcome) = (Some(return_us), outcome);
         told(line);
+    }
+
+    /// Whether this client has listed all there is, from this line on.
+    pub(super) fn has_listed(&self, client: u64, from: usize) -> bool {
+        let listed = |line: &Line| (line.client, line.op, line.outcome) == (client, Op::List, Outcome::Ok);
+        self.0.lock().history[from..].iter().any(listed)
     }
 
     #[must_use]

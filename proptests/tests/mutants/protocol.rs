@@ -5,7 +5,7 @@ use holdfast_proptests::cluster::run::{Plot, Setting, run};
 
 use super::hunt::hunt_all;
 
-/// Seeds until a bug counts as missed; one seed is one history, and the latest that one needs is 26.
+/// Seeds until a bug counts as missed; one seed is one history, and the latest that one needs is 11.
 const SEEDS_MAX: u64 = 60;
 
 /// The trouble that a bug needs, where chance alone seldom makes it.
