@@ -71,30 +71,39 @@ pub struct Origin {
     pub address: IpAddr,
     /// What the client sends travels in TLS.
     pub secure: bool,
+    /// Whose the address is is known, so that requests may say more if it is trusted.
+    known: bool,
 }
 
 impl Origin {
     /// Of a connection that says nothing but itself.
     #[must_use]
     pub fn new(address: IpAddr, secure: bool) -> Self {
-        Self { address: address.to_canonical(), secure }
+        Self { address: address.to_canonical(), secure, known: true }
     }
 
-    /// The same as a trusted proxy's PROXY header tells it; what that leaves out stays the connection's own.
+    /// The same as a trusted proxy's PROXY header tells it; what that leaves out stays the connection's own. Without a source
+    /// the address is the proxy's, and the client is somebody else: what its requests say of themselves is not the proxy's word.
     #[must_use]
     pub fn proxied(self, header: &ProxyHeader) -> Self {
-        Self { address: header.source.unwrap_or(self.address), secure: header.secure.unwrap_or(self.secure) }
+        Self {
+            address: header.source.unwrap_or(self.address),
+            secure: header.secure.unwrap_or(self.secure),
+            known: header.source.is_some(),
+        }
     }
 
-    /// The origin of a request on a connection of this origin. From an address that is not trusted, headers say nothing.
+    /// The origin of a request on a connection of this origin. From an address that is not trusted, or is not the client's,
+    /// headers say nothing.
     #[must_use]
     pub fn forwarded(self, head: &RequestHead, trusted: &TrustedProxies) -> Self {
-        if !trusted.holds(self.address) {
+        if !self.known || !trusted.holds(self.address) {
             return self;
         }
         Self {
             address: forwarded::address(head, self.address, trusted),
             secure: forwarded::secure(head).unwrap_or(self.secure),
+            known: true,
         }
     }
 }

@@ -19,8 +19,10 @@ use crate::rt::{AlignedBuf, Conn, Rt};
 
 /// Serves a connection to its end. With `full`, only tells the client to come back later.
 pub(super) async fn run<R: Rt, H: Handler<Wire<R::Conn>>>(server: &Server<H>, mut conn: R::Conn, full: bool) {
-    let Some(told) = proxy::header(&mut conn, &server.proxies, full).await else {
-        return;
+    let told = match proxy::header(&mut conn, &server.proxies, full).await {
+        proxy::Told::Close => return,
+        proxy::Told::Nothing => None,
+        proxy::Told::By(header) => Some(header),
     };
     let mut wire = match &server.tls {
         None => Wire::Plain(conn),
@@ -34,7 +36,8 @@ pub(super) async fn run<R: Rt, H: Handler<Wire<R::Conn>>>(server: &Server<H>, mu
             }
         },
     };
-    let origin = Origin::new(wire.peer().ip(), matches!(wire, Wire::Tls(_))).proxied(&told);
+    let own = Origin::new(wire.peer().ip(), matches!(wire, Wire::Tls(_)));
+    let origin = told.map_or(own, |header| own.proxied(&header));
     if full {
         let context = context::<R, H>(server, &wire, origin);
         return refuse(server, &mut wire, Refusal::ConnectionsFull, &context).await;

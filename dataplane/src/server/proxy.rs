@@ -20,27 +20,35 @@ pub struct Proxies {
     pub header_required: bool,
 }
 
-/// What the proxy says of a connection; `None`: the connection is to be closed. One that is `full` (and will be told to come
-/// back later) is not waited for.
-pub(super) async fn header<C: Conn>(conn: &mut C, proxies: &Proxies, full: bool) -> Option<ProxyHeader> {
+/// What becomes of a connection.
+pub(super) enum Told {
+    /// It is to be closed.
+    Close,
+    /// No proxy says anything of it; the port wants no header.
+    Nothing,
+    By(ProxyHeader),
+}
+
+/// What the proxy says of a connection. One that is `full` (and will be told to come back later) is not waited for.
+pub(super) async fn header<C: Conn>(conn: &mut C, proxies: &Proxies, full: bool) -> Told {
     if !proxies.header_required {
-        return Some(ProxyHeader::default());
+        return Told::Nothing;
     }
     let peer = conn.peer();
     if !proxies.trusted.holds(peer.ip()) {
         metrics::core().proxy_refused();
         tracing::debug!(%peer, "a connection from who is no trusted proxy is refused");
-        return None;
+        return Told::Close;
     }
     if full {
-        return Some(ProxyHeader::default());
+        return Told::By(ProxyHeader::default());
     }
     match read(conn).await {
-        Ok(header) => header,
+        Ok(header) => header.map_or(Told::Close, Told::By),
         Err(error) => {
             metrics::core().proxy_refused();
             tracing::warn!(%peer, %error, "the connection of a trusted proxy is refused");
-            None
+            Told::Close
         }
     }
 }

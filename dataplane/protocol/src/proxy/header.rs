@@ -22,7 +22,7 @@ const TYPE_SSL: u8 = 0x20;
 const SSL_BYTES_MIN: usize = 5;
 const SSL_FLAG_CLIENT: u8 = 0x01;
 
-/// What a proxy says of a connection. Nothing: it is the proxy's own, or its client has no address on a network.
+/// What a proxy says of a connection. No source: it is the proxy's own, or its client has no address on a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProxyHeader {
     /// The client's address; an IPv4 address is never written as IPv6.

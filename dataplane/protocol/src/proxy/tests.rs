@@ -273,7 +273,8 @@ fn a_header_is_bounded_before_it_has_come() {
 #[test]
 fn what_a_header_leaves_out_is_the_connections_own() {
     let own = Origin::new(ip("10.0.0.1"), true);
-    assert_eq!(own.proxied(&ProxyHeader::default()), own);
+    let silent = own.proxied(&ProxyHeader::default());
+    assert_eq!((silent.address, silent.secure), (own.address, own.secure));
     let told = ProxyHeader { source: Some(ip("192.0.2.7")), secure: Some(false) };
     assert_eq!(own.proxied(&told), Origin::new(ip("192.0.2.7"), false));
     // Whom a header names is no proxy of ours, unless it is trusted, too.
@@ -281,6 +282,25 @@ fn what_a_header_leaves_out_is_the_connections_own() {
     assert_eq!(own.proxied(&told).forwarded(&lines, &trusted()), Origin::new(ip("192.0.2.7"), false));
     let inner = own.proxied(&ProxyHeader { source: Some(ip("10.9.9.9")), secure: None });
     assert_eq!(inner.forwarded(&lines, &trusted()).address, ip("203.0.113.1"));
+}
+
+#[test]
+fn who_has_no_address_says_nothing_by_headers() {
+    let own = Origin::new(ip("10.0.0.1"), false);
+    let lines = head("X-Forwarded-For: 203.0.113.1\r\nX-Forwarded-Proto: https\r\n");
+    assert_eq!(own.forwarded(&lines, &trusted()).address, ip("203.0.113.1"), "the proxy itself is believed");
+    // The proxy's own connection, one of no family, one over a Unix socket with TLS and without.
+    let unix = [&[b'/'; 216][..], &ssl(1)].concat();
+    for (bytes, secure) in [
+        (header(0x20, 0x00, b""), false),
+        (header(0x21, 0x00, b""), false),
+        (header(0x21, 0x31, &[b'/'; 216]), false),
+        (header(0x21, 0x31, &unix), true),
+    ] {
+        let Ok(Progress::Whole { header: told, .. }) = ProxyHeader::parse(&bytes) else { panic!("a header") };
+        let origin = own.proxied(&told).forwarded(&lines, &trusted());
+        assert_eq!((origin.address, origin.secure), (ip("10.0.0.1"), secure), "{}", bytes.escape_ascii());
+    }
 }
 
 fn any_ip() -> impl Strategy<Value = IpAddr> {
