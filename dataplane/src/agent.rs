@@ -46,7 +46,7 @@ use holdfast_common::id::OpId;
 use holdfast_common::wire::{self, work_answer, work_request};
 use holdfast_protocol::erasure::Coders;
 
-pub use notes::{Note, Notes};
+pub use notes::{Note, Notes, Superseded};
 pub use open_ops::{OpenOp, OpenOps};
 pub use pins::{PinSet, Pins};
 pub use progress::Progress;

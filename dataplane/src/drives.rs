@@ -95,6 +95,20 @@ pub trait Drives: 'static {
         rows: u32,
     ) -> impl Future<Output = Result<(), DriveError>>;
 
+    /// As [`Drives::delete`], of what was made again elsewhere. On a drive of another node nothing goes at once: that node looks
+    /// itself which of its copies another takes the place of, and deletes those.
+    ///
+    /// # Errors
+    /// As [`Drives::delete`].
+    fn supersede(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        rows: u32,
+    ) -> impl Future<Output = Result<(), DriveError>> {
+        self.delete(backend, id, rows)
+    }
+
     /// Forgets every fragment of a blob, of every index and attempt, on every drive of this node, durably. What is not
     /// there is no error; each drive that could not is named (`u32::MAX`: one without a number yet), and the same call
     /// later does the rest.
@@ -227,6 +241,15 @@ impl<D: Drives> Drives for std::rc::Rc<D> {
         rows: u32,
     ) -> impl Future<Output = Result<(), DriveError>> {
         (**self).delete(backend, id, rows)
+    }
+
+    fn supersede(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        rows: u32,
+    ) -> impl Future<Output = Result<(), DriveError>> {
+        (**self).supersede(backend, id, rows)
     }
 
     fn delete_blob(&self, blob: OpId) -> impl Future<Output = Vec<(BackendId, DriveError)>> {

@@ -89,11 +89,15 @@ pub async fn lease(
         .collect()
 }
 
-/// Every fragment of these is gone, says the node that had them leased. Returns how many rows went.
-pub async fn deleted(work: &Transaction<'_>, node_id: Uuid, op_ids: &[Uuid]) -> Result<u64, StoreError> {
-    let text = "DELETE FROM freed WHERE op_id = ANY($1) AND leased_to = $2 AND NOT pages";
+/// Every fragment of these is gone, says the node that had them leased. Returns those whose rows went.
+pub async fn deleted(
+    work: &Transaction<'_>,
+    node_id: Uuid,
+    op_ids: &[Uuid],
+) -> Result<Vec<Uuid>, StoreError> {
+    let text = "DELETE FROM freed WHERE op_id = ANY($1) AND leased_to = $2 AND NOT pages RETURNING op_id";
     let statement = work.prepare_cached(text).await?;
-    Ok(work.execute(&statement, &[&op_ids, &node_id]).await?)
+    Ok(work.query(&statement, &[&op_ids, &node_id]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// These cannot be deleted now; they come again after a pause that grows with the attempts.

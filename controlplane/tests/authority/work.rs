@@ -337,6 +337,23 @@ async fn what_is_found_missing_is_repaired_unless_nobody_wants_it() {
 }
 
 #[tokio::test]
+async fn who_says_that_it_deleted_what_it_had_not_leased_is_not_heard() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, _, backends) = with_drives(running.grpc_addr).await;
+    let (liar, _, _) = with_drives(running.grpc_addr).await;
+    let placement = node.placement(backends).await;
+    let bucket = node.bucket("b").await;
+    let thin = put_on(placement, bucket, "k", 0b0111);
+    node.commit(thin.clone()).await.expect("put");
+    for who in [&liar, &node] {
+        report(who, Kind::Delete, &thin.op_id, Outcome::Done, 0).await;
+        assert_eq!(db.count("job").await, 1, "it still misses a fragment");
+    }
+    assert_eq!(lease(&node, 0, 10).await.len(), 1);
+}
+
+#[tokio::test]
 async fn nothing_is_deleted_while_history_is_lost() {
     let db = Db::fresh().await;
     let running = db.start().await;

@@ -42,6 +42,7 @@ impl<E: Env> Agent<E> {
     pub(super) async fn audit(&self) -> Result<Duration, Trouble> {
         self.probe().await?;
         self.look_at_notes().await?;
+        self.look_at_superseded().await?;
         let fleet = self.fleet();
         let waiting = fleet.waits_for_others();
         let last = self.auditor.0.borrow().clone();
@@ -155,6 +156,19 @@ impl<E: Env> Agent<E> {
             }
             _ => Ok(Audited::Whole),
         }
+    }
+
+    /// What other nodes have made again: copies too many of this node go.
+    async fn look_at_superseded(&self) -> Result<(), Trouble> {
+        let number = self.number();
+        for op in self.state.superseded.take() {
+            self.go_on()?;
+            // Not yet, when the reaper has not asked what became of it, or another task is at it.
+            if !self.reaper.is_settled(op, number) || !self.tidy_superseded(op).await? {
+                self.state.superseded.push(op);
+            }
+        }
+        Ok(())
     }
 
     async fn look_at_notes(&self) -> Result<(), Trouble> {

@@ -1,7 +1,8 @@
 //! Fragments that a read had to do without, on their way from the cores to the agent.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
+use holdfast_common::id::OpId;
 use holdfast_common::wire;
 use parking_lot::Mutex;
 
@@ -32,5 +33,25 @@ impl Notes {
     #[must_use]
     pub fn take(&self) -> Vec<Note> {
         self.0.lock().drain(..).collect()
+    }
+}
+
+/// Blobs of which other nodes have made fragments again: this one looks which of its own copies may go. Bounded: what does not
+/// fit is found by the next audit.
+#[derive(Debug, Default)]
+pub struct Superseded(Mutex<BTreeSet<OpId>>);
+
+impl Superseded {
+    pub fn push(&self, blob: OpId) {
+        let mut blobs = self.0.lock();
+        if blobs.len() < AGENT_NOTES_MAX {
+            blobs.insert(blob);
+        }
+    }
+
+    /// Takes all of them.
+    #[must_use]
+    pub fn take(&self) -> BTreeSet<OpId> {
+        std::mem::take(&mut *self.0.lock())
     }
 }

@@ -1,7 +1,8 @@
 //! Writing fragments of a blob anew, row by row: what repair, drain and uncrowding have in common.
 //!
 //! One row is in memory at a time. A fragment counts only after it was flushed, found in its drive's index with every
-//! piece, and read back with the bytes that were meant; then older attempts of it are deleted, wherever they are.
+//! piece, and read back with the bytes that were meant; then older attempts of it go, wherever they are: each node deletes
+//! its own, once it has read the new one itself.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -213,9 +214,9 @@ impl<E: Env> Agent<E> {
         Ok(())
     }
 
-    /// Deletes what is of no use any more. What stays is deleted with its blob.
+    /// Deletes what is of no use any more; of other nodes' drives they do so. What stays is deleted with its blob.
     pub(super) async fn forget(&self, backend: BackendId, id: FragmentId, rows: u32) {
-        match self.drives.delete(backend, id, rows).await {
+        match self.drives.supersede(backend, id, rows).await {
             Ok(()) | Err(DriveError::NotFound) => {}
             Err(error) => {
                 tracing::warn!(%backend, blob = %id.blob, index = id.index, %error, "an old copy stays")

@@ -1,13 +1,15 @@
 //! A blob of which everything is there, and not as it should lie: copies too many, or two fragments on one drive or node.
 //!
 //! Copies too many are left by a repair that was cut off, and by a drive or node that came back after its fragments were
-//! made again. One goes only after the copy that stays was read whole.
+//! made again; those on other nodes a repair always leaves, and tells their nodes. One goes only after the copy that stays was
+//! read whole, and one that is whole itself only when it is the same byte for byte: that a later attempt is right is the word
+//! of the node that wrote it.
 //!
 //! Of a blob that spreads over nodes each node puts right what is its own, without leave from anybody: it drops its copies
 //! too many. To move a fragment to another node takes a lease, so that one node does it: it is said to be missing where it
 //! should be, and the repair that follows finds it in the wrong place.
 
-use holdfast_common::id::{BackendId, FragmentId};
+use holdfast_common::id::{BackendId, FragmentId, OpId};
 
 use super::fleet::Fleet;
 use super::stock::Stock;
@@ -67,6 +69,19 @@ impl<E: Env> Agent<E> {
         Ok(if crowded.count_ones() > 1 { crowded & (crowded - 1) } else { crowded })
     }
 
+    /// Drops this node's copies of what another node says to have made again. False: another task is at it.
+    pub(super) async fn tidy_superseded(&self, op: OpId) -> Result<bool, Trouble> {
+        let here = self.fleet().here;
+        let held = self.drives.find(op).await?;
+        let Ok(mut stock) = Stock::of(&*self.drives, op, None, held).await else { return Ok(true) };
+        let Some(_claim) = self.claim(op) else { return Ok(false) };
+        stock.held = self.holders(op, true).await?;
+        for index in stock.indexes().filter(|index| stock.copies(*index).len() > 1) {
+            self.drop_copies(&stock, index, |backend| here.contains(&backend)).await?;
+        }
+        Ok(true)
+    }
+
     pub(super) async fn drop_copies(
         &self,
         stock: &Stock,
@@ -85,10 +100,38 @@ impl<E: Env> Agent<E> {
         };
         for (backend, held) in copies.into_iter().filter(|copy| goes(copy) && may_go(copy.0)) {
             self.go_on()?;
+            if stock.is_whole(&held)
+                && !self.may_replace(stock, (home, kept.fragment), (backend, held.fragment)).await
+            {
+                continue;
+            }
             tracing::debug!(blob = %stock.op, index, %backend, "a copy too many of a fragment goes");
             self.forget(backend, held.fragment, held.last_row + 1).await;
         }
         Ok(())
+    }
+
+    /// Whether the first copy of a fragment says nothing else than the second, wherever that can be read.
+    async fn may_replace(
+        &self,
+        stock: &Stock,
+        (home, kept): (BackendId, FragmentId),
+        (backend, old): (BackendId, FragmentId),
+    ) -> bool {
+        for row in 0..stock.pieces(kept.index) {
+            self.pay(2 * u64::from(stock.layout.stored_len(row, kept.index))).await;
+            let Ok(new) = self.drives.read_here(home, kept, row).await else { return false };
+            // Rotten: the other is better.
+            let Ok(old) = self.drives.read_here(backend, old, row).await else { continue };
+            if new.bytes[..] != old.bytes[..] {
+                tracing::warn!(
+                    blob = %stock.op, index = kept.index, %home, %backend, row,
+                    "two copies of a fragment differ; both stay, and the node that wrote the later one is to be looked at"
+                );
+                return false;
+            }
+        }
+        true
     }
 
     pub(super) async fn read_whole(

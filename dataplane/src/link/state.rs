@@ -14,7 +14,7 @@ use holdfast_protocol::sigv4::{KeyLookup, KeySource, SigningKey};
 use parking_lot::{Mutex, RwLock};
 
 use super::freshness::Freshness;
-use crate::agent::{Notes, OpenOps, Pins};
+use crate::agent::{Notes, OpenOps, Pins, Superseded};
 use crate::cache::CacheWriter;
 use crate::{limits, metrics};
 
@@ -38,6 +38,8 @@ pub struct NodeState {
     pub pins: Arc<Pins>,
     /// Fragments that reads found missing or rotten, for the agent.
     pub notes: Notes,
+    /// Blobs of which other nodes have made fragments again, for the agent.
+    pub superseded: Superseded,
     pub cache: CacheWriter,
 }
 
@@ -133,6 +135,7 @@ impl NodeState {
             ops: Arc::default(),
             pins: Arc::default(),
             notes: Notes::default(),
+            superseded: Superseded::default(),
             cache,
         }
     }

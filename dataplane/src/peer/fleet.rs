@@ -167,6 +167,13 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
         done.map_err(|error| error.of_drive(&node))
     }
 
+    async fn supersede(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
+        match self.elsewhere(backend) {
+            None => self.local.delete(backend, id, rows).await,
+            Some((others, node)) => others.superseded(&node, id.blob).await.map_err(|e| e.of_drive(&node)),
+        }
+    }
+
     async fn delete_blob(&self, blob: OpId) -> Vec<(BackendId, DriveError)> {
         self.local.delete_blob(blob).await
     }

@@ -35,6 +35,7 @@ pub(super) fn permit(
         }
         Request::Read { start, end, .. } if start > end => return Err(Denial::Malformed),
         Request::Delete { spot, ticket } => (spot.id.blob, Leave::Delete, ticket),
+        Request::Superseded { blob, ticket } => (*blob, Leave::Append, ticket),
         Request::DeleteBlob { blob, ticket } => (*blob, Leave::Delete, ticket),
         Request::Read { spot, ticket, .. }
         | Request::ReadHere { spot, ticket }

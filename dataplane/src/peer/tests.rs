@@ -51,6 +51,7 @@ on_both_runtimes!(
     tickets blobs_that_a_node_wrote_it_writes_without_a_ticket,
     tickets a_node_that_hears_nothing_wants_a_ticket_for_every_blob,
     tickets what_is_there_is_not_replaced_by_who_shows_a_ticket,
+    tickets what_was_made_again_elsewhere_is_not_deleted_at_anothers_word,
     tickets a_ticket_is_asked_for_once_and_again_when_it_is_refused,
     bad_servers a_server_that_lies_is_not_believed,
     bad_servers a_server_that_is_another_is_told_nothing,

@@ -52,9 +52,11 @@ impl<L: Link> Tickets<L> {
         asked.await.map(|(ticket, _)| ticket)
     }
 
-    /// Whether one was asked for.
+    /// Whether one was given, or is on its way.
     pub(super) fn holds(&self, node: &Arc<str>, blob: OpId, leave: Leave) -> bool {
-        self.held.borrow().contains_key(&(Arc::clone(node), blob, leave))
+        let held = self.held.borrow();
+        let asked = held.get(&(Arc::clone(node), blob, leave));
+        asked.is_some_and(|asked| asked.peek().is_none_or(Result::is_ok))
     }
 
     fn ask(&self, name: Name, now_ms: u64) -> Shared<LocalBoxFuture<'static, Given>> {

@@ -115,14 +115,16 @@ pub(super) async fn report(
     let metrics = &authority.inner.metrics;
     let mut client = authority.inner.store.client().await?;
     let work = client.transaction().await?;
-    let deleted = if sorted.deleted.is_empty() {
-        0
-    } else {
-        // A node may have found a fragment missing while another of its tasks deleted them all.
-        let forget = work.prepare_cached(job::FORGET).await?;
-        work.execute(&forget, &[&sorted.deleted]).await?;
-        freed::deleted(&work, node_id, &sorted.deleted).await?
+    let deleted = match sorted.deleted.is_empty() {
+        true => Vec::new(),
+        false => freed::deleted(&work, node_id, &sorted.deleted).await?,
     };
+    if !deleted.is_empty() {
+        // A node may have found a fragment missing while another of its tasks deleted them all. Of what was not leased to it
+        // to delete it has no say: repairs of that stay.
+        let forget = work.prepare_cached(job::FORGET).await?;
+        work.execute(&forget, &[&deleted]).await?;
+    }
     if !sorted.put_off.is_empty() {
         let (op_ids, details): (Vec<Uuid>, Vec<&str>) = sorted.put_off.into_iter().unzip();
         freed::put_off(&work, node_id, &op_ids, &details).await?;
@@ -131,7 +133,7 @@ pub(super) async fn report(
         if sorted.repaired.is_empty() { 0 } else { job::repaired(&work, node_id, &sorted.repaired).await? };
     let lost = if sorted.lost.is_empty() { vec![] } else { job::lost(&work, node_id, &sorted.lost).await? };
     work.commit().await?;
-    metrics.deletions.inc_by(deleted);
+    metrics.deletions.inc_by(deleted.len() as u64);
     metrics.repairs.inc_by(repaired);
     metrics.repairs_lost.inc_by(lost.len() as u64);
     for report in sorted.lost.iter().filter(|report| lost.contains(&report.subject)) {

@@ -77,6 +77,11 @@ pub enum Request {
     Unpin {
         blob: OpId,
     },
+    /// The asker has made fragments of the blob again: the asked looks which of its own copies may go.
+    Superseded {
+        blob: OpId,
+        ticket: Vec<u8>,
+    },
     /// Backends that take new fragments now.
     Writable,
 }
@@ -100,9 +105,10 @@ impl Request {
             | Self::Delete { spot, ticket }
             | Self::Facts { spot, ticket }
             | Self::Manifest { spot, ticket } => put_spot(&mut out, spot).bytes(ticket, TICKET_BYTES_MAX),
-            Self::DeleteBlob { blob, ticket } | Self::Find { blob, ticket } | Self::Pin { blob, ticket } => {
-                out.raw(&blob.0).bytes(ticket, TICKET_BYTES_MAX)
-            }
+            Self::DeleteBlob { blob, ticket }
+            | Self::Find { blob, ticket }
+            | Self::Pin { blob, ticket }
+            | Self::Superseded { blob, ticket } => out.raw(&blob.0).bytes(ticket, TICKET_BYTES_MAX),
             Self::Unpin { blob } => out.raw(&blob.0),
             Self::Writable => &mut out,
         };
@@ -124,6 +130,7 @@ impl Request {
             Self::Unpin { .. } => 11,
             Self::Writable => 12,
             Self::Manifest { .. } => 13,
+            Self::Superseded { .. } => 14,
         }
     }
 
@@ -159,6 +166,7 @@ impl Request {
             11 => Self::Unpin { blob: fields.op()? },
             12 => Self::Writable,
             13 => Self::Manifest { spot: spot(fields)?, ticket: ticket(fields)? },
+            14 => Self::Superseded { blob: fields.op()?, ticket: ticket(fields)? },
             _ => return Err(Malformed),
         };
         fields.end()?;

@@ -59,6 +59,7 @@ fn request() -> impl Strategy<Value = Request> {
         (spot(), ticket()).prop_map(|(spot, ticket)| Request::Facts { spot, ticket }),
         (op(), ticket()).prop_map(|(blob, ticket)| Request::Pin { blob, ticket }),
         op().prop_map(|blob| Request::Unpin { blob }),
+        (op(), ticket()).prop_map(|(blob, ticket)| Request::Superseded { blob, ticket }),
         Just(Request::Writable),
     ]
 }

@@ -154,6 +154,70 @@ fn a_node_that_stays_away_is_rebuilt_without_and_tidied_when_it_is_back() {
 }
 
 #[test]
+fn a_copy_that_another_node_has_made_again_goes_by_the_hand_of_its_own() {
+    run(async {
+        let rig = Rig::over_nodes(4, 2, 1);
+        let (blob, body) = rig.put(now() - 5000, 900).await;
+        let [holder, sibling] = rig.nodes_of(&blob).await[..] else { panic!("two copies") };
+        let agent = rig.agent_of(holder);
+        agent.reap().await.unwrap();
+        agent.audit().await.unwrap();
+        // Another node does not reach it, and makes its fragment again.
+        let other = rig.agent_of(sibling);
+        rig.drives.silence(holder, true);
+        let job = wire::Job { blob: Some(blob.clone()), missing: 0b01, ..Default::default() };
+        let report = other.repair(&job).await.unwrap().expect("nobody else has it");
+        assert_eq!(report.outcome(), Outcome::Done, "{report:?}");
+        rig.drives.silence(holder, false);
+        rig.drives.look_from(holder);
+        let copies = async || rig.everywhere(&blob).await.copies(0).len();
+        agent.audit().await.unwrap();
+        assert_eq!(copies().await, 2, "no pass is due");
+        rig.state.superseded.push(op_of(&blob));
+        agent.audit().await.unwrap();
+        assert_eq!(copies().await, 1);
+        assert!(rig.state.superseded.take().is_empty());
+        assert_ne!(rig.nodes_of(&blob).await[0], holder);
+        assert_eq!(rig.read(&blob).await, Some(body));
+    });
+}
+
+#[test]
+fn a_later_copy_that_says_something_else_takes_nothings_place() {
+    run(async {
+        let rig = Rig::over_nodes(4, 2, 1);
+        let (blob, body) = rig.put(now() - 5000, 900).await;
+        rig.agent.reap().await.unwrap();
+        let stock = rig.everywhere(&blob).await;
+        let index = stock.indexes().next().unwrap();
+        let (home, held) = stock.copies(index)[0];
+        let spare =
+            [1, 11, 21, 31].into_iter().find(|at| stock.held.iter().all(|(b, _)| b.0 / 10 != at / 10));
+        let facts = rig.drives.facts(home, held.fragment, 0).await.unwrap();
+        let mut forged = rig.drives.read_here(home, held.fragment, 0).await.unwrap().bytes.to_vec();
+        forged[0] ^= 1;
+        let piece = crate::drives::Piece {
+            id: holdfast_common::id::FragmentId { attempt: held.fragment.attempt + 1, ..held.fragment },
+            row: 0,
+            coding: facts.coding,
+            class_id: facts.class_id,
+            blob_size: facts.blob_size,
+            fields: Default::default(),
+            payload: crate::rt::AlignedBuf::copy_of(&forged).into(),
+        };
+        rig.drives.append(BackendId(spare.unwrap()), piece).await.unwrap();
+        let agent = rig.agent_of(node_of(home.0));
+        agent.reap().await.unwrap();
+        rig.state.superseded.push(op_of(&blob));
+        agent.audit().await.unwrap();
+        rig.drives.look_from(NODE);
+        let copies = rig.everywhere(&blob).await.copies(index);
+        assert!(copies.iter().any(|(at, kept)| (*at, kept.fragment) == (home, held.fragment)), "{copies:?}");
+        assert_eq!(rig.read(&blob).await, Some(body));
+    });
+}
+
+#[test]
 fn while_a_node_is_away_for_a_moment_nothing_it_may_hold_is_missed() {
     run(async {
         let rig = Rig::over_nodes(3, 1, 1);

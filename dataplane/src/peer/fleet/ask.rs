@@ -176,6 +176,12 @@ impl<L: Link, R: Rt> Others<L, R> {
         }
     }
 
+    /// Tells a node that it need not keep all it has of a blob.
+    pub(super) async fn superseded(&self, node: &Arc<str>, blob: OpId) -> Result<(), PeerError> {
+        let make = |ticket| Request::Superseded { blob, ticket };
+        is_done(&self.ask(node, Lane::Write, Some((blob, Leave::Append)), make, None).await?.1)
+    }
+
     /// Backends that could not forget the blob.
     pub(super) async fn delete_blob(
         &self,

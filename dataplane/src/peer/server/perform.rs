@@ -78,6 +78,10 @@ pub(super) async fn perform<R: Rt, D: Drives>(
             leases.unpin(asker, blob);
             Ok(Answer::Done)
         }
+        Request::Superseded { blob, .. } => {
+            server.seen.state.superseded.push(blob);
+            Ok(Answer::Done)
+        }
         Request::Writable => {
             let backends = drives.writable().into_iter().take(PEER_BACKENDS_MAX).map(|backend| backend.0);
             Ok(Answer::Writable { backends: backends.collect() })

@@ -136,6 +136,21 @@ pub(super) async fn what_is_there_is_not_replaced_by_who_shows_a_ticket<R: Rt>()
     rig.stop();
 }
 
+pub(super) async fn what_was_made_again_elsewhere_is_not_deleted_at_anothers_word<R: Rt>() {
+    let rig = Rig::<R>::new(2);
+    let (one, two, there) = (rig.node(1), rig.node(2), backend(2, 0));
+    let theirs = fragment(blob_of(2, 1), 0);
+    two.fleet.append(there, piece(theirs, 0, &[1; 10])).await.unwrap();
+    one.fleet.supersede(there, theirs, 1).await.unwrap();
+    assert_eq!(one.authority.asked.borrow()[0].leave(), Leave::Append, "all that a repair gets");
+    assert_eq!(two.drives.stored(None), 1);
+    assert_eq!(two.state.superseded.take().into_iter().collect::<Vec<_>>(), [theirs.blob]);
+    // Its own drives need nobody's leave.
+    two.fleet.supersede(there, theirs, 1).await.unwrap();
+    assert_eq!(two.drives.stored(None), 0);
+    rig.stop();
+}
+
 pub(super) async fn a_ticket_is_asked_for_once_and_again_when_it_is_refused<R: Rt>() {
     let rig = Rig::<R>::new(2);
     let (one, there) = (rig.node(1), backend(2, 0));
