@@ -36,6 +36,7 @@ on_both_runtimes!(
     drives a_fragment_that_moved_is_found_on_another_node,
     drives all_nodes_are_asked_and_who_is_silent_is_named,
     drives a_blob_that_another_node_reads_is_not_deleted,
+    drives what_is_read_for_long_is_kept_where_it_was_put_before_the_reader_comes_to_it,
     drives faults_of_a_drive_keep_their_type,
     drives more_requests_than_fit_wait_and_are_all_answered,
     bad_nodes certificates_that_name_no_node_of_ours_are_refused,
