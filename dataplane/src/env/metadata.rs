@@ -327,11 +327,7 @@ impl<E: Env> Core<E> {
         let mut pins = PinSet::new(&self.state.pins);
         if let Some(manifest) = manifest {
             pins.add(&manifest.pages_of);
-            manifest
-                .parts
-                .iter()
-                .filter_map(|part| part.blob.as_ref())
-                .for_each(|blob| pins.add(&blob.op_id));
+            manifest.parts.iter().filter_map(|part| part.blob.as_ref()).for_each(|blob| pins.add_blob(blob));
         }
         pins
     }

@@ -135,7 +135,7 @@ impl<E: Env> ObjectStream<E> {
             tracing::warn!(%error, page, "a page of a manifest cannot be had");
             StreamError
         })?;
-        parts.iter().filter_map(|part| part.blob.as_ref()).for_each(|blob| self.pins.add(&blob.op_id));
+        parts.iter().filter_map(|part| part.blob.as_ref()).for_each(|blob| self.pins.add_blob(blob));
         self.parts.extend(parts);
         Ok(true)
     }

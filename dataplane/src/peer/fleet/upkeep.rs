@@ -1,6 +1,7 @@
 //! What a core does about other nodes by itself: asks which of their drives can be written, and keeps what is read from being
 //! deleted there. Each round repeats harmlessly.
 
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -16,10 +17,11 @@ use crate::link::Link;
 use crate::rt::Rt;
 
 impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
-    /// Starts the rounds, which end with the fleet. One core of a node asks for the drives of others: `asks`.
+    /// Starts the rounds, which end with the fleet. One core of a node, `asks`, does what one is enough for: asks for the drives
+    /// of others, and has them keep what any core reads for long.
     pub fn start(&self, asks: bool) {
         let Some(others) = &self.others else { return };
-        R::spawn(keep_pins(Rc::downgrade(others)));
+        R::spawn(keep_pins(Rc::downgrade(others), asks));
         if asks {
             R::spawn(keep_reach(Rc::downgrade(others)));
         }
@@ -32,9 +34,10 @@ impl<D: Drives, L: Link, R: Rt> Fleet<D, L, R> {
         }
     }
 
-    /// Asks once for more time for what this core reads from others.
+    /// Asks once for more time for what this core reads from others, and for what any core reads for long.
     pub async fn renew_pins(&self) {
         if let Some(others) = &self.others {
+            others.spread_pins();
             others.renew_pins().await;
         }
     }
@@ -61,10 +64,13 @@ async fn keep_reach<L: Link, R: Rt>(others: Weak<Others<L, R>>) {
     }
 }
 
-async fn keep_pins<L: Link, R: Rt>(others: Weak<Others<L, R>>) {
+async fn keep_pins<L: Link, R: Rt>(others: Weak<Others<L, R>>, of_all_cores: bool) {
     loop {
         R::sleep(PEER_PIN_RENEW).await;
         let Some(others) = others.upgrade() else { return };
+        if of_all_cores {
+            others.spread_pins();
+        }
         others.renew_pins().await;
     }
 }
@@ -102,22 +108,46 @@ impl<L: Link, R: Rt> Others<L, R> {
         }
     }
 
-    /// Asks for more time where a reader of this node still reads, and lets go of the others.
+    /// What is read for long, on whatever core, is to be kept by every node that it was put on: also parts of an object that
+    /// its reader has not come to.
+    fn spread_pins(&self) {
+        let (view, lasting) = (self.seen.view(), self.seen.state.pins.lasting(PEER_PINS_MAX));
+        let placed = lasting.iter().filter_map(|(blob, id)| Some((*blob, view.placements.get(id)?)));
+        for (blob, homes) in placed {
+            for node in homes.iter().filter_map(|home| self.owner(BackendId(*home))) {
+                self.reads(&node, blob);
+            }
+        }
+    }
+
+    /// Asks for more time where a reader of this node still reads, and lets go of the others; a node that is away holds
+    /// nobody up but itself.
     async fn renew_pins(&self) {
-        let reading: Vec<((Arc<str>, OpId), bool)> =
-            self.reading.borrow().iter().map(|(name, asked)| (name.clone(), *asked)).collect();
-        for ((node, blob), asked) in reading {
-            let name = (node, blob);
-            let kept: Result<(), PeerError> = if self.seen.state.pins.is_pinned(blob) {
-                self.reading.borrow_mut().insert(name.clone(), true);
-                self.pin(&name.0, blob).await
+        let mut reading: HashMap<Arc<str>, Vec<(OpId, bool)>> = HashMap::new();
+        for ((node, blob), asked) in self.reading.borrow().iter() {
+            reading.entry(Arc::clone(node)).or_default().push((*blob, *asked));
+        }
+        join_all(reading.into_iter().map(|(node, blobs)| self.renew_on(node, blobs))).await;
+    }
+
+    async fn renew_on(&self, node: Arc<str>, blobs: Vec<(OpId, bool)>) {
+        let mut away = false;
+        for (blob, asked) in blobs {
+            let name = (Arc::clone(&node), blob);
+            let is_read = self.seen.state.pins.is_pinned(blob);
+            if is_read {
+                self.reading.borrow_mut().insert(name, true);
             } else {
                 self.reading.borrow_mut().remove(&name);
-                // One that was short runs out by itself.
-                if asked { self.unpin(&name.0, blob).await } else { Ok(()) }
-            };
+            }
+            // One that was short runs out by itself.
+            if away || (!is_read && !asked) {
+                continue;
+            }
+            let kept = if is_read { self.pin(&node, blob).await } else { self.unpin(&node, blob).await };
             if let Err(error) = kept {
-                tracing::debug!(node = %name.0, %blob, %error, "a pin on another node was not renewed");
+                away = matches!(error, PeerError::Away(_) | PeerError::Late);
+                tracing::debug!(%node, %blob, %error, "a pin on another node was not renewed");
             }
         }
     }

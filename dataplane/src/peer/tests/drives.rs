@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdfast_common::id::BackendId;
+use holdfast_common::wire;
+use holdfast_protocol::placement::CLASS_NODES;
 
 use super::rig::{Rig, backend, blob_of, bytes, fragment, node_id, piece};
 use crate::agent::PinSet;
@@ -165,6 +167,44 @@ pub(super) async fn a_blob_that_another_node_reads_is_not_deleted<R: Rt>() {
     assert!(!two.state.pins.is_pinned(id.blob), "who asked for more time lets go");
     assert!(one.fleet.delete_everywhere(id.blob).await.is_empty());
     assert_eq!(two.drives.stored(None), 0);
+    rig.stop();
+}
+
+/// An object of two parts on the first two nodes, streamed by the third, deleted by the fourth.
+pub(super) async fn what_is_read_for_long_is_kept_where_it_was_put_before_the_reader_comes_to_it<R: Rt>() {
+    let rig = Rig::<R>::new(4);
+    let (reader, other) = (rig.node(3), &rig.node(4).fleet);
+    let homes = [backend(1, 0), backend(2, 0)];
+    let placement = wire::Placement { placement_id: 7, backends: homes.iter().map(|home| home.0).collect() };
+    let known = wire::ConfigSnapshot { placements: vec![placement], ..Default::default() };
+    reader.state.change(|view| view.upsert(known));
+    let parts = [blob_of(3, 1), blob_of(3, 2)];
+    for part in parts {
+        for (index, home) in homes.into_iter().enumerate() {
+            reader.fleet.append(home, piece(fragment(part, index as u8), 0, &[1; 10])).await.unwrap();
+        }
+    }
+    let mut pins = PinSet::new(&reader.state.pins);
+    for part in parts {
+        let (op_id, class_id) = (part.to_wire(), CLASS_NODES);
+        pins.add_blob(&wire::Blob { op_id, class_id, placement_id: 7, ..Default::default() });
+    }
+    reader.fleet.read(homes[0], fragment(parts[0], 0), 0, 0..10).await.unwrap();
+    let kept = || [1, 2].map(|n| rig.node(n).state.pins.is_pinned(parts[1]));
+    reader.fleet.renew_pins().await;
+    assert_eq!(kept(), [false, false], "a short read is nobody's concern");
+    reader.fleet.renew_pins().await;
+    assert_eq!(kept(), [true, true]);
+    let failed = other.delete_everywhere(parts[1]).await;
+    let busy = |home: &BackendId| failed.contains(&(*home, DriveError::Busy));
+    assert!(homes.iter().all(busy), "{failed:?}");
+    reader.fleet.read(homes[1], fragment(parts[1], 1), 0, 0..10).await.unwrap();
+    drop(pins);
+    reader.fleet.renew_pins().await;
+    assert_eq!(kept(), [false, false]);
+    assert!(other.delete_everywhere(parts[1]).await.is_empty());
+    let stored = |n: u32| rig.node(n).drives.stored(None);
+    assert_eq!((stored(1), stored(2)), (1, 1), "the other part is there");
     rig.stop();
 }
 
