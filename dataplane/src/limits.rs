@@ -499,7 +499,7 @@ pub const PEER_TICKETS_MAX: usize = 4096;
 /// A ticket is not shown any more so long before it ends: the request must still arrive.
 pub const PEER_TICKET_MARGIN_MS: u64 = 5_000;
 
-/// How often a core asks the other nodes which of their drives take new fragments.
+/// How often a core asks the other nodes which of their drives take new fragments; every [`PEER_LOOK_EVERY`] while one has none.
 pub const PEER_STATUS_EVERY: Duration = Duration::from_secs(2);
 
 /// How often it looks whether the authority has news of one: then it asks at once.

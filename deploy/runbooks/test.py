@@ -88,8 +88,9 @@ def remove_node(estate):
     for key in [key for key in estate.objects.known if key.startswith(("first", "of-one-node"))]:
         whole = estate.admin("object-redundancy", "--bucket", BUCKET, "--key", key)
         assert whole["whole"], whole
-    # What is deleted is gone wherever it went to: the note that it has to be goes when every node has said so, below.
-    for key in [key for key in estate.objects.known if key.startswith("of-one-node")][:4]:
+    # What is deleted is gone wherever it went to: the note that it has to be goes when every node has said so, below. Of what
+    # lies on one node nothing is left for the node that will be lost.
+    for key in [key for key in estate.objects.known if key.startswith(("of-one-node", "meanwhile"))]:
         estate.s3(rest[0]).delete_object(Bucket=BUCKET, Key=key)
         del estate.objects.known[key]
     estate.configure_node(host)

@@ -37,6 +37,7 @@ on_both_runtimes!(
     drives all_nodes_are_asked_and_who_is_silent_is_named,
     drives a_write_that_lacks_nodes_has_those_tried_that_are_left_alone,
     drives a_node_that_the_authority_speaks_of_is_tried_at_once,
+    drives a_node_that_had_no_drives_when_it_was_asked_is_asked_again,
     drives a_blob_that_another_node_reads_is_not_deleted,
     drives what_is_read_for_long_is_kept_where_it_was_put_before_the_reader_comes_to_it,
     drives faults_of_a_drive_keep_their_type,

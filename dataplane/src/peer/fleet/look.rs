@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::Others;
+use super::routes::Other;
 use crate::limits::{PEER_LOOK_DEADLINE, PEER_LOOK_EVERY};
 use crate::link::Link;
 use crate::rt::{Rt, within};
@@ -37,7 +38,7 @@ impl<L: Link, R: Rt> Others<L, R> {
         let look = &self.look;
         let just_now = || look.ended.get().is_some_and(|at| R::now().duration_since(at) < PEER_LOOK_EVERY);
         if !look.under_way.get() {
-            if just_now() || self.all().iter().all(|other| self.peers.reach.has(&other.name)) {
+            if just_now() || self.are_all_reached() {
                 return false;
             }
             look.under_way.set(true);
@@ -48,8 +49,17 @@ impl<L: Link, R: Rt> Others<L, R> {
         told.await.unwrap_or(false)
     }
 
+    /// Every node with drives has some that take fragments, as far as is known.
+    pub(super) fn are_all_reached(&self) -> bool {
+        self.all().iter().all(|other| self.is_reached(other))
+    }
+
+    fn is_reached(&self, other: &Other) -> bool {
+        other.backends.is_empty() || self.peers.reach.has(&other.name)
+    }
+
     async fn look(self: Rc<Self>) {
-        let away = self.all().into_iter().filter(|other| !self.peers.reach.has(&other.name));
+        let away = self.all().into_iter().filter(|other| !self.is_reached(other));
         let asked = away.map(|other| async {
             if let Ok(node) = self.node(&other.name) {
                 node.wake(R::now());

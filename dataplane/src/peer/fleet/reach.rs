@@ -25,8 +25,9 @@ impl Reach {
         self.0.write().retain(|node, _| known(node));
     }
 
+    /// Whether it answered last that some of its drives take fragments. One that has just begun knows none of their numbers.
     pub(in super::super) fn has(&self, node: &str) -> bool {
-        self.0.read().contains_key(node)
+        self.0.read().get(node).is_some_and(|backends| !backends.is_empty())
     }
 
     pub(in super::super) fn all(&self) -> Vec<BackendId> {

@@ -12,7 +12,7 @@ use super::super::PeerError;
 use super::routes::Other;
 use super::{Fleet, Others};
 use crate::drives::Drives;
-use crate::limits::{PEER_NEWS_EVERY, PEER_PIN_RENEW, PEER_PINS_MAX, PEER_STATUS_EVERY};
+use crate::limits::{PEER_LOOK_EVERY, PEER_NEWS_EVERY, PEER_PIN_RENEW, PEER_PINS_MAX, PEER_STATUS_EVERY};
 use crate::link::Link;
 use crate::rt::Rt;
 
@@ -56,7 +56,8 @@ async fn keep_reach<L: Link, R: Rt>(others: Weak<Others<L, R>>) {
     while let Some(now) = others.upgrade() {
         let news = now.news();
         now.refresh().await;
-        let next = R::now() + PEER_STATUS_EVERY;
+        // What is left alone after a failure costs nothing.
+        let next = R::now() + if now.are_all_reached() { PEER_STATUS_EVERY } else { PEER_LOOK_EVERY };
         drop(now);
         while R::now() < next && others.upgrade().is_some_and(|others| others.news() == news) {
             R::sleep(PEER_NEWS_EVERY).await;

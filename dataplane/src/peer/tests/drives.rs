@@ -275,3 +275,16 @@ pub(super) async fn a_node_that_the_authority_speaks_of_is_tried_at_once<R: Rt>(
     assert!(fleet.reachable().contains(&backend(3, 0)));
     rig.stop();
 }
+
+pub(super) async fn a_node_that_had_no_drives_when_it_was_asked_is_asked_again<R: Rt>() {
+    let rig = Rig::<R>::new(2);
+    let (fleet, there) = (&rig.node(1).fleet, [backend(2, 0), backend(2, 1)]);
+    // It has just begun, and does not know yet which numbers its drives have.
+    there.iter().for_each(|drive| rig.node(2).drives.set_state(drive.0, Some(DriveState::Full)));
+    fleet.refresh().await;
+    assert!(fleet.reachable().is_empty());
+    there.iter().for_each(|drive| rig.node(2).drives.set_state(drive.0, Some(DriveState::Active)));
+    assert!(fleet.look_again().await);
+    assert_eq!(fleet.reachable().len(), 2);
+    rig.stop();
+}
