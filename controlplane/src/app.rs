@@ -14,6 +14,7 @@ pub mod nodes;
 mod peers;
 pub mod pki;
 pub(crate) mod query;
+mod rates;
 pub mod recovery;
 pub mod redundancy;
 pub(crate) mod references;
@@ -41,6 +42,7 @@ use crate::limits::CHANGE_KNOWN;
 use crate::metrics::Metrics;
 use crate::store::{Client, Store, StoreError, authority, candidate};
 use commit::Committer;
+pub(crate) use rates::Rates;
 use sessions::Sessions;
 use sessions::access::Lengths;
 use sessions::wait::{self, Acknowledgement};
@@ -81,6 +83,8 @@ pub(crate) struct Inner {
     pub(crate) confirmed: AtomicU64,
     /// The highest epoch that anybody remembers; the next one of this process lies above it.
     pub(crate) epoch_remembered: AtomicU64,
+    /// Nodes that remembered a later epoch and were believed, and when.
+    pub(crate) ahead_believed: Mutex<HashMap<Uuid, tokio::time::Instant>>,
     /// Where administrators find this process; empty: not said.
     pub(crate) admin_url: OnceLock<String>,
     pub(crate) stamped_ms: AtomicU64,
@@ -89,7 +93,9 @@ pub(crate) struct Inner {
     /// Placements that commits may name.
     pub(crate) placements: commit::placements::Known,
     /// How many tickets each node was given lately.
-    pub(crate) tickets: query::ticket::Rates,
+    pub(crate) tickets: Rates,
+    /// How many lists of backends each node has made lately.
+    pub(crate) placements_made: Rates,
     /// How nodes become ours.
     pub(crate) enrolment: enrol::Enrolment,
     /// What nodes said last of their drives.

@@ -5,6 +5,7 @@
 mod commit;
 mod enrolment;
 pub mod gate;
+pub(crate) mod incoming;
 mod query;
 mod session;
 pub(crate) mod tls;

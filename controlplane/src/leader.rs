@@ -67,6 +67,7 @@ pub(crate) async fn take(handle: &Authority, force: bool) -> Result<Option<u64>,
     inner.epoch_remembered.fetch_max(epoch, Ordering::AcqRel);
     handle.begin_with_history(&taken, remembered).await?;
     inner.store.lineage().lead_on(timeline);
+    inner.placements.forget();
     if !taken.owed.nodes.is_empty() {
         tracing::info!(
             nodes = taken.owed.nodes.len(),

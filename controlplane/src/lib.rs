@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod plan;
 pub mod rotate;
 pub mod server;
+pub(crate) mod sources;
 pub mod store;
 pub mod tasks;
 

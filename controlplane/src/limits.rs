@@ -145,16 +145,30 @@ pub const REPLAY_BYTES_MAX: usize = 8 << 20;
 pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 /// And gets its welcome, or hears that it will get none, within this: it tries the next control plane then.
 pub const WELCOME_DEADLINE: Duration = Duration::from_secs(5);
-/// Drives of one node.
+/// A node may remember an epoch this far above the one it says hello to: takeovers of a week, one every ten seconds.
+pub const EPOCHS_AHEAD_MAX: u64 = 1 << 16;
+/// And is believed once within this.
+pub const AHEAD_AGAIN: Duration = Duration::from_secs(3600);
+/// Drives of one node, gone ones included.
 pub const DRIVES_MAX: usize = 256;
+/// Drives of all nodes; each welcome names them all, in some 300 bytes each.
+pub const DRIVES_IN_CLUSTER_MAX: usize = 16_384;
+/// What a node says of a drive in words, characters.
+pub const DRIVE_WORDS_MAX: usize = 512;
+/// Lists of backends that one node may have made at once, and a second: a node comes by with as many as it has drives and
+/// others to begin with. Each welcome names them all, in some 70 bytes each.
+pub const PLACEMENTS_BURST: u64 = 1024;
+pub const PLACEMENTS_PER_SECOND: f64 = 0.1;
+/// And a cluster.
+pub const PLACEMENTS_MAX: u64 = 100_000;
 /// Where a node's fragments are reached: a host's name has at most 253 bytes, a port 5.
 pub const PEER_ADDR_BYTES_MAX: usize = 259;
 /// How long a ticket is good: a node asks once a minute for what it reads all the time, and a revoked one's run out.
 pub const TICKET_MS: u64 = 60_000;
 /// Blobs that one node gets tickets for in a second, on average and at once: twice what a core serves of small objects
 /// from five peers. Who has stolen a node cannot copy the cluster faster than its users read it.
-pub const TICKET_BLOBS_PER_SECOND: u64 = 10_000;
-pub const TICKET_BLOBS_BURST: u64 = 2 * TICKET_BLOBS_PER_SECOND;
+pub const TICKET_BLOBS_PER_SECOND: f64 = 10_000.0;
+pub const TICKET_BLOBS_BURST: u64 = 20_000;
 /// Backends of one placement.
 pub const PLACEMENT_BACKENDS_MAX: usize = 64;
 /// Buckets a session may declare interest in.
@@ -191,6 +205,21 @@ pub const INVITE_SECONDS_MAX: u32 = 7 * 86_400;
 pub const JOIN_TOKENS_KEPT_DAYS: u32 = 30;
 /// Names under which nodes reach a control plane.
 pub const GRPC_NAMES_MAX: usize = 16;
+/// A request to join or to renew, bytes: its largest part is the certificate request.
+pub const ENROLMENT_BYTES_MAX: usize = 16 << 10;
+/// Such requests that are worked on at once.
+pub const ENROLMENTS_MAX: usize = 4;
+/// How long another waits for its turn.
+pub const ENROLMENT_WAIT: Duration = Duration::from_secs(5);
+/// Calls at once on one connection of a node: three streams, and its work.
+pub const GRPC_STREAMS_MAX: u32 = 64;
+/// Connections to the node listener, all together; each node has three.
+pub const GRPC_CONNECTIONS_MAX: usize = 4096;
+/// Of those that have shown no certificate: they want to join, which does not take long.
+pub const STRANGERS_MAX: usize = 64;
+pub const STRANGER_AGE: Duration = Duration::from_secs(30);
+/// Connections of one address that have shown no certificate, or not yet.
+pub const STRANGERS_PER_SOURCE_MAX: usize = 64;
 /// Time for a TLS handshake on the node listener.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes at once on the node listener; more wait to be accepted.
@@ -216,6 +245,8 @@ pub const API_REQUEST: Duration = Duration::from_secs(60);
 pub const CHANGE_KNOWN: Duration = Duration::from_secs(18);
 /// Connections of the admin listener at once; people, a console and a scraper need few.
 pub const API_CONNECTIONS_MAX: usize = 256;
+/// And of one address, so that it does not keep out an administrator at another.
+pub const API_CONNECTIONS_PER_SOURCE_MAX: usize = 128;
 /// Time for a TLS handshake and for a request's head on the admin listener.
 pub const API_HEAD: Duration = Duration::from_secs(10);
 /// Requests in flight at a stop get this long.

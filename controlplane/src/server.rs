@@ -16,16 +16,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::app::Rates;
 use crate::app::commit::{self, Committer};
 use crate::app::drives::Reports;
 use crate::app::enrol::Enrolment;
 use crate::app::pki::Pki;
-use crate::app::query::ticket::Rates;
 use crate::app::sessions::Sessions;
 pub use crate::app::sessions::access::Lengths;
 use crate::app::truth::{Postgres, Truth};
 use crate::app::vault::{MANIFEST_ROOT, Vault};
 use crate::app::{Authority, Inner};
+use crate::limits::{PLACEMENTS_BURST, PLACEMENTS_PER_SECOND, TICKET_BLOBS_BURST, TICKET_BLOBS_PER_SECOND};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError, cluster, migrate};
 use crate::{leader, tasks};
@@ -256,7 +257,9 @@ fn handle(
         stamped_ms: AtomicU64::new(0),
         placing: parking_lot::Mutex::default(),
         placements: commit::placements::Known::default(),
-        tickets: Rates::default(),
+        tickets: Rates::new(TICKET_BLOBS_BURST, TICKET_BLOBS_PER_SECOND),
+        placements_made: Rates::new(PLACEMENTS_BURST, PLACEMENTS_PER_SECOND),
+        ahead_believed: parking_lot::Mutex::default(),
         enrolment: about.enrolment,
         manifest_root: about.manifest_root,
         reports: Reports::default(),

@@ -4,18 +4,18 @@
 //! `node_cert_file`, `node_key_file` and `cluster_ca_file` say. Either way they are read again when they change, and those
 //! of the cluster's authority are renewed by the link thread ([`renew`]).
 
-mod files;
+pub(crate) mod files;
 pub mod join;
 pub(crate) mod renew;
-mod verify;
+pub(crate) mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use holdfast_common::certificate::{Role, Subject, Validity};
 use holdfast_common::secret::Secret;
 use parking_lot::{Mutex, RwLock};
+use rustls::RootCertStore;
 use rustls::crypto::ring::default_provider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -24,7 +24,8 @@ use tonic::transport::{ClientTlsConfig, Endpoint};
 use uuid::Uuid;
 
 use crate::config::{Config, read_secret};
-use verify::ControlPlane;
+use crate::server::tls::{Stamp, stamp};
+use verify::{ControlPlane, Verifier};
 
 /// Where an identity lies.
 #[derive(Clone, Debug)]
@@ -63,9 +64,10 @@ pub struct Identity {
     pub node_id: Uuid,
     pub cluster: Uuid,
     pub validity: Validity,
-    /// The node's certificate first.
-    pub chain: Vec<CertificateDer<'static>>,
-    pub authorities: Vec<CertificateDer<'static>>,
+    /// The node's certificate, those that lead from it to the authority, and the key.
+    pub(crate) pair: Arc<CertifiedKey>,
+    /// The cluster's authorities.
+    pub(crate) roots: Arc<RootCertStore>,
     cert_pem: Vec<u8>,
     key_pem: Secret,
 }
@@ -83,11 +85,16 @@ impl Identity {
         let ca_pem = std::fs::read(&files.ca).map_err(|error| {
             format!("the cluster's authority {} cannot be read: {error}", files.ca.display())
         })?;
-        let authorities = certificates(&files.ca, &ca_pem)?;
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(&files.ca, &ca_pem)? {
+            roots.add(authority).map_err(|error| {
+                format!("the cluster's authority {} cannot be used: {error}", files.ca.display())
+            })?;
+        }
         let key_pem = read_secret("node_key_file", &files.key).map_err(|error| error.to_string())?;
         let key = PrivateKeyDer::from_pem_slice(key_pem.expose())
             .map_err(|error| format!("{} holds no private key: {error}", files.key.display()))?;
-        CertifiedKey::from_der(chain.clone(), key, &default_provider()).map_err(|error| {
+        let pair = CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| {
             format!("{} and {} do not go together: {error}", files.cert.display(), files.key.display())
         })?;
         let nameless = |why: String| {
@@ -97,10 +104,11 @@ impl Identity {
                 files.cert.display()
             )
         };
-        let subject = Subject::of(&chain[0]).map_err(|error| nameless(error.to_string()))?;
+        let subject = Subject::of(&pair.cert[0]).map_err(|error| nameless(error.to_string()))?;
         let Role::Node(node_id) = subject.role else { return Err(nameless(format!("it names {subject}"))) };
-        let validity = Validity::of(&chain[0]).map_err(|error| nameless(error.to_string()))?;
-        Ok(Self { node_id, cluster: subject.cluster, validity, chain, authorities, cert_pem, key_pem })
+        let validity = Validity::of(&pair.cert[0]).map_err(|error| nameless(error.to_string()))?;
+        let (pair, roots) = (Arc::new(pair), Arc::new(roots));
+        Ok(Self { node_id, cluster: subject.cluster, validity, pair, roots, cert_pem, key_pem })
     }
 
     /// The endpoint with this identity, believing only a control plane of this node's cluster.
@@ -109,9 +117,9 @@ impl Identity {
     /// The key is of a kind that TLS does not know.
     pub fn secure(&self, endpoint: Endpoint) -> Result<Endpoint, tonic::transport::Error> {
         let identity = tonic::transport::Identity::from_pem(&self.cert_pem, self.key_pem.expose());
-        let verifier = ControlPlane::new(self.cluster, &self.authorities);
+        let believer = ControlPlane { cluster: self.cluster, roots: Arc::clone(&self.roots) };
         let tls = ClientTlsConfig::new().domain_name(host(&endpoint)).identity(identity);
-        endpoint.tls_config_with_verifier(tls, Arc::new(verifier))
+        endpoint.tls_config_with_verifier(tls, Verifier::new(believer))
     }
 }
 
@@ -140,9 +148,6 @@ pub struct Current {
     seen: Mutex<[Option<Stamp>; 3]>,
     listeners: Mutex<Vec<Listener>>,
 }
-
-/// What changes when a file is written or replaced: when, how long, and which file it is.
-type Stamp = (SystemTime, u64, u64);
 
 impl Current {
     /// Reads what the configuration names; `None`: the node has no certificate.
@@ -210,10 +215,7 @@ impl Current {
 }
 
 fn stamps(files: &Files) -> [Option<Stamp>; 3] {
-    [&files.cert, &files.key, &files.ca].map(|path| {
-        let file = std::fs::metadata(path).ok()?;
-        Some((file.modified().ok()?, file.len(), std::os::unix::fs::MetadataExt::ino(&file)))
-    })
+    [&files.cert, &files.key, &files.ca].map(|path| stamp(path))
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub struct Core<E: Env> {
     /// Lookups under way on this core: who comes second waits for the first.
     lookups: RefCell<HashMap<(u64, Bytes), Waiters>>,
     /// Interned lists of backends.
-    placements: RefCell<HashMap<Vec<u32>, u32>>,
+    placements: RefCell<place::Interned>,
     view: RefCell<(u64, Arc<View>)>,
     pub counters: Arc<Counters>,
 }

@@ -181,6 +181,9 @@ pub const RENEW_TRIES: u64 = 50;
 pub const RENEW_PAUSE_MIN: Duration = Duration::from_secs(5);
 pub const RENEW_PAUSE_MAX: Duration = Duration::from_secs(600);
 
+/// How often a node writes down the highest commit that its clients were told of.
+pub const ACKNOWLEDGED_TICK: Duration = Duration::from_secs(1);
+
 /// A lease shorter than this would be renewed more often than it is worth.
 pub const LEASE_MS_MIN: u64 = 300;
 

@@ -167,7 +167,7 @@ fn serve(config: &Config, tls: Option<Tls>) -> Result<(), String> {
         Runtime::Epoll => start::<EpollRt>(config, &node, tls),
     }?;
     tracing::info!(s3 = %cores.addr(), ops = %ops.addr(), runtime = runtime.name(), "serving");
-    let outcome = wait(&cores, certificates.as_deref(), &node);
+    let outcome = wait(&cores, certificates.as_deref());
     cores.stop();
     let ended = cores.join().map_err(|error| format!("a core ended badly: {error}"));
     node.stop();
@@ -258,7 +258,7 @@ fn raise_descriptor_limit() {
 
 /// Waits for a signal, or for a core that ends by itself. Meanwhile certificates are loaded again when they are changed,
 /// or on SIGHUP.
-fn wait(cores: &Cores, certificates: Option<&Certificates>, node: &Node) -> Result<(), String> {
+fn wait(cores: &Cores, certificates: Option<&Certificates>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -278,7 +278,6 @@ fn wait(cores: &Cores, certificates: Option<&Certificates>, node: &Node) -> Resu
                         return Err("a core ended; the log says why".to_owned());
                     }
                     say(certificates.and_then(Certificates::reload_if_changed));
-                    say(node.reload_identity_if_changed());
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! the link; cores come last. Order of stop is the reverse, so that nothing is asked of what is gone.
 
 mod identity;
+mod memory;
 mod metrics;
 mod others;
 
@@ -36,6 +37,7 @@ use crate::peer::{Fleet, Peers};
 use crate::rt::{CoreConfig, Rt};
 use crate::server::cores::CoreSetup;
 use identity::Identity;
+use memory::Memory;
 
 /// The real world: io_uring (or epoll), real drives, the gRPC link.
 pub struct Real<R>(PhantomData<fn() -> R>);
@@ -63,6 +65,7 @@ pub struct Node {
     /// `None`: it has no certificate, and talks to no other node.
     peers: Option<Arc<Peers>>,
     peer_addr: Option<SocketAddr>,
+    memory: Memory,
 }
 
 impl Node {
@@ -74,10 +77,11 @@ impl Node {
         let certificate = Current::open(config)?;
         let certified = certificate.as_ref().map(|certificate| certificate.get());
         let identity = Identity::open(config, certified.as_deref())?;
-        let peers = others::peers(config, &identity)?;
+        let peers = others::peers(config, certificate.as_deref())?;
         let engine = open_engine(config, &identity)?;
         let (cache_reader, cache_writer) = cache::open(&config.data_dir.join("cache"))?;
         let state = Arc::new(NodeState::new(cache_writer.clone(), identity.cluster_id));
+        let memory = Memory::open(&config.data_dir, &state)?;
         let settings = Arc::new(settings(config, &identity));
         bind_drives(&state, &engine, &identity);
         let (stop, stopped) = oneshot::channel();
@@ -107,6 +111,7 @@ impl Node {
             hash_pools: Pools::default(),
             peer_addr: config.peer_addr.filter(|_| peers.is_some()),
             peers,
+            memory,
         });
         metrics::register(&node);
         Ok(node)
@@ -152,6 +157,7 @@ impl Node {
         if let Some(stop) = self.link_stop.lock().take() {
             let _ = stop.send(());
         }
+        self.memory.stop();
         self.cache_writer.stop();
         self.engine.stop();
     }

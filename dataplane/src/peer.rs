@@ -32,7 +32,7 @@ use std::sync::Arc;
 use holdfast_protocol::peer::{Denial, Fault};
 
 pub use fleet::Fleet;
-pub use identity::{IdentityError, IdentityFiles, PeerIdentity, Sides, trust};
+pub use identity::{PeerIdentity, Sides, trust};
 pub use server::{PeerServer, serve};
 
 use crate::drives::DriveError;

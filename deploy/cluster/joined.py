@@ -8,11 +8,11 @@ One node may be away at any moment (parity 1), as in `faults`: then whatever was
 
 import sys
 
-import run  # the first: the scenarios import each other
 import figures
 import planes
 import postgres_scenarios
 import revocation
+import run
 import scenarios
 import stale
 

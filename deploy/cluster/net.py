@@ -11,6 +11,7 @@ import fcntl
 import os
 import pathlib
 import subprocess
+import time
 
 PREFIX = "hfc-"
 LOCK = "/run/holdfast-cluster.lock"
@@ -26,6 +27,18 @@ def command(*words, check=True):
     if check and done.returncode != 0:
         raise Refused(f"{' '.join(map(str, words))}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
+
+
+def until(what, check, seconds=60):
+    """Waits for something true and returns it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = check()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"in vain waited {seconds} s until {what}")
+        time.sleep(0.05)
 
 
 def remove_leftovers():

@@ -7,14 +7,13 @@ import secrets
 import signal
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
 
 import boto3
 import botocore.config
 
-from net import Net, OnNet
+from net import Net, OnNet, until
 from postgres import PORT, Postgres
 
 GRPC, ADMIN, S3, OPS = 9100, 9001, 9000, 9002
@@ -259,15 +258,3 @@ class Cluster(OnNet):
             return self.session.client(
                 "s3", endpoint_url=node.endpoint, region_name="us-east-1", aws_access_key_id=access_key,
                 aws_secret_access_key=secret, config=config)
-
-
-def until(what, check, seconds=60):
-    """Waits for something true and returns it."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"in vain waited {seconds} s until {what}")
-        time.sleep(0.05)

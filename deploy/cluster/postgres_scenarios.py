@@ -6,7 +6,8 @@ import botocore.exceptions
 
 import scenarios
 from load import Load
-from planes import Cluster, until
+from net import until
+from planes import Cluster
 
 
 def postgres(arguments, run):

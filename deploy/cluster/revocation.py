@@ -6,7 +6,8 @@ import time
 import botocore.exceptions
 
 import scenarios
-from planes import Cluster, until
+from net import until
+from planes import Cluster
 
 ROUNDS = 40
 

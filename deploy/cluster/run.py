@@ -24,14 +24,28 @@ import traceback
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import figures  # noqa: E402
+import postgres_scenarios  # noqa: E402
+import revocation  # noqa: E402
 import scenarios  # noqa: E402
+import stale  # noqa: E402
 from net import Refused  # noqa: E402
+
+COMMANDS = {
+    "smoke": scenarios.smoke,
+    "failover": scenarios.failover,
+    "faults": scenarios.random_faults,
+    "postgres": postgres_scenarios.postgres,
+    "revocation": revocation.run_all,
+    "stale": stale.run_all,
+    "figures": figures.run_all,
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bin_dir", type=pathlib.Path)
-    parser.add_argument("command", choices=sorted(scenarios.COMMANDS))
+    parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--nodes", type=int, default=3)
@@ -62,7 +76,7 @@ def main():
 
     print(f"seed {arguments.seed}, in {arguments.work}", flush=True)
     try:
-        scenarios.COMMANDS[arguments.command](arguments, run)
+        COMMANDS[arguments.command](arguments, run)
     except Refused as refused:
         print(f"not possible here: {refused}")
         return 0 if arguments.if_possible else 2

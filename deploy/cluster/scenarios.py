@@ -1,15 +1,12 @@
-"""The commands of `run.py`: clusters, faults, load, and what has to hold afterwards."""
+"""Clusters, faults, load, and what has to hold afterwards."""
 
 import random
 import time
 
 import faults
-import figures
-import revocation
-import stale
 from load import Load, check, now_us
-from planes import Cluster, until
-from postgres_scenarios import postgres
+from net import until
+from planes import Cluster
 
 BUCKET = "cluster"
 
@@ -105,14 +102,3 @@ def random_faults(arguments, run):
             verdict(arguments, cluster, load, "faults")
 
     run(f"faults for {arguments.minutes} minutes", body)
-
-
-COMMANDS = {
-    "smoke": smoke,
-    "failover": failover,
-    "faults": random_faults,
-    "postgres": postgres,
-    "revocation": revocation.run_all,
-    "stale": stale.run_all,
-    "figures": figures.run_all,
-}

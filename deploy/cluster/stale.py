@@ -8,7 +8,8 @@ import time
 
 import botocore.exceptions
 
-from planes import Cluster, until
+from net import until
+from planes import Cluster
 from revocation import new_key, status_of
 
 LEASE_MS, ACCESS_MS = 2000, 17_000

@@ -10,11 +10,11 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-from hosts import RUNBOOKS, Host, until
+from hosts import RUNBOOKS, Host
 
 sys.path.insert(0, str(RUNBOOKS.parent / "cluster"))
 
-from net import Net, OnNet  # noqa: E402
+from net import Net, OnNet, until  # noqa: E402
 from postgres import Postgres  # noqa: E402
 
 CONTROLS, NODES = ("control1", "control2"), ("node1", "node2", "node3", "node4")

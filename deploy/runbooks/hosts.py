@@ -5,7 +5,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import time
 
 RUNBOOKS = pathlib.Path(__file__).resolve().parent
 UNITS = {"holdfast-controlplane": "controlplane.toml", "holdfast-dataplane": "dataplane.toml"}
@@ -109,14 +108,3 @@ def copy(program, directory, trailer=b""):
         with open(to, "ab") as out:
             out.write(trailer)
     return to
-
-
-def until(what, check, seconds=60):
-    """Waits for something true and returns it."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"in vain waited {seconds} s until {what}"
-        time.sleep(0.2)

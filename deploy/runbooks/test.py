@@ -21,8 +21,8 @@ import time
 import traceback
 
 from estate import BUCKET, CONTROLS, NODES, Client, Estate
-from hosts import copy, until
-from net import Refused
+from hosts import copy
+from net import Refused, until
 
 HOME = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path.home() / ".cache/holdfast/target"))
 TRAILER = b"\nthe next version\n"

@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Config;
-use crate::limits::{API_CONNECTIONS_MAX, API_DRAIN, API_HEAD, API_REQUEST};
+use crate::limits::{API_CONNECTIONS_MAX, API_CONNECTIONS_PER_SOURCE_MAX, API_DRAIN, API_HEAD, API_REQUEST};
+use crate::sources::Sources;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -56,6 +57,7 @@ impl Listener {
     /// Serves until `stop` says so, then lets what is in flight finish within a bound.
     pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(API_CONNECTIONS_MAX));
+        let sources = Sources::new(API_CONNECTIONS_PER_SOURCE_MAX);
         loop {
             let place = places.clone().acquire_owned().await.expect("never closed");
             let accepted = tokio::select! {
@@ -67,10 +69,14 @@ impl Listener {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
+            let Some(source) = sources.place(peer.ip()) else {
+                tracing::debug!(%peer, "too many connections of one address to the admin listener");
+                continue;
+            };
             let (tls, router, stop) = (self.tls.clone(), router.clone(), stop.clone());
             tokio::spawn(async move {
                 connection(stream, peer, tls, router, stop).await;
-                drop(place);
+                drop((place, source));
             });
         }
         let all = u32::try_from(API_CONNECTIONS_MAX).expect("a small number");

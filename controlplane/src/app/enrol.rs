@@ -153,13 +153,13 @@ impl Authority {
             return Err(Refusal::Malformed("the node's name is too long or not printable"));
         }
         let node_id = uuid::Builder::from_random_bytes(inner.vault.random()).into_uuid();
-        let issued = self.issue(node_id, &asked.csr_der)?;
         let mut client = inner.store.client().await?;
         let work = client.transaction().await.map_err(StoreError::from)?;
         let row = join_token::by_id(&work, &asked.token_id).await?;
         let row = row.filter(|row| equal(&row.secret_hash, &sha256(&asked.token_secret)));
         let row = row.ok_or(Refusal::Unknown)?;
         good(&row)?;
+        let issued = self.issue(node_id, &asked.csr_der)?;
         if !join_token::spend(&work, &asked.token_id, node_id).await? {
             let row = join_token::by_id(&work, &asked.token_id).await?.ok_or(Refusal::Unknown)?;
             return Err(good(&row).err().unwrap_or(Refusal::Unknown));

@@ -8,12 +8,14 @@
 
 use std::sync::atomic::Ordering;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{AdminError, Authority};
 use crate::app::sequence::EPOCH_SHIFT;
 use crate::app::truth::Taken;
-use crate::store::{StoreError, cluster, recovery};
+use crate::limits::{AHEAD_AGAIN, EPOCHS_AHEAD_MAX};
+use crate::store::{StoreError, authority, cluster, recovery};
 
 /// What a node's memory says of this database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(crate) enum Memory {
     Lost,
     /// Some are missing, and it knows of an epoch that this database has yet to come to: that number was used before.
     Ahead { epoch: u64 },
+    /// No cluster has come so far: the node's memory is damaged, or it lies.
+    Impossible,
 }
 
 impl Authority {
@@ -39,9 +43,32 @@ impl Authority {
             return Ok(Memory::Whole);
         }
         if epoch >= current {
-            return Ok(Memory::Ahead { epoch });
+            return Ok(if self.may_be_ahead(node_id, epoch - current) {
+                Memory::Ahead { epoch }
+            } else {
+                Memory::Impossible
+            });
         }
         Ok(if self.inner.truth.has(seen).await? { Memory::Whole } else { Memory::Lost })
+    }
+
+    /// Whether this database has what a node has applied, as far as its epoch has ended and it had a commit.
+    pub(crate) async fn has_applied(&self, applied: u64, current: u64) -> Result<bool, StoreError> {
+        let at_its_beginning = applied & ((1 << EPOCH_SHIFT) - 1) == 0;
+        Ok(at_its_beginning || applied >> EPOCH_SHIFT >= current || self.inner.truth.has(applied).await?)
+    }
+
+    /// Whether a node may say that it knows an epoch so many above this one. Whoever believes that begins a later epoch, so one
+    /// node is believed once in a while and within bounds: a thief of its certificate shall not keep the cluster from working.
+    fn may_be_ahead(&self, node_id: Uuid, by: u64) -> bool {
+        let now = Instant::now();
+        let mut believed = self.inner.ahead_believed.lock();
+        believed.retain(|_, at| now.duration_since(*at) < AHEAD_AGAIN);
+        if by > EPOCHS_AHEAD_MAX || believed.contains_key(&node_id) {
+            return false;
+        }
+        believed.insert(node_id, now);
+        true
     }
 
     /// Whether what is known as of this sequence is of a history that counts: not of one that was lost and accepted as lost.
@@ -90,10 +117,15 @@ impl Authority {
         self.must_lead().await?;
         let inner = &self.inner;
         let epoch = inner.sessions.epoch();
-        let client = inner.store.client().await?;
-        cluster::history_accepted(&client, epoch).await?;
-        recovery::clear(&client).await?;
-        self.must_lead_still(&client).await?;
+        let mut client = inner.store.client().await?;
+        let work = client.transaction().await.map_err(StoreError::from)?;
+        // Whoever took over meanwhile may know of more.
+        if authority::fence(&work, epoch).await?.is_none() {
+            return Err(AdminError::NotLeader { leader: None });
+        }
+        cluster::history_accepted(&work, epoch).await?;
+        recovery::clear(&work).await?;
+        work.commit().await.map_err(StoreError::from)?;
         inner.history_lost.store(false, Ordering::Relaxed);
         inner.metrics.history_lost.set(0);
         tracing::warn!(epoch, "an administrator has accepted the history of this database as it is");

@@ -91,6 +91,7 @@ impl Authority {
             let backends = backend::intend_node(&client, record.node_id, !asked.cancel).await?;
             let mut waits = self.publish_backends(backends.iter().map(config::of_backend).collect());
             waits.extend(self.publish_node(&client, record.node_id).await?);
+            self.must_lead_still(&client).await?;
             tracing::info!(node = %record.name, node_id = %record.node_id, cancel = asked.cancel, "node drain asked for");
             (record.node_id, waits)
         };
@@ -100,7 +101,7 @@ impl Authority {
 
     /// Throws a node out: no hello, no commit and no renewal of it succeeds any more. Returns when every live node has
     /// acknowledged, or its access lease ran out, that of the revoked one too. Twice is harmless; there is no way back but to
-    /// join anew.
+    /// join anew. An id that is not known is thrown out before it comes.
     pub async fn revoke_node(&self, node: &str) -> Result<RevokedNode, AdminError> {
         let began = Instant::now();
         let inner = &self.inner;
@@ -108,12 +109,21 @@ impl Authority {
             let _order = inner.configuration.lock().await;
             self.must_lead().await?;
             let client = inner.store.client().await?;
-            let record = find(&client, node).await?;
+            let record = match (find(&client, node).await, Uuid::try_parse(node)) {
+                // Its row may have been lost with a history, and its certificate is good.
+                (Err(AdminError::NotFound(_)), Ok(node_id)) => {
+                    enrolled_node::revoke_unknown(&client, node_id).await?;
+                    find(&client, node).await?
+                }
+                (found, _) => found?,
+            };
             enrolled_node::revoke(&client, record.node_id).await?;
             node::revoke(&client, record.node_id).await?;
             inner.sessions.revoke(record.node_id);
             tracing::warn!(node = %record.name, node_id = %record.node_id, "a node was revoked");
             let waits = self.publish_node(&client, record.node_id).await?;
+            // Where another leads, the node may have a session there that was begun before this was written.
+            self.must_lead_still(&client).await?;
             (record, waits)
         };
         // What was under way when the session ended is decided one way or the other, and nothing comes after it.

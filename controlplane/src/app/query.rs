@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::app::Authority;
 use crate::app::sessions::{signal, wait};
-use crate::limits::{PLACEMENT_BACKENDS_MAX, QUERY_UP_ITEMS_MAX};
+use crate::limits::{PLACEMENT_BACKENDS_MAX, PLACEMENTS_MAX, QUERY_UP_ITEMS_MAX};
 use crate::plan::decide::upload_name;
 use crate::plan::{refuse, refuse_for_now};
 use crate::store::{Client, StoreError, backend, freed, manifest_page, upload};
@@ -96,9 +96,15 @@ async fn answers(
                     versions::page(authority, &authority.inner.store.client().await?, &list).await?;
                 (Body::ListVersions(page), pending)
             }
-            Some(Ask::Placement(ask)) => {
-                placement(authority, &authority.inner.store.client().await?, ask.backends).await?
-            }
+            Some(Ask::Placement(ask)) => match authority.inner.sessions.node_of(session) {
+                Some(node_id) => {
+                    let client = authority.inner.store.client().await?;
+                    placement(authority, &client, Some(node_id), ask.backends).await?
+                }
+                None => {
+                    (Body::Refused(refuse_for_now(Refusal::Unavailable, "the session has ended")), vec![])
+                }
+            },
             Some(ask) => (other(authority, &authority.inner.store.client().await?, ask).await?, vec![]),
             None => (Body::Refused(refuse(Refusal::Malformed, "no query")), vec![]),
         };
@@ -186,10 +192,12 @@ async fn page(
     ))
 }
 
-/// The id of an ordered list of backends. A new one is known to every node before it is given out to anybody.
+/// The id of an ordered list of backends. A new one is known to every node before it is given out to anybody. A node that
+/// asks for too many new ones waits.
 pub(crate) async fn placement(
     authority: &Authority,
     client: &Client,
+    asker: Option<Uuid>,
     backends: Vec<u32>,
 ) -> Result<(Body, Vec<signal::Receiver<bool>>), StoreError> {
     let inner = &authority.inner;
@@ -204,7 +212,20 @@ pub(crate) async fn placement(
         return malformed("a placement names backends that do not exist");
     }
     let _order = inner.configuration.lock().await;
-    let (placement_id, fresh) = backend::intern_placement(client, &backends).await?;
+    let known = backend::placement_of(client, &backends).await?;
+    let fresh = known.is_none();
+    let placement_id = match known {
+        Some(placement_id) => placement_id,
+        None => {
+            let now = tokio::time::Instant::now();
+            let may = asker.is_none_or(|node_id| inner.placements_made.take(node_id, 1, now));
+            if !may || backend::count_placements(client).await? >= PLACEMENTS_MAX {
+                let detail = "too many different lists of drives for now";
+                return Ok((Body::Refused(refuse_for_now(Refusal::Unavailable, detail)), vec![]));
+            }
+            backend::new_placement(client, &backends, inner.sessions.epoch()).await?
+        }
+    };
     inner.placements.add(placement_id);
     let placement = wire::Placement { placement_id, backends };
     if fresh {

@@ -168,7 +168,7 @@ impl Authority {
         let Some(list) = plan::placement(fragments, &manifest.backends, found, existing) else {
             return refused(format!("it has {fragments} fragments and there are fewer backends"));
         };
-        let (body, pending) = placement(self, client, list).await?;
+        let (body, pending) = placement(self, client, None, list).await?;
         for known in pending {
             // Gone: everyone knows.
             let _ = known.wait_for(|known| known).await;

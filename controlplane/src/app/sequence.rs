@@ -6,6 +6,19 @@ use std::ops::Range;
 /// A sequence is `epoch << 40 | n`: a later epoch is always later, and an epoch holds 10^12 commits.
 pub const EPOCH_SHIFT: u32 = 40;
 
+/// Epochs lie below this: sequences stay positive 64-bit integers, as PostgreSQL has them.
+pub const EPOCHS: u64 = (1 << 23) - 1;
+
+/// The least epoch that begins at a moment, seconds since 1970: one more every ten minutes. Whatever a database has forgotten, it
+/// does not use the number of an epoch again that began more than ten minutes before.
+#[must_use]
+pub fn epoch_of(unix_seconds: u64) -> u64 {
+    unix_seconds.saturating_sub(FIRST_SECOND) / 600
+}
+
+/// The first of 2026.
+const FIRST_SECOND: u64 = 1_767_225_600;
+
 /// Who has which numbers, and how far all are settled.
 #[derive(Debug, Default)]
 pub struct Sequence {

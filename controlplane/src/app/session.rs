@@ -69,6 +69,19 @@ impl Authority {
             return Err(away("this node is revoked", true));
         }
         let memory = self.memory_of(node_id, hello.acknowledged_seq_max).await?;
+        if memory == Memory::Impossible {
+            tracing::error!(
+                node = %hello.node_name,
+                %node_id,
+                acknowledged = hello.acknowledged_seq_max,
+                "this node remembers commits of an epoch that cannot have been; if its cache is not damaged, its certificate is in \
+                 other hands: revoke it"
+            );
+            return Err(away(
+                "this node remembers commits that cannot have been; remove `cache` from its data directory and start it again",
+                true,
+            ));
+        }
         if memory != Memory::Whole {
             // One that was replaced and does not know it yet has no say in this.
             if inner.truth.holder().await?.0 != inner.sessions.epoch() {
@@ -121,7 +134,9 @@ impl Authority {
         }
         // Read after admission: what commits from now on is in the queue, what was before is in the changelog.
         // A watermark beyond what was ever given out is of a history that this database does not have.
-        let foreign = hello.applied_watermark > admitted.assigned;
+        // So is one of an ended epoch beyond that epoch's last commit here: the node may have cached commits that were lost.
+        let foreign = hello.applied_watermark > admitted.assigned
+            || !self.has_applied(hello.applied_watermark, admitted.epoch).await?;
         let of_lost = !self.counts(hello.applied_watermark);
         let replay = if hello.applied_watermark == 0 || foreign || of_lost || history_lost {
             None

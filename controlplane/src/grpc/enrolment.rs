@@ -1,23 +1,36 @@
 //! Joining and renewing over gRPC. What is refused is logged here, once, with the node's identity.
 
+use std::sync::Arc;
+
 use holdfast_common::wire::enrolment_server::Enrolment;
 use holdfast_common::wire::{JoinRequest, NodeCertificate, RenewRequest};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Request, Response, Status};
 
 use super::gate::{Caller, caller};
 use crate::app::Authority;
 use crate::app::enrol::Refusal;
+use crate::limits::{ENROLMENT_WAIT, ENROLMENTS_MAX};
 
 /// The service; a handle on the authority.
 #[derive(Clone)]
 pub struct EnrolmentService {
     authority: Authority,
+    turns: Arc<Semaphore>,
 }
 
 impl EnrolmentService {
     #[must_use]
     pub fn new(authority: Authority) -> Self {
-        Self { authority }
+        Self { authority, turns: Arc::new(Semaphore::new(ENROLMENTS_MAX)) }
+    }
+
+    /// Anybody may ask, and an answer costs a signature and the database: a few at a time.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Status> {
+        match tokio::time::timeout(ENROLMENT_WAIT, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Status::resource_exhausted("too many machines want to join at once; try again")),
+        }
     }
 }
 
@@ -26,6 +39,7 @@ impl Enrolment for EnrolmentService {
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<NodeCertificate>, Status> {
         let from = request.remote_addr();
         let asked = request.into_inner();
+        let _turn = self.turn().await?;
         let joined = self.authority.join(&asked).await;
         joined.map(Response::new).map_err(|refusal| {
             let token = hex::encode(&asked.token_id);
@@ -44,6 +58,7 @@ impl Enrolment for EnrolmentService {
                 ));
             }
         };
+        let _turn = self.turn().await?;
         let renewed = self.authority.renew_certificate(node_id, &request.into_inner()).await;
         renewed.map(Response::new).map_err(|refusal| {
             tracing::warn!(%node_id, ?from, %refusal, "a certificate was not renewed");

@@ -1,7 +1,6 @@
 //! TLS of the node listener: TLS 1.3, a certificate that is replaced while it serves, and callers' certificates, verified when
 //! there is one. Whether one is needed, and which, is the gate's business.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +14,9 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, We
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::ReceiverStream;
 
-use crate::limits::{HANDSHAKE, HANDSHAKES_MAX, RENEW_GRACE};
+use crate::limits::RENEW_GRACE;
 
 /// Why TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -177,40 +172,4 @@ impl ClientCertVerifier for Callers {
 fn has_ended(error: &rustls::Error) -> bool {
     use CertificateError::{Expired, ExpiredContext};
     matches!(error, rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }))
-}
-
-/// Connections whose handshake is done. Handshakes run beside each other and in bounded time, so that one that trickles in
-/// holds up nobody; the listener is closed when the stream is dropped.
-pub(crate) fn incoming(
-    listener: TcpListener,
-    tls: TlsAcceptor,
-) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
-    let (ready, stream) = mpsc::channel(1);
-    tokio::spawn(async move {
-        let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        loop {
-            let Ok(permit) = room.clone().acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = ready.closed() => return,
-            };
-            let Ok((stream, peer)) = accepted else {
-                // Out of descriptors, mostly: others must end first.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            };
-            let (tls, ready) = (tls.clone(), ready.clone());
-            tokio::spawn(async move {
-                let _ = stream.set_nodelay(true);
-                let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
-                drop(permit);
-                match shaken {
-                    Ok(Ok(stream)) => drop(ready.send(Ok(stream)).await),
-                    Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
-                    Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
-                }
-            });
-        }
-    });
-    ReceiverStream::new(stream)
 }

@@ -23,9 +23,10 @@ use crate::app::commit::now_ms;
 use crate::app::enrol::{Enrolment, Listener};
 use crate::app::pki::Pki;
 use crate::grpc::gate::Gate;
+use crate::grpc::incoming::incoming;
 use crate::grpc::tls::{self, Shown};
 use crate::grpc::{EnrolmentService, NodeService};
-use crate::limits::{CONTROL_CERTIFICATE, CONTROL_CERTIFICATE_TICK};
+use crate::limits::{CONTROL_CERTIFICATE, CONTROL_CERTIFICATE_TICK, ENROLMENT_BYTES_MAX, GRPC_STREAMS_MAX};
 
 /// A node that has gone without a word is noticed within twice this.
 pub(super) const GRPC_KEEPALIVE: Duration = Duration::from_secs(10);
@@ -183,11 +184,13 @@ pub(super) async fn serve(
     tls: Option<TlsAcceptor>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let enrolment = EnrolmentServer::new(EnrolmentService::new(authority.clone()));
+    let enrolment = EnrolmentServer::new(EnrolmentService::new(authority.clone()))
+        .max_decoding_message_size(ENROLMENT_BYTES_MAX);
     let router = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(GRPC_KEEPALIVE))
         .http2_keepalive_timeout(Some(GRPC_KEEPALIVE))
+        .max_concurrent_streams(GRPC_STREAMS_MAX)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
         .add_service(node_server(&authority))
@@ -196,10 +199,10 @@ pub(super) async fn serve(
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     let served = match tls {
-        Some(tls) => router.serve_with_incoming_shutdown(tls::incoming(listener, tls), until).await,
+        Some(tls) => router.serve_with_incoming_shutdown(incoming(listener, tls), until).await,
         None => {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            router.serve_with_incoming_shutdown(incoming, until).await
+            let plain = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming_shutdown(plain, until).await
         }
     };
     if let Err(error) = served {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Client, StoreError, Transaction, signed, unsigned};
-use crate::app::sequence::EPOCH_SHIFT;
+use crate::app::sequence::{EPOCH_SHIFT, EPOCHS, epoch_of};
 use crate::app::sessions::access::Owed;
 
 /// Today's only shard; wire and schema carry it.
@@ -50,8 +50,9 @@ pub async fn take(client: &mut Client, claim: Claim<'_>) -> Result<Option<(u64, 
     // Waits for the commits under way, which hold the row.
     let row = work
         .query_opt(
-            "SELECT epoch, trimmed_seq, CASE WHEN access_until > clock_timestamp()
-                 THEN extract(epoch FROM access_until - clock_timestamp())::float8 ELSE 0 END
+            "SELECT epoch, trimmed_seq, extract(epoch FROM clock_timestamp())::bigint,
+                 CASE WHEN access_until > clock_timestamp()
+                     THEN extract(epoch FROM access_until - clock_timestamp())::float8 ELSE 0 END
              FROM authority
              WHERE shard = $1 AND (expires_at < clock_timestamp() OR $2) FOR UPDATE",
             &[&SHARD, &claim.force],
@@ -59,9 +60,12 @@ pub async fn take(client: &mut Client, claim: Claim<'_>) -> Result<Option<(u64, 
         .await?;
     let Some(row) = row else { return Ok(None) };
     let (ended, trimmed_seq) = (unsigned(row.get(0)), row.get::<_, i64>(1));
-    let left = Duration::try_from_secs_f64(row.get(2)).unwrap_or_default();
+    let left = Duration::try_from_secs_f64(row.get(3)).unwrap_or_default();
     let nodes = if left.is_zero() { HashSet::new() } else { may_believe(&work).await? };
-    let epoch = ended.max(claim.above) + 1;
+    let epoch = ended.max(claim.above).saturating_add(1).max(epoch_of(unsigned(row.get(2))));
+    if epoch >= EPOCHS {
+        return Err(StoreError::Corrupt(format!("epoch {epoch} is beyond what sequences can carry")));
+    }
     // From here on no commit of an earlier epoch can succeed, so its highest sequence is final. What was trimmed counts too:
     // after an idle week the changelog is empty, and no history was lost.
     work.execute(

@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use super::{Client, StoreError, signed, unsigned};
 
+/// As many lists of backends have their ids from one epoch before those of the next one begin, as a power of two.
+const PLACEMENTS_PER_EPOCH_SHIFT: u32 = 8;
+
 #[derive(Clone, Debug)]
 pub struct BackendRow {
     pub id: u32,
@@ -110,7 +113,10 @@ pub struct DriveSaid {
 
 /// Writes it down under the drive's stable id. The revision moves only when state, node or region changed.
 /// Callers hold the configuration lock, so `max + 1` is free.
-pub async fn upsert_drive(client: &Client, said: &DriveSaid) -> Result<BackendRow, StoreError> {
+///
+/// `None`: the drive is another node's, and stays so until that node itself finds it missing, or is revoked: whoever could take
+/// drives by naming them would get everyone's fragments.
+pub async fn upsert_drive(client: &Client, said: &DriveSaid) -> Result<Option<BackendRow>, StoreError> {
     let text = format!(
         "INSERT INTO backend (id, kind, drive_id, node_id, label, state, region, capacity_bytes, free_bytes)
          SELECT coalesce(max(id), 0) + 1, 'drive', $1, $2, $3, $4, $5, $6, $7 FROM backend
@@ -120,10 +126,12 @@ pub async fn upsert_drive(client: &Client, said: &DriveSaid) -> Result<BackendRo
              state = excluded.state,
              revision = backend.revision + CASE WHEN (backend.node_id, backend.region, backend.state)
                  IS DISTINCT FROM (excluded.node_id, excluded.region, excluded.state) THEN 1 ELSE 0 END
+         WHERE backend.node_id IS NULL OR backend.node_id = excluded.node_id OR backend.state = 'missing'
+             OR EXISTS (SELECT 1 FROM node n WHERE n.node_id = backend.node_id AND n.revoked_at IS NOT NULL)
          RETURNING {COLUMNS}"
     );
     let row = client
-        .query_one(
+        .query_opt(
             &text,
             &[
                 &said.drive_id,
@@ -136,7 +144,7 @@ pub async fn upsert_drive(client: &Client, said: &DriveSaid) -> Result<BackendRo
             ],
         )
         .await?;
-    Ok(read(&row))
+    Ok(row.as_ref().map(read))
 }
 
 /// A node has said all its drives, and these of ours are not among them. Returns those that were there before. Callers
@@ -201,20 +209,29 @@ pub async fn placements(client: &Client) -> Result<Vec<(u32, Vec<u32>)>, StoreEr
         .collect())
 }
 
-/// The id of this list, made when it has none; true when it is new. Callers hold the configuration lock.
-pub async fn intern_placement(client: &Client, backends: &[u32]) -> Result<(u32, bool), StoreError> {
-    let backends: Vec<i32> = backends.iter().map(|id| i32::try_from(*id).unwrap_or(0)).collect();
-    let found = client.query_opt("SELECT id FROM placement WHERE backends = $1", &[&backends]).await?;
-    if let Some(row) = found {
-        return Ok((id(row.get(0)), false));
-    }
-    let row = client
-        .query_one(
-            "INSERT INTO placement (id, backends) SELECT coalesce(max(id), 0) + 1, $1 FROM placement RETURNING id",
-            &[&backends],
-        )
-        .await?;
-    Ok((id(row.get(0)), true))
+/// The id of an ordered list of backends, if it has one.
+pub async fn placement_of(client: &Client, backends: &[u32]) -> Result<Option<u32>, StoreError> {
+    let statement = client.prepare_cached("SELECT id FROM placement WHERE backends = $1").await?;
+    let found = client.query_opt(&statement, &[&numbers(backends)]).await?;
+    Ok(found.map(|row| id(row.get(0))))
+}
+
+/// Gives an ordered list of backends an id. Callers hold the configuration lock, so `max + 1` is free. It lies above those of
+/// earlier epochs, also of ones that this database has lost: nodes may remember what they named.
+pub async fn new_placement(client: &Client, backends: &[u32], epoch: u64) -> Result<u32, StoreError> {
+    let above = i32::try_from(epoch << PLACEMENTS_PER_EPOCH_SHIFT).unwrap_or(0);
+    let text = "INSERT INTO placement (id, backends) SELECT greatest(coalesce(max(id), 0), $2) + 1, $1 FROM placement
+         RETURNING id";
+    Ok(id(client.query_one(text, &[&numbers(backends), &above]).await?.get(0)))
+}
+
+/// How many lists have an id.
+pub async fn count_placements(client: &Client) -> Result<u64, StoreError> {
+    Ok(unsigned(client.query_one("SELECT count(*) FROM placement", &[]).await?.get(0)))
+}
+
+fn numbers(backends: &[u32]) -> Vec<i32> {
+    backends.iter().map(|id| i32::try_from(*id).unwrap_or(0)).collect()
 }
 
 /// Of these placements, those that exist.
@@ -226,7 +243,7 @@ pub async fn known_placements(client: &Client, ids: &BTreeSet<u32>) -> Result<Ve
 
 /// How many of these ids exist.
 pub async fn known(client: &Client, backends: &[u32]) -> Result<usize, StoreError> {
-    let backends: Vec<i32> = backends.iter().map(|id| i32::try_from(*id).unwrap_or(0)).collect();
-    let row = client.query_one("SELECT count(*) FROM backend WHERE id = ANY($1)", &[&backends]).await?;
+    let row =
+        client.query_one("SELECT count(*) FROM backend WHERE id = ANY($1)", &[&numbers(backends)]).await?;
     Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }

@@ -78,9 +78,8 @@ pub async fn lose_history(client: &Client) -> Result<(), StoreError> {
 }
 
 /// An administrator knows of it; what is left is the truth.
-pub async fn history_accepted(client: &Client, epoch: u64) -> Result<(), StoreError> {
-    client
-        .execute("UPDATE cluster SET history_lost_at = NULL, history_accepted_epoch = $1", &[&signed(epoch)])
+pub async fn history_accepted(work: &Transaction<'_>, epoch: u64) -> Result<(), StoreError> {
+    work.execute("UPDATE cluster SET history_lost_at = NULL, history_accepted_epoch = $1", &[&signed(epoch)])
         .await?;
     Ok(())
 }

@@ -97,6 +97,18 @@ pub async fn revoke(client: &Client, node_id: Uuid) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Notes a node that is thrown out before anything is known of it.
+pub async fn revoke_unknown(client: &Client, node_id: Uuid) -> Result<(), StoreError> {
+    client
+        .execute(
+            "INSERT INTO enrolled_node (node_id, name, certificate_until, revoked_at)
+             VALUES ($1, 'unknown', clock_timestamp(), clock_timestamp()) ON CONFLICT DO NOTHING",
+            &[&node_id],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Whether a node is revoked, be it here or in `node`.
 pub async fn is_revoked(client: &Client, node_id: Uuid) -> Result<bool, StoreError> {
     let row = client

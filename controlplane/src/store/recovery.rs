@@ -226,7 +226,7 @@ pub async fn retry_refused(client: &Client) -> Result<(), StoreError> {
 }
 
 /// Nothing is proposed any more.
-pub async fn clear(client: &Client) -> Result<(), StoreError> {
-    client.batch_execute("TRUNCATE recovery_proposal, recovery_fragment, recovery_walk").await?;
+pub async fn clear(work: &Transaction<'_>) -> Result<(), StoreError> {
+    work.batch_execute("TRUNCATE recovery_proposal, recovery_fragment, recovery_walk").await?;
     Ok(())
 }

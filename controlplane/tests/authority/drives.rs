@@ -239,3 +239,60 @@ async fn the_command_line_does_all_of_it() {
     let status = admin(&["status"]).await.expect("a status");
     assert!(status.contains("repairs_open    1"), "{status}");
 }
+
+#[tokio::test]
+async fn a_drive_stays_with_its_node_until_that_misses_it_or_is_revoked() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (owner, said, backends) = with_drives(running.grpc_addr).await;
+    let owner_id = said.node_id.clone();
+    let owner_of = |backend: u32| {
+        let db = &db;
+        async move {
+            let text = format!("SELECT node_id::text FROM backend WHERE id = {backend}");
+            db.client().await.query_one(&text, &[]).await.expect("a row").get::<_, String>(0)
+        }
+    };
+    // A thief names them all, one as failed.
+    let mut stolen = said.drives.clone();
+    stolen[1].state = "failed".into();
+    let thief = Hello { drives: stolen.clone(), ..crate::node::hello() };
+    let node = Node::join_as(running.grpc_addr, thief.clone()).await.expect("a welcome");
+    for backend in &backends {
+        assert_eq!(owner_of(*backend).await, owner_id);
+        assert_eq!(state(&running, *backend).await, "active");
+    }
+    assert!(told(&owner, backends[1]).is_none(), "nobody hears of it");
+    // The first is pulled and put into the other machine.
+    owner.say_drives(said.drives[1..].to_vec());
+    db.until_count("backend WHERE state = 'missing'", 1).await;
+    node.say_drives(stolen.clone());
+    db.until_count("backend WHERE state = 'missing'", 0).await;
+    assert_eq!(owner_of(backends[0]).await, thief.node_id);
+    assert_eq!(owner_of(backends[2]).await, owner_id);
+    // The whole machine is given up.
+    running.authority.revoke_node(&owner_id).await.expect("revoked");
+    node.say_drives(stolen);
+    db.until_count(&format!("backend WHERE node_id = '{}'", thief.node_id), 4).await;
+}
+
+#[tokio::test]
+async fn a_node_has_no_more_drives_than_a_node_may_have_and_is_not_wordy() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let drive = |n: u32| wire::Drive {
+        drive_id: uuid::Uuid::from_u128(0xd000 + u128::from(n)).as_bytes().to_vec().into(),
+        label: "long\0".repeat(200),
+        state: "active".into(),
+        capacity_bytes: 1 << 30,
+        free_bytes: 1 << 29,
+        ..Default::default()
+    };
+    let node = Node::join(running.grpc_addr).await;
+    node.say_drives((0..200).map(drive).collect());
+    db.until_count("backend", 200).await;
+    node.say_drives((200..400).map(drive).collect());
+    db.until_count("backend WHERE state = 'missing'", 200).await;
+    assert_eq!(db.count("backend").await, 256);
+    assert_eq!(db.count("backend WHERE length(label) <> 512").await, 0);
+}

@@ -22,9 +22,10 @@ async fn an_epoch_that_was_used_before_is_left_for_one_that_nobody_remembers() {
     assert!(node.welcome.history_lost && node.welcome.cache_reset);
     assert!(node.welcome.epoch > bystander.welcome.epoch);
     // One that is ahead by epochs.
-    let mine = wire::Hello { acknowledged_seq_max: 40 * EPOCH + 7, ..hello() };
+    let ahead = node.welcome.epoch + 40;
+    let mine = wire::Hello { acknowledged_seq_max: ahead * EPOCH + 7, ..hello() };
     let node = Node::join_at_last(running.grpc_addr, mine.clone()).await;
-    assert!(node.welcome.epoch > 40, "{}", node.welcome.epoch);
+    assert!(node.welcome.epoch > ahead, "{}", node.welcome.epoch);
     // Now that it is of the past, it is lost, and the epoch stays.
     let again = Node::join_as(running.grpc_addr, mine).await.expect("a welcome");
     assert!(again.welcome.history_lost);
@@ -111,4 +112,81 @@ async fn takeovers_in_a_row_raise_no_alarm() {
             seen = node.result(put(bucket, "k", "e")).await.seq;
         }
     }
+}
+
+#[tokio::test]
+async fn who_remembers_what_cannot_have_been_is_turned_away_and_changes_nothing() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let node = Node::join(running.grpc_addr).await;
+    let bucket = node.bucket("b").await;
+    for seen in [u64::MAX, (1 << 63) - 1, ((1 << 23) - 1) << 40, (node.welcome.epoch + 70_000) << 40 | 1] {
+        let liar = wire::Hello { acknowledged_seq_max: seen, ..hello() };
+        let bye = Node::join_as(running.grpc_addr, liar).await.err().expect("turned away");
+        assert!(bye.permanent && bye.reason.contains("cannot have been"), "{}", bye.reason);
+    }
+    let status = running.authority.status().await.expect("status");
+    assert_eq!((status.epoch, status.history_lost), (node.welcome.epoch, false));
+    node.put(bucket, "k", "e").await.expect("put");
+}
+
+#[tokio::test]
+async fn a_node_that_is_ahead_again_and_again_is_believed_once() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let first = Node::join(running.grpc_addr).await;
+    let mine = hello();
+    let ahead =
+        |by: u64| wire::Hello { acknowledged_seq_max: (first.welcome.epoch + by) << 40 | 1, ..mine.clone() };
+    let node = Node::join_at_last(running.grpc_addr, ahead(3)).await;
+    assert!(node.welcome.epoch > first.welcome.epoch + 3);
+    let bye = Node::join_as(running.grpc_addr, ahead(9)).await.err().expect("turned away");
+    assert!(bye.permanent, "{}", bye.reason);
+    assert_eq!(running.authority.status().await.expect("status").epoch, node.welcome.epoch);
+}
+
+#[tokio::test]
+async fn a_cache_with_commits_that_an_ended_epoch_does_not_have_is_dropped() {
+    let db = Db::fresh().await;
+    let first = db.start().await;
+    let writer = Node::join(first.grpc_addr).await;
+    let bucket = writer.bucket("b").await;
+    let seen = writer.result(put(bucket, "k", "e")).await.seq;
+    let second = db.start().await;
+    // Neither was told of a commit by itself: only what they have applied speaks.
+    let knows = |applied| wire::Hello { applied_watermark: applied, ..hello() };
+    let node = Node::join_at_last(second.grpc_addr, knows(seen)).await;
+    assert!(!node.welcome.cache_reset && node.welcome.epoch > writer.welcome.epoch);
+    let node = Node::join_at_last(second.grpc_addr, knows(seen + 50)).await;
+    assert!(node.welcome.cache_reset);
+}
+
+#[tokio::test]
+async fn numbers_of_epochs_are_not_used_twice_even_if_the_database_forgets_them() {
+    let db = Db::fresh().await;
+    let first = db.start().await;
+    let epoch = Node::join(first.grpc_addr).await.welcome.epoch;
+    drop(first);
+    // As in a dump of long ago.
+    let forget = "DELETE FROM term; UPDATE authority SET epoch = 1, expires_at = now() - interval '1 s'";
+    db.client().await.batch_execute(forget).await.expect("forgotten");
+    let second = db.start().await;
+    assert!(Node::join_at_last(second.grpc_addr, hello()).await.welcome.epoch >= epoch);
+}
+
+#[tokio::test]
+async fn a_leader_of_before_accepts_no_history() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let remembers = wire::Hello { acknowledged_seq_max: 9 * EPOCH, ..hello() };
+    let node = Node::join_at_last(running.grpc_addr, remembers).await;
+    assert!(node.welcome.history_lost);
+    db.client()
+        .await
+        .batch_execute("UPDATE authority SET epoch = epoch + 1, expires_at = now() + interval '1 h'")
+        .await
+        .expect("taken");
+    let refused = running.authority.accept_history().await;
+    assert!(matches!(refused, Err(AdminError::NotLeader { .. })), "{refused:?}");
+    assert_eq!(db.count("cluster WHERE history_lost_at IS NOT NULL").await, 1);
 }

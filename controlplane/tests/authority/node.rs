@@ -54,8 +54,9 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_millis()).expect("fits")
 }
 
+/// An op id of the first node that a database ever saw.
 pub(crate) fn op() -> OpId {
-    OpId::new(now_ms(), random())
+    OpId::of_node(now_ms(), random(), 1)
 }
 
 impl Node {

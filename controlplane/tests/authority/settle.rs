@@ -25,7 +25,7 @@ pub(crate) async fn settle(node: &Node, op_ids: Vec<Bytes>) -> Vec<Verdict> {
 }
 
 fn op_at(ms: u64) -> OpId {
-    OpId::new(ms, random())
+    OpId::of_node(ms, random(), 1)
 }
 
 #[tokio::test]
@@ -218,6 +218,23 @@ async fn a_leader_that_was_replaced_abandons_nothing() {
             assert!(matches!(refused.reason(), Refusal::NotLeader | Refusal::Unavailable), "{refused:?}")
         }
         other => panic!("not refused: {other:?}"),
+    }
+    assert_eq!(db.count("changelog").await, 0);
+}
+
+#[tokio::test]
+async fn what_a_node_that_is_not_on_record_made_is_nobodys_garbage() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let (node, other) = (Node::join(running.grpc_addr).await, Node::join(running.grpc_addr).await);
+    for node in [&node, &other] {
+        node.say_open(op_at(now_ms() + HOUR));
+    }
+    db.until_count("node WHERE oldest_op IS NOT NULL", 2).await;
+    // Number 3 was given, and the row that says so went with a restored database.
+    let lost = OpId::of_node(now_ms() - HOUR, random(), 3).to_wire();
+    for node in [&node, &other] {
+        assert_eq!(settle(node, vec![lost.clone()]).await, [Verdict::Open]);
     }
     assert_eq!(db.count("changelog").await, 0);
 }

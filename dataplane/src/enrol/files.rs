@@ -17,7 +17,7 @@ pub(super) fn make_dir(path: &Path) -> Result<(), String> {
 }
 
 /// Replaces a file, readable by this user only; after a power cut the old one is there or the whole new one.
-pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), String> {
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), String> {
     let failed = |error: std::io::Error| {
         format!("{} cannot be written: {error}; check owner, mode and space", path.display())
     };

@@ -17,7 +17,7 @@ use tonic::transport::{ClientTlsConfig, Endpoint};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::verify::Pinned;
+use super::verify::{Pinned, Verifier};
 use super::{Files, Identity, files};
 use crate::config::read_secret;
 use crate::limits::{ENROL_DEADLINE, LINK_CONNECT_DEADLINE};
@@ -111,7 +111,8 @@ async fn ask(url: &str, token: &JoinToken, request: &Bytes, name: &str) -> Resul
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(unreachable)?;
     let pinned = Pinned::new(token.cluster, token.ca_sha256);
     let tls = ClientTlsConfig::new().domain_name(super::host(&endpoint));
-    let endpoint = endpoint.tls_config_with_verifier(tls, pinned.clone()).map_err(unreachable)?;
+    let endpoint =
+        endpoint.tls_config_with_verifier(tls, Verifier::new(pinned.clone())).map_err(unreachable)?;
     let endpoint = endpoint.connect_timeout(LINK_CONNECT_DEADLINE).timeout(ENROL_DEADLINE);
     let channel = endpoint.connect().await.map_err(unreachable)?;
     let asked = JoinRequest {

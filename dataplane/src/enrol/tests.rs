@@ -207,16 +207,16 @@ fn a_pair_that_does_not_fit_and_another_nodes_certificate_are_not_taken() {
     lay(Role::Node(NODE), &key);
     let config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
     let current = Current::open(&config).expect("fits").expect("an identity");
-    let first = current.get().chain[0].clone();
+    let first = current.get().pair.cert[0].clone();
     lay(Role::Node(NODE), &KeyPair::generate().expect("a key"));
     current.reload_if_changed();
-    assert_eq!(current.get().chain[0], first);
+    assert_eq!(current.get().pair.cert[0], first);
     lay(Role::Node(Uuid::from_u128(10)), &key);
     current.reload_if_changed();
-    assert_eq!(current.get().chain[0], first);
+    assert_eq!(current.get().pair.cert[0], first);
     lay(Role::Node(NODE), &key);
     current.reload_if_changed();
-    assert_ne!(current.get().chain[0], first);
+    assert_ne!(current.get().pair.cert[0], first);
     let secured = Config {
         data_dir: dir.path().join("empty"),
         control_url: vec!["https://10.0.0.1:9100".into()],

@@ -1,8 +1,10 @@
-//! Whom a node believes: a certificate that an authority of its cluster has signed and that names the control plane.
+//! Servers that are believed for whom their certificate names and who has signed it, never for a host name: rustls checks the
+//! chain, the dates, the usage and the handshake, and a [`Believes`] the rest.
 //!
 //! The role decides, not the host's name: nodes have certificates of the same authority that are good for serving too, and none
 //! of them may pass for the control plane; and a control plane may be reached under any name or address.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use holdfast_common::certificate::{Role, Subject};
@@ -11,30 +13,60 @@ use ring::digest::{SHA256, digest};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::ring::default_provider;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use uuid::Uuid;
 
-/// Believes the control plane of one cluster.
-#[derive(Debug)]
-pub(super) struct ControlPlane {
-    cluster: Uuid,
-    roots: RootCertStore,
-    provider: CryptoProvider,
+/// What a server shows of itself in the handshake.
+pub(crate) struct Credentials<'a> {
+    certificate: &'a CertificateDer<'a>,
+    others: &'a [CertificateDer<'a>],
+    now: UnixTime,
+    algorithms: &'a WebPkiSupportedAlgorithms,
 }
 
-impl ControlPlane {
-    /// An authority that cannot be used is left out: what it signed is not believed.
-    pub(super) fn new(cluster: Uuid, authorities: &[CertificateDer<'static>]) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(authorities.iter().cloned());
-        Self { cluster, roots, provider: default_provider() }
+impl Credentials<'_> {
+    /// Chain, dates and usage are right, and end in one of these authorities.
+    pub(crate) fn signed_by(&self, roots: &RootCertStore) -> Result<(), Error> {
+        let certificate = ParsedCertificate::try_from(self.certificate)?;
+        let algorithms = self.algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&certificate, roots, self.others, self.now, algorithms)
+    }
+
+    /// It names the control plane of this cluster.
+    fn names_control_plane(&self, cluster: Uuid) -> Result<(), Error> {
+        let subject = Subject::of(self.certificate).map_err(|error| Error::General(error.to_string()))?;
+        if subject == (Subject { cluster, role: Role::ControlPlane }) {
+            return Ok(());
+        }
+        let why = format!("its certificate names {subject}, not the control plane of cluster {cluster}");
+        Err(Error::General(why))
     }
 }
 
-impl ServerCertVerifier for ControlPlane {
+/// Decides whether a server is whom one wants to talk to.
+pub(crate) trait Believes: Debug + Send + Sync + 'static {
+    /// # Errors
+    /// Why not.
+    fn believes(&self, shown: &Credentials<'_>) -> Result<(), Error>;
+}
+
+/// The verifier of a [`Believes`].
+#[derive(Debug)]
+pub(crate) struct Verifier<B> {
+    believer: B,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl<B: Believes> Verifier<B> {
+    pub(crate) fn new(believer: B) -> Arc<Self> {
+        Arc::new(Self { believer, algorithms: default_provider().signature_verification_algorithms })
+    }
+}
+
+impl<B: Believes> ServerCertVerifier for Verifier<B> {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -43,16 +75,9 @@ impl ServerCertVerifier for ControlPlane {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let parsed = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
-        let subject = Subject::of(end_entity).map_err(|error| Error::General(error.to_string()))?;
-        if subject != (Subject { cluster: self.cluster, role: Role::ControlPlane }) {
-            let wanted = self.cluster;
-            let why = format!("its certificate names {subject}, not the control plane of cluster {wanted}");
-            return Err(Error::General(why));
-        }
-        Ok(ServerCertVerified::assertion())
+        let algorithms = &self.algorithms;
+        let shown = Credentials { certificate: end_entity, others: intermediates, now, algorithms };
+        self.believer.believes(&shown).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -61,7 +86,7 @@ impl ServerCertVerifier for ControlPlane {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -70,27 +95,40 @@ impl ServerCertVerifier for ControlPlane {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Believes the control plane of one cluster.
+#[derive(Debug)]
+pub(super) struct ControlPlane {
+    pub(super) cluster: Uuid,
+    pub(super) roots: Arc<RootCertStore>,
+}
+
+impl Believes for ControlPlane {
+    fn believes(&self, shown: &Credentials<'_>) -> Result<(), Error> {
+        shown.signed_by(&self.roots)?;
+        shown.names_control_plane(self.cluster)
     }
 }
 
 /// Believes, of all that a server shows, the one authority whose hash a token carries, and the control plane it has signed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pinned {
     cluster: Uuid,
     ca_sha256: [u8; 32],
-    provider: CryptoProvider,
     /// The authority, once it was shown.
-    found: Mutex<Option<CertificateDer<'static>>>,
+    found: Arc<Mutex<Option<CertificateDer<'static>>>>,
 }
 
 impl Pinned {
-    pub(super) fn new(cluster: Uuid, ca_sha256: [u8; 32]) -> Arc<Self> {
-        Arc::new(Self { cluster, ca_sha256, provider: default_provider(), found: Mutex::default() })
+    pub(super) fn new(cluster: Uuid, ca_sha256: [u8; 32]) -> Self {
+        Self { cluster, ca_sha256, found: Arc::default() }
     }
 
     /// The authority whose word was taken.
@@ -99,46 +137,18 @@ impl Pinned {
     }
 }
 
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+impl Believes for Pinned {
+    fn believes(&self, shown: &Credentials<'_>) -> Result<(), Error> {
         let is_pinned = |der: &&CertificateDer<'_>| digest(&SHA256, der).as_ref() == self.ca_sha256;
-        let authority = intermediates.iter().find(is_pinned).ok_or_else(|| {
+        let authority = shown.others.iter().find(is_pinned).ok_or_else(|| {
             Error::General("it does not show the authority that the token names: it is another cluster's, or an impostor".into())
         })?;
         let authority = authority.clone().into_owned();
-        let believes = ControlPlane::new(self.cluster, std::slice::from_ref(&authority));
-        let verified =
-            believes.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone())?;
+        shown.signed_by(&roots)?;
+        shown.names_control_plane(self.cluster)?;
         *self.found.lock() = Some(authority);
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Where new bytes go: this node's drives as they are, other nodes' as far as they are reached, and the interned names of
 //! lists of them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use holdfast_common::id::{BackendId, DriveId, OpId, PlacementId};
@@ -11,6 +12,22 @@ use holdfast_protocol::placement::{self, Backend, BackendState, Class, Placement
 use super::metadata::MetadataError;
 use super::{Core, Env};
 use crate::drives::{DriveState, DriveStatus, Drives as _};
+
+/// Ids of lists of backends, as of one epoch.
+#[derive(Default)]
+pub(super) struct Interned {
+    epoch: u64,
+    ids: HashMap<Vec<u32>, u32>,
+}
+
+impl Interned {
+    fn of(&mut self, epoch: u64) -> &mut HashMap<Vec<u32>, u32> {
+        if self.epoch != epoch {
+            *self = Self { epoch, ids: HashMap::new() };
+        }
+        &mut self.ids
+    }
+}
 
 impl<E: Env> Core<E> {
     /// The class of a bucket that names class `id`; 0 is this node's own.
@@ -98,10 +115,12 @@ impl<E: Env> Core<E> {
         view.backends.values().filter_map(backend).collect()
     }
 
-    /// The interned id of an ordered list of backends, asked once per list and core.
+    /// The interned id of an ordered list of backends, asked once per list, core and epoch: a later leader may have a database
+    /// that lacks it.
     pub async fn placement_id(&self, backends: &[BackendId]) -> Result<PlacementId, MetadataError> {
         let list: Vec<u32> = backends.iter().map(|backend| backend.0).collect();
-        let known = self.placements.borrow().get(&list).copied();
+        let epoch = self.view().epoch;
+        let known = self.placements.borrow_mut().of(epoch).get(&list).copied();
         if let Some(id) = known {
             return Ok(PlacementId(id));
         }
@@ -111,7 +130,7 @@ impl<E: Env> Core<E> {
             return Err(MetadataError::Protocol("a placement answered by something else"));
         };
         self.state.learn_placement(&placement);
-        self.placements.borrow_mut().insert(list, placement.placement_id);
+        self.placements.borrow_mut().of(epoch).insert(list, placement.placement_id);
         Ok(PlacementId(placement.placement_id))
     }
 }

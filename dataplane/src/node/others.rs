@@ -4,30 +4,33 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
-use super::identity::Identity;
 use super::{Node, Real};
 use crate::config::Config;
 use crate::drives::CoreDrives;
+use crate::enrol::Current;
 use crate::env::Env;
 use crate::limits::LISTEN_BACKLOG;
-use crate::peer::{Fleet, IdentityFiles, PeerIdentity, PeerServer, Peers, serve};
+use crate::peer::{Fleet, PeerIdentity, PeerServer, Peers, serve};
 use crate::rt::{ListenConfig, Rt, Stop};
 
-/// The node's certificate, if it has one.
-pub(super) fn peers(config: &Config, identity: &Identity) -> Result<Option<Arc<Peers>>, String> {
-    let Some(files) = IdentityFiles::of(config) else {
+/// What this node shows to others, if it has a certificate; kept up with its renewals.
+pub(super) fn peers(config: &Config, certificate: Option<&Current>) -> Result<Option<Arc<Peers>>, String> {
+    let Some(certificate) = certificate else {
         let Some(addr) = config.peer_addr else { return Ok(None) };
         return Err(format!(
             "`peer_addr` is {addr}, and this node has no certificate to show there; get one with `holdfast-dataplane \
              join`, or remove the key"
         ));
     };
-    let node: Uuid = identity.node_id.parse().map_err(|error| format!("the node's id is none: {error}"))?;
-    let cluster = Uuid::from_bytes(identity.cluster_id);
-    let identity = PeerIdentity::load(files, cluster, node).map_err(|error| error.to_string())?;
-    Ok(Some(Peers::new(identity)))
+    let peers = Peers::new(PeerIdentity::new(&certificate.get())?);
+    let renewed = Arc::clone(&peers);
+    certificate.on_change(Box::new(move |next| {
+        if let Err(error) = renewed.identity.renew(next) {
+            tracing::error!(%error, "other nodes are shown the certificate of before");
+        }
+    }));
+    Ok(Some(peers))
 }
 
 /// Where others find this node's fragments; empty: nowhere.
@@ -52,13 +55,6 @@ impl Serving {
 }
 
 impl Node {
-    /// Loads the node's certificate again if its files have changed; `None`: they have not. What was there stays in use when
-    /// that fails.
-    pub fn reload_identity_if_changed(&self) -> Option<Result<(), String>> {
-        let loaded = self.peers.as_ref()?.identity.reload_if_changed()?;
-        Some(loaded.map_err(|error| error.to_string()))
-    }
-
     pub(super) fn fleet<R: Rt>(&self, local: &Rc<CoreDrives<R>>) -> <Real<R> as Env>::Drives {
         match &self.peers {
             None => Fleet::alone(Rc::clone(local)),

@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
 pub use config::{Certificates, TlsError, load};
-pub(crate) use config::{Stamp, read_chain, read_pair, stamp};
+pub(crate) use config::{Stamp, stamp};
 pub use halves::{TlsRecv, TlsSend};
 
 use crate::limits::{HEAD_DEADLINE, TLS_SEND_BYTES};

@@ -1,8 +1,8 @@
 //! Placements that a commit may name. A row that named another would have its bytes nowhere that anybody could find: no job
 //! about it would go to any node, and no reader would know where to look.
 //!
-//! Ids are given once and never taken back, so what was found once is remembered, and a batch asks the database only about
-//! what is new to this process.
+//! Ids are given once and not taken back within an epoch, so what was found once is remembered until the next begins: its
+//! database may be one that lacks them. A batch asks the database only about what is new.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -22,6 +22,11 @@ pub(crate) struct Known(Mutex<HashSet<u32>>);
 impl Known {
     pub(crate) fn add(&self, placement_id: u32) {
         self.0.lock().insert(placement_id);
+    }
+
+    /// Another epoch begins, and with it perhaps another database.
+    pub(crate) fn forget(&self) {
+        self.0.lock().clear();
     }
 
     /// Of the placements that these name, those that do not exist.

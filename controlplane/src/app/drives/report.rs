@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::app::commit::now_ms;
 use crate::app::{Authority, config};
-use crate::limits::{DRAIN_SETTLE_MS, DRIVES_MAX};
+use crate::limits::{DRAIN_SETTLE_MS, DRIVE_WORDS_MAX, DRIVES_IN_CLUSTER_MAX, DRIVES_MAX};
 use crate::store::backend::{self, BackendRow, DriveSaid, Intent};
 use crate::store::{Client, StoreError, job};
 
@@ -24,9 +24,20 @@ impl Authority {
         let _order = inner.configuration.lock().await;
         let before: HashMap<u32, BackendRow> =
             backend::all(client).await?.into_iter().map(|row| (row.id, row)).collect();
-        let mut changed = Vec::new();
+        let (mut changed, mut fresh) = (Vec::new(), Vec::new());
         for drive in drives.iter().take(DRIVES_MAX) {
             let Ok(drive_id) = Uuid::from_slice(&drive.drive_id) else { continue };
+            let drive = &wire::Drive {
+                label: printable(&drive.label),
+                state: printable(&drive.state),
+                ..drive.clone()
+            };
+            let known = before.values().any(|row| row.drive_id == Some(drive_id));
+            if !known && !may_add(&before, node_id, &fresh) {
+                tracing::error!(node = %node_id, %drive_id, "a node names more drives than a node or a cluster may have");
+                continue;
+            }
+            fresh.extend((!known).then_some(drive_id));
             let said = DriveSaid {
                 drive_id,
                 node_id,
@@ -36,7 +47,17 @@ impl Authority {
                 capacity_bytes: drive.capacity_bytes,
                 free_bytes: drive.free_bytes,
             };
-            let row = backend::upsert_drive(client, &said).await?;
+            let Some(row) = backend::upsert_drive(client, &said).await? else {
+                let owner =
+                    before.values().find(|row| row.drive_id == Some(drive_id)).and_then(|row| row.node_id);
+                let owner = owner.unwrap_or_default();
+                tracing::error!(
+                    node = %node_id, %owner, %drive_id, label = drive.label,
+                    "a node names a drive of another one, which has not said that it is missing; if it was moved for good, revoke \
+                     the other: `holdfast admin node revoke`"
+                );
+                continue;
+            };
             let was = before.get(&row.id);
             if was.is_some_and(|was| was.state != "active") && row.state == "active" {
                 let revived = job::revive(client, row.id).await?;
@@ -74,6 +95,17 @@ impl Authority {
         let client = self.inner.store.client().await?;
         self.drives_said(&client, node_id, region, drives).await
     }
+}
+
+/// Whether a node may bring one more drive, beside those that are known and those that are `fresh`.
+fn may_add(known: &HashMap<u32, BackendRow>, node_id: Uuid, fresh: &[Uuid]) -> bool {
+    let its = known.values().filter(|row| row.node_id == Some(node_id)).count();
+    its + fresh.len() < DRIVES_MAX && known.len() + fresh.len() < DRIVES_IN_CLUSTER_MAX
+}
+
+/// What a node says in words, for people: short, and without control characters.
+fn printable(said: &str) -> String {
+    said.chars().filter(|char| !char.is_control()).take(DRIVE_WORDS_MAX).collect()
 }
 
 /// A drive being drained that holds nothing is drained; a drained one that holds something was written to by who did

@@ -14,35 +14,15 @@ use holdfast_common::id::OpId;
 use holdfast_common::ticket::{TICKET_BLOBS_MAX, Ticket, TicketKey};
 use holdfast_common::wire::answer::Answer as Body;
 use holdfast_common::wire::{self, Refusal, Refused, TicketQuery};
-use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::Authority;
 use crate::app::commit::now_ms;
-use crate::limits::{OP_AGE_MS_MAX, TICKET_BLOBS_BURST, TICKET_BLOBS_PER_SECOND, TICKET_MS};
+use crate::limits::{OP_AGE_MS_MAX, TICKET_BLOBS_PER_SECOND, TICKET_MS};
 use crate::plan::{refuse, refuse_for_now};
 use crate::store::node::{self, PeerRow};
 use crate::store::{Client, StoreError, changelog, job};
-
-/// How many blobs each node may still get tickets for; one entry per node.
-#[derive(Default)]
-pub(crate) struct Rates(Mutex<HashMap<Uuid, (f64, Instant)>>);
-
-impl Rates {
-    /// False: too many for now, and none of these count.
-    fn take(&self, node_id: Uuid, blobs: usize, now: Instant) -> bool {
-        let mut rates = self.0.lock();
-        let (left, at) = rates.entry(node_id).or_insert((TICKET_BLOBS_BURST as f64, now));
-        let more = now.duration_since(*at).as_secs_f64() * TICKET_BLOBS_PER_SECOND as f64;
-        (*left, *at) = ((*left + more).min(TICKET_BLOBS_BURST as f64), now);
-        let enough = *left >= blobs as f64;
-        if enough {
-            *left -= blobs as f64;
-        }
-        enough
-    }
-}
 
 /// What the database says of the blobs that were asked about.
 struct Known {
@@ -161,29 +141,4 @@ impl Known {
 
 fn denied(sentence: String) -> Refused {
     refuse(Refusal::AccessDenied, sentence)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-    use uuid::Uuid;
-
-    use super::Rates;
-    use crate::limits::{TICKET_BLOBS_BURST, TICKET_BLOBS_PER_SECOND};
-
-    #[test]
-    fn a_node_that_asks_too_much_waits_and_the_others_do_not() {
-        let (rates, began) = (Rates::default(), Instant::now());
-        let (greedy, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let burst = TICKET_BLOBS_BURST as usize;
-        assert!(rates.take(greedy, burst, began));
-        assert!(!rates.take(greedy, 1, began));
-        assert!(rates.take(other, 1, began));
-        let later = began + Duration::from_secs(1);
-        assert!(rates.take(greedy, TICKET_BLOBS_PER_SECOND as usize, later));
-        assert!(!rates.take(greedy, 1, later));
-        assert!(rates.take(greedy, burst, later + Duration::from_secs(3600)), "what it saves up has a bound");
-    }
 }

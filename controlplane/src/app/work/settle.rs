@@ -5,8 +5,9 @@
 //! node may delete what is answered `ABANDONED` whatever its clock says and however long an upload takes.
 //!
 //! An op id says whose it is. A node knows what it has open itself; of other nodes' op ids only those count as closed that
-//! are below the oldest their node has open, as it said last (`node.oldest_op`), and those of nobody that is known only
-//! below the oldest of all. The others stay `OPEN`. A node that is revoked and gone has nothing open any more.
+//! are below the oldest their node has open, as it said last (`node.oldest_op`); those of no node (number 0) and of revoked
+//! ones only below the oldest of all, and those of a number beyond all on record never. The others stay `OPEN`. A node that
+//! is revoked and gone has nothing open any more.
 
 use std::sync::atomic::Ordering;
 
@@ -52,7 +53,7 @@ pub(super) async fn settle(
     names.dedup();
     // Most are committed, and looking costs a third of an insert that finds its row there.
     let mut kinds = changelog::kinds(&work, &names).await?;
-    let open = Open { asker: node_id, nodes: nodes(authority, &work).await? };
+    let open = open_from(authority, &work, node_id).await?;
     let told = |op_id: &&OpId| known(op_id) && !open.may_be_committed(**op_id);
     let mut unknown: Vec<Uuid> = op_ids.iter().flatten().filter(told).map(|op_id| op_id.uuid()).collect();
     unknown.retain(|op_id| !kinds.contains_key(op_id));
@@ -120,18 +121,21 @@ async fn kept(
     Ok(SettledOps { verdicts, others_open_from: Bytes::new() })
 }
 
-/// Nodes that may commit something yet: a revoked one until its session is over.
-async fn nodes(authority: &Authority, work: &Transaction<'_>) -> Result<Vec<OpenFrom>, StoreError> {
+/// What nodes may commit yet: a revoked one until its session is over.
+async fn open_from(authority: &Authority, work: &Transaction<'_>, asker: Uuid) -> Result<Open, StoreError> {
     let connected: Vec<Uuid> = authority.inner.sessions.facts().iter().map(|facts| facts.node_id).collect();
     let mut nodes = node::open_from(work).await?;
+    let highest = nodes.iter().map(|node| node.number).max().unwrap_or(0);
     nodes.retain(|node| !node.revoked || connected.contains(&node.node_id));
-    Ok(nodes)
+    Ok(Open { asker, nodes, highest })
 }
 
 /// What other nodes than the one that asks may still commit.
 struct Open {
     asker: Uuid,
     nodes: Vec<OpenFrom>,
+    /// The highest number that was ever given to a node.
+    highest: u16,
 }
 
 impl Open {
@@ -145,7 +149,9 @@ impl Open {
         match self.nodes.iter().find(|node| node.number == op_id.node()) {
             Some(maker) if maker.node_id == self.asker => false,
             Some(maker) => open(maker),
-            None => self.others().any(open),
+            None if op_id.node() <= self.highest => self.others().any(open),
+            // Numbers are given one after the other and stay: the row of that node was lost, and with it what it commits.
+            None => true,
         }
     }
 

@@ -107,3 +107,15 @@ async fn a_node_is_drained_with_all_its_drives_and_taken_back() {
     let shared = running.authority.revoke_node("test").await;
     assert!(matches!(&shared, Err(AdminError::Conflict(why)) if why.contains("several nodes")), "{shared:?}");
 }
+
+#[tokio::test]
+async fn a_node_that_the_database_has_forgotten_can_be_revoked() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let mine = hello();
+    let revoked = running.authority.revoke_node(&mine.node_id).await.expect("revoked");
+    assert_eq!(revoked.node_id, mine.node_id);
+    let bye = Node::join_as(running.grpc_addr, mine).await.err().expect("turned away");
+    assert!(bye.permanent && bye.reason.contains("revoked"), "{}", bye.reason);
+    assert!(running.authority.revoke_node("nobody").await.is_err(), "a name has to be known");
+}

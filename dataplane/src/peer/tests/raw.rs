@@ -7,22 +7,25 @@ use std::time::Duration;
 
 use holdfast_protocol::peer::{Answer, FRAME_HEADER_BYTES, Header, Request, encode};
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConnection, RootCertStore, ServerConnection, StreamOwned};
 
+use super::super::Sides;
 use super::super::identity::sides;
-use super::super::{IdentityFiles, Sides};
 use super::rig::CLUSTER;
+use crate::enrol::Files;
 use crate::rt::Rt;
-use crate::server::tls::{read_chain, read_pair};
 
 /// Both sides of TLS with any certificate, whomever it names.
-pub(super) fn sides_of(files: &IdentityFiles) -> Sides {
-    let provider = Arc::new(default_provider());
+pub(super) fn sides_of(files: &Files) -> Sides {
+    let certificate = |path| CertificateDer::from_pem_file(path).unwrap();
     let mut roots = RootCertStore::empty();
-    read_chain(&files.ca).unwrap().into_iter().for_each(|ca| roots.add(ca).unwrap());
-    sides(Arc::new(read_pair(&files.cert, &files.key, &provider).unwrap()), Arc::new(roots), &provider)
-        .unwrap()
+    roots.add(certificate(&files.ca)).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
+    let pair = CertifiedKey::from_der(vec![certificate(&files.cert)], key, &default_provider()).unwrap();
+    sides(Arc::new(pair), Arc::new(roots)).unwrap()
 }
 
 /// Runs a blocking call beside the core.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::ready;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use holdfast_protocol::record::{PieceCoding, PieceScheme};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
 use uuid::Uuid;
 
-use super::super::{Fleet, IdentityFiles, PeerIdentity, PeerServer, Peers, serve};
+use super::super::{Fleet, PeerIdentity, PeerServer, Peers, serve};
 use crate::blob::fake::FakeDrives;
 use crate::cache::CacheWriter;
 use crate::drives::{DriveState, Piece};
+use crate::enrol::{Files, Identity};
 use crate::link::state::NodeState;
 use crate::link::{Link, LinkError};
 use crate::rt::{AlignedBuf, ListenConfig, Listener, Rt, Stop, boottime_ms};
@@ -85,7 +87,7 @@ impl Ca {
     }
 
     /// Writes a certificate that names `subject`, its key and this CA's certificate.
-    pub(super) fn write(&self, dir: &Path, subject: Subject, last_year: i32) -> IdentityFiles {
+    pub(super) fn write(&self, dir: &Path, subject: Subject, last_year: i32) -> Files {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.subject_alt_names = vec![SanType::URI(subject.to_string().try_into().unwrap())];
         params.extended_key_usages =
@@ -95,13 +97,15 @@ impl Ca {
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         let home = dir.join(format!("{}", Uuid::from_u128(u128::from(rand())).simple()));
         std::fs::create_dir_all(&home).unwrap();
-        let files = IdentityFiles {
+        let files = Files {
             cert: home.join("node.pem"),
             key: home.join("node.key"),
             ca: home.join("ca.pem"),
+            own: false,
         };
         std::fs::write(&files.cert, cert.pem()).unwrap();
         std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::write(&files.ca, &self.pem).unwrap();
         files
     }
@@ -270,7 +274,7 @@ fn peer(n: u32, addr: SocketAddr, state: &str) -> wire::Peer {
 
 fn start<R: Rt>(n: u32, ca: &Ca, dir: &Path) -> TestNode<R> {
     let files = ca.write(dir, Subject { cluster: CLUSTER, role: Role::Node(node_id(n)) }, 2100);
-    let peers = Peers::new(PeerIdentity::load(files, CLUSTER, node_id(n)).unwrap());
+    let peers = Peers::new(PeerIdentity::new(&Identity::read(&files).unwrap()).unwrap());
     let state = Arc::new(NodeState::new(CacheWriter::nowhere(), *CLUSTER.as_bytes()));
     let drives = Rc::new(FakeDrives::default());
     (0..2).for_each(|drive| drives.set_state(backend(n, drive).0, Some(DriveState::Active)));

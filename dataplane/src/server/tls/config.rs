@@ -111,11 +111,7 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     Some((file.modified().ok()?, file.len(), file.ino()))
 }
 
-pub(crate) fn read_pair(
-    cert: &Path,
-    key: &Path,
-    provider: &CryptoProvider,
-) -> Result<CertifiedKey, TlsError> {
+fn read_pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
     let chain = read_chain(cert)?;
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| TlsError::Key { path: key.to_owned(), why: error.to_string() })?;
@@ -126,7 +122,7 @@ fn unfit(cert: &Path, key: &Path, error: &rustls::Error) -> TlsError {
     TlsError::Pair { cert: cert.to_owned(), key: key.to_owned(), why: error.to_string() }
 }
 
-pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let broken = |why: String| TlsError::Certificate { path: path.to_owned(), why };
     let chain = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
