@@ -84,12 +84,14 @@ def no_database(cluster):
     s3 = written(cluster, "database")
     cluster.postgres.kill()
     ages = []
-    while len(ages) < 20:
-        status, _, age = read(s3, "database")
-        assert status == 200, f"{status} after {len(ages)} stale answers"
-        ages += [age] if age else []
-        time.sleep(0.2)
-    cluster.postgres.start()
+    try:
+        while len(ages) < 20:
+            status, _, age = read(s3, "database")
+            assert status == 200, f"{status} after {len(ages)} stale answers"
+            ages += [age] if age else []
+            time.sleep(0.2)
+    finally:
+        cluster.postgres.start()
     until("the node is back", cluster.nodes[0].ready)
     until("it is current again", lambda: read(s3, "database")[::2] == (200, None))
     print(f"      {len(ages)} answers up to {max(ages)} s old, all 200", flush=True)

@@ -51,7 +51,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<KeyInfo>>, A
     Ok(Json(api.authority.list_keys().await?))
 }
 
-/// Ends a key. Answers only when every live node has acknowledged it or its lease ran out: from then on no request
+/// Ends a key. Answers only when every live node has acknowledged it or its access lease ran out: from then on no request
 /// with the key succeeds anywhere.
 #[utoipa::path(delete, path = "/v1/keys/{access_key_id}", tag = "keys", params(("access_key_id" = String, Path)), responses(
     (status = 200, body = Revoked), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),

@@ -75,7 +75,7 @@ pub(super) async fn drain(
     Ok(Json(api.authority.drain_node(&node, asked).await?))
 }
 
-/// Throws a node out. Answers only when every live node has acknowledged it or its lease ran out: from then on nobody
+/// Throws a node out. Answers only when every live node has acknowledged it or its access lease ran out: from then on nobody
 /// serves it, and nothing of it is committed.
 #[utoipa::path(delete, path = "/v1/nodes/{node}", tag = "nodes", params(("node" = String, Path)), responses(
     (status = 200, body = RevokedNode), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),

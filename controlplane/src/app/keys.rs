@@ -161,8 +161,8 @@ impl Authority {
             waits
         };
         let (acknowledged, late) = self.everybody_knows(waits).await?;
-        // A node whose session stalls has lost its lease and asks before it answers; until it has heard of the
-        // revocation it may ask in vain, or it would go on serving whom it still believes.
+        // A node whose session stalls has lost its leases and answers nobody new; what it has begun to answer may ask still, and
+        // asks in vain until it has heard of the revocation.
         for (session, ordinal) in &late {
             inner.sessions.hold_queries(*session, *ordinal);
         }

@@ -105,8 +105,8 @@ impl Authority {
     }
 
     /// Throws a node out: no hello, no commit and no renewal of it succeeds any more. Returns when every live node has
-    /// acknowledged, or its access lease ran out, that of the revoked one too. Twice is harmless; there is no way back but to join
-    /// anew. An id that is not known is thrown out before it comes.
+    /// acknowledged, or its access lease ran out, that of the revoked one too. Twice is harmless; there is no way back but to
+    /// join anew. An id that is not known is thrown out before it comes.
     pub async fn revoke_node(&self, node: &str) -> Result<RevokedNode, AdminError> {
         let began = Instant::now();
         let inner = &self.inner;

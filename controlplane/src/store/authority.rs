@@ -36,13 +36,15 @@ pub struct Claim<'a> {
     pub above: u64,
 }
 
-/// Keeps the farthest moment that an access lease may reach; `$4` is how far those do that may be granted from now on, milliseconds.
+/// Keeps the farthest moment that an access lease may reach; `$4` is how far those do that may be granted from now on,
+/// milliseconds.
 const REACH: &str =
     "access_until = CASE WHEN $4::float8 > 0 THEN greatest(access_until, clock_timestamp() + $4 * interval '1 millisecond')
          ELSE access_until END";
 
 /// Takes leadership when the term on record has run out (or at once with `force`), under a later epoch, which is returned
-/// together with what earlier leaders granted beyond their terms. All of it or nothing: an epoch that ended is never without its last sequence.
+/// together with what earlier leaders granted beyond their terms. All of it or nothing: an epoch that ended is never without
+/// its last sequence.
 pub async fn take(client: &mut Client, claim: Claim<'_>) -> Result<Option<(u64, Owed)>, StoreError> {
     let work = client.transaction().await?;
     // Waits for the commits under way, which hold the row.

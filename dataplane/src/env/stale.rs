@@ -39,9 +39,9 @@ impl<E: Env> Core<E> {
         }
         match self.lookup(who, version).await {
             Ok(found) => Ok((found, None)),
-            Err(MetadataError::Link(error)) => match self.stale(bucket_id, &key, allowed_ms).await {
+            Err(error) if cannot_be_asked(&error) => match self.stale(bucket_id, &key, allowed_ms).await {
                 Some((record, age_ms)) => Ok((Some(record), Some(age_ms))),
-                None => Err(MetadataError::Link(error)),
+                None => Err(error),
             },
             Err(error) => Err(error),
         }
@@ -77,5 +77,16 @@ impl<E: Env> Core<E> {
         }
         let Stored { cached, unchanged_to } = self.cache.as_ref()?.find(bucket_id, key).await?;
         was_usable(&cached, unchanged_to).then_some(cached)
+    }
+}
+
+/// It is not heard, or it says that it cannot ask its database, or leads no more.
+fn cannot_be_asked(error: &MetadataError) -> bool {
+    match error {
+        MetadataError::Link(_) => true,
+        MetadataError::Refused(refused) => {
+            matches!(refused.reason(), wire::Refusal::Unavailable | wire::Refusal::NotLeader)
+        }
+        MetadataError::Protocol(_) => false,
     }
 }
