@@ -7,6 +7,7 @@ mod nodes;
 mod proposing;
 mod repairing;
 mod retiring;
+mod unflushed;
 
 use std::future::Future;
 use std::rc::Rc;

@@ -38,7 +38,8 @@ pub(super) fn permit(
         Request::Read { spot, ticket, .. }
         | Request::ReadHere { spot, ticket }
         | Request::Facts { spot, ticket }
-        | Request::Manifest { spot, ticket } => (spot.id.blob, false, ticket),
+        | Request::Manifest { spot, ticket }
+        | Request::Persist { spot, ticket } => (spot.id.blob, false, ticket),
         Request::Find { blob, ticket } | Request::Pin { blob, ticket } => (*blob, false, ticket),
     };
     if write && is_own(blob, peer.node_number) {

@@ -37,6 +37,11 @@ pub enum Request {
         backend: u32,
         failures: u64,
     },
+    /// Rows `0..spot.row`, whoever appended them.
+    Persist {
+        spot: Spot,
+        ticket: Vec<u8>,
+    },
     Read {
         spot: Spot,
         start: u32,
@@ -99,7 +104,8 @@ impl Request {
             Self::ReadHere { spot, ticket }
             | Self::Delete { spot, ticket }
             | Self::Facts { spot, ticket }
-            | Self::Manifest { spot, ticket } => put_spot(&mut out, spot).bytes(ticket, TICKET_BYTES_MAX),
+            | Self::Manifest { spot, ticket }
+            | Self::Persist { spot, ticket } => put_spot(&mut out, spot).bytes(ticket, TICKET_BYTES_MAX),
             Self::DeleteBlob { blob, ticket } | Self::Find { blob, ticket } | Self::Pin { blob, ticket } => {
                 out.raw(&blob.0).bytes(ticket, TICKET_BYTES_MAX)
             }
@@ -124,6 +130,7 @@ impl Request {
             Self::Unpin { .. } => 11,
             Self::Writable => 12,
             Self::Manifest { .. } => 13,
+            Self::Persist { .. } => 14,
         }
     }
 
@@ -159,6 +166,7 @@ impl Request {
             11 => Self::Unpin { blob: fields.op()? },
             12 => Self::Writable,
             13 => Self::Manifest { spot: spot(fields)?, ticket: ticket(fields)? },
+            14 => Self::Persist { spot: spot(fields)?, ticket: ticket(fields)? },
             _ => return Err(Malformed),
         };
         fields.end()?;

@@ -41,7 +41,7 @@ impl Rig {
     }
 
     /// Another node's agent over the same drives and authority, which looks at them from now on.
-    fn agent_of(&self, node: &'static str) -> Rc<Agent<World>> {
+    pub(super) fn agent_of(&self, node: &'static str) -> Rc<Agent<World>> {
         self.drives.look_from(node);
         let progress = Arc::default();
         let (state, drives, coders) = (self.state.clone(), self.drives.clone(), self.coders.clone());
