@@ -84,6 +84,19 @@ pub trait Drives: 'static {
         row: u32,
     ) -> impl Future<Output = Result<PieceRead, DriveError>>;
 
+    /// Makes durable pieces `0..rows` of a fragment, as the index has them: what another core appended, another node had
+    /// appended, or a process before this one.
+    ///
+    /// # Errors
+    /// `NotFound` (one is not there), `Io` or `Failed`: also when any flush of the device has failed in this process, which may
+    /// have been theirs. Then they may be gone after a crash, and are to be written anew.
+    fn persist(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        rows: u32,
+    ) -> impl Future<Output = Result<(), DriveError>>;
+
     /// Forgets pieces `0..rows` of a fragment, durably. Works on a full drive; what is not there is no error.
     ///
     /// # Errors
@@ -232,6 +245,15 @@ impl<D: Drives> Drives for std::rc::Rc<D> {
         row: u32,
     ) -> impl Future<Output = Result<PieceRead, DriveError>> {
         (**self).read_here(backend, id, row)
+    }
+
+    fn persist(
+        &self,
+        backend: BackendId,
+        id: FragmentId,
+        rows: u32,
+    ) -> impl Future<Output = Result<(), DriveError>> {
+        (**self).persist(backend, id, rows)
     }
 
     fn delete(

@@ -114,7 +114,7 @@ impl<E: Env> Agent<E> {
         Ok((outcome, left, rewritten.trouble.unwrap_or_else(homeless)))
     }
 
-    /// Of the fragments `wanted` of a blob over nodes, those that are whole where they should lie, every piece read: their
+    /// Of the fragments `wanted` of a blob over nodes, those that are whole where they should lie, durable and every piece read: their
     /// node is back. Where no better place is to be had, any place will do.
     async fn there_after_all(&self, fleet: &Fleet, stock: &Stock, wanted: u64) -> u64 {
         let mut there = 0;

@@ -8,6 +8,7 @@ mod nodes;
 mod proposing;
 mod repairing;
 mod retiring;
+mod unflushed;
 
 use std::future::Future;
 use std::rc::Rc;

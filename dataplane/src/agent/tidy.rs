@@ -2,8 +2,8 @@
 //!
 //! Copies too many are left by a repair that was cut off, and by a drive or node that came back after its fragments were
 //! made again; those on other nodes a repair always leaves, and tells their nodes. One goes only after the copy that stays was
-//! read whole, and one that is whole itself only when it is the same byte for byte: that a later attempt is right is the word
-//! of the node that wrote it.
+//! flushed and read whole, and one that is whole itself only when it is the same byte for byte: that a later attempt is right is
+//! the word of the node that wrote it.
 //!
 //! Of a blob that spreads over nodes each node puts right what is its own, without leave from anybody: it drops its copies
 //! too many. To move a fragment to another node takes a lease, so that one node does it: it is said to be missing where it
@@ -134,12 +134,18 @@ impl<E: Env> Agent<E> {
         true
     }
 
+    /// Makes a copy durable, wherever it came from, and reads every piece of it.
+    ///
+    /// # Errors
+    /// What is wrong with it: it does not count.
     pub(super) async fn read_whole(
         &self,
         stock: &Stock,
         backend: BackendId,
         id: FragmentId,
     ) -> Result<(), DriveError> {
+        // A late append, or a repair that was cut off, may have left it unflushed.
+        self.drives.persist(backend, id, stock.pieces(id.index)).await?;
         for row in 0..stock.pieces(id.index) {
             let len = stock.layout.stored_len(row, id.index);
             self.pay(len.into()).await;

@@ -97,6 +97,13 @@ impl FakeDrives {
         state.deleted.retain(|(at, ..)| *at != backend);
     }
 
+    /// What was never flushed is gone, on every drive.
+    pub(crate) fn lose_power(&self) {
+        let State { pieces, durable, .. } = &mut *self.0.borrow_mut();
+        durable.retain(|_, durable| *durable);
+        pieces.retain(|key, _| durable.contains_key(key));
+    }
+
     /// Every piece that `select` names is gone.
     pub(crate) fn lose(&self, select: impl Fn(u32, FragmentId, u32) -> bool) {
         self.0.borrow_mut().pieces.retain(|(at, id, row), _| !select(*at, *id, *row));
@@ -327,6 +334,19 @@ impl Drives for FakeDrives {
 
     async fn read_here(&self, backend: BackendId, id: FragmentId, row: u32) -> Result<PieceRead, DriveError> {
         self.read_piece(backend, id, row, 0..u32::MAX).await
+    }
+
+    async fn persist(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
+        pause(Duration::ZERO).await;
+        self.answers(backend)?;
+        if self.faults(backend).flush_fails {
+            return Err(DriveError::Failed);
+        }
+        let mut state = self.0.borrow_mut();
+        for row in 0..rows {
+            *state.durable.get_mut(&(backend.0, id, row)).ok_or(DriveError::NotFound)? = true;
+        }
+        Ok(())
     }
 
     async fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {

@@ -1,6 +1,7 @@
 //! One core's handle on all drives: routes to its writers, reads, searches and verifies.
 
 mod find;
+mod persist;
 mod places;
 mod read;
 mod verify;
@@ -93,6 +94,10 @@ impl<R: Rt> Drives for CoreDrives<R> {
 
     async fn read_here(&self, backend: BackendId, id: FragmentId, row: u32) -> Result<PieceRead, DriveError> {
         self.read_piece(&self.writer(backend)?.drive, Key::new(id, row), &(0..u32::MAX)).await
+    }
+
+    async fn persist(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
+        self.persist_rows(&self.writer(backend)?.drive, id, rows).await
     }
 
     async fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {

@@ -157,6 +157,16 @@ impl<D: Drives, L: Link, R: Rt> Drives for Fleet<D, L, R> {
         }
     }
 
+    async fn persist(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
+        let Some((others, node)) = self.elsewhere(backend) else {
+            return self.local.persist(backend, id, rows).await;
+        };
+        let spot = spot(backend, id, rows);
+        let make = |ticket| Request::Persist { spot, ticket };
+        let done = others.done(&node, Some((id.blob, Leave::Read)), make).await;
+        done.map_err(|error| error.of_drive(&node))
+    }
+
     async fn delete(&self, backend: BackendId, id: FragmentId, rows: u32) -> Result<(), DriveError> {
         let Some((others, node)) = self.elsewhere(backend) else {
             return self.local.delete(backend, id, rows).await;

@@ -40,7 +40,8 @@ pub(super) fn permit(
         Request::Read { spot, ticket, .. }
         | Request::ReadHere { spot, ticket }
         | Request::Facts { spot, ticket }
-        | Request::Manifest { spot, ticket } => (spot.id.blob, Leave::Read, ticket),
+        | Request::Manifest { spot, ticket }
+        | Request::Persist { spot, ticket } => (spot.id.blob, Leave::Read, ticket),
         Request::Find { blob, ticket } | Request::Pin { blob, ticket } => (*blob, Leave::Read, ticket),
     };
     let now_ms = view.authority_ms(boottime_ms);

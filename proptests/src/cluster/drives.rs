@@ -32,6 +32,10 @@ impl Drives for NoDrives {
         Err(DriveError::NotFound)
     }
 
+    async fn persist(&self, _: BackendId, _: FragmentId, _: u32) -> Result<(), DriveError> {
+        Err(DriveError::NotFound)
+    }
+
     async fn delete(&self, _: BackendId, _: FragmentId, _: u32) -> Result<(), DriveError> {
         Err(DriveError::NotFound)
     }

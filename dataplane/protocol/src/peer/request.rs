@@ -37,6 +37,11 @@ pub enum Request {
         backend: u32,
         failures: u64,
     },
+    /// Rows `0..spot.row`, whoever appended them.
+    Persist {
+        spot: Spot,
+        ticket: Vec<u8>,
+    },
     Read {
         spot: Spot,
         start: u32,
@@ -104,7 +109,8 @@ impl Request {
             Self::ReadHere { spot, ticket }
             | Self::Delete { spot, ticket }
             | Self::Facts { spot, ticket }
-            | Self::Manifest { spot, ticket } => put_spot(&mut out, spot).bytes(ticket, TICKET_BYTES_MAX),
+            | Self::Manifest { spot, ticket }
+            | Self::Persist { spot, ticket } => put_spot(&mut out, spot).bytes(ticket, TICKET_BYTES_MAX),
             Self::DeleteBlob { blob, ticket }
             | Self::Find { blob, ticket }
             | Self::Pin { blob, ticket }
@@ -131,6 +137,7 @@ impl Request {
             Self::Writable => 12,
             Self::Manifest { .. } => 13,
             Self::Superseded { .. } => 14,
+            Self::Persist { .. } => 15,
         }
     }
 
@@ -167,6 +174,7 @@ impl Request {
             12 => Self::Writable,
             13 => Self::Manifest { spot: spot(fields)?, ticket: ticket(fields)? },
             14 => Self::Superseded { blob: fields.op()?, ticket: ticket(fields)? },
+            15 => Self::Persist { spot: spot(fields)?, ticket: ticket(fields)? },
             _ => return Err(Malformed),
         };
         fields.end()?;

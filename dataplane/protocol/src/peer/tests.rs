@@ -45,6 +45,7 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         (spot(), ticket()).prop_map(|(spot, ticket)| Request::Manifest { spot, ticket }),
+        (spot(), ticket()).prop_map(|(spot, ticket)| Request::Persist { spot, ticket }),
         (any::<u32>(), any::<u64>()).prop_map(|(backend, failures)| Request::Flush { backend, failures }),
         (spot(), any::<u32>(), any::<u32>(), ticket()).prop_map(|(spot, start, end, ticket)| Request::Read {
             spot,

@@ -21,7 +21,7 @@ use crate::rt::{AlignedBuf, Chunk, DiskFile, OpenOptions, Rt};
 
 impl<R: Rt> CoreDrives<R> {
     /// The file of a segment, from the cache or opened.
-    async fn file(&self, drive: &Drive, number: u32) -> io::Result<Rc<R::File>> {
+    pub(super) async fn file(&self, drive: &Drive, number: u32) -> io::Result<Rc<R::File>> {
         if let Some(file) = self.files.borrow_mut().find((drive.slot, number)) {
             return Ok(file);
         }

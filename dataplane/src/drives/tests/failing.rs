@@ -234,6 +234,31 @@ fn a_failed_flush_is_never_tried_again_and_fails_all_that_waited_for_it() {
 }
 
 #[test]
+fn what_another_core_appended_is_flushed_where_it_stands_unless_a_flush_has_failed() {
+    let (place, faults) = (Place::new(1), Faults::new());
+    let engine = open(&place, &faults);
+    let (told, segments) = (Arc::clone(&faults), place.drive(0).join(SEGMENTS));
+    on_faulty_core(&faults, move || async move {
+        until(|| free_segments(&engine.drives[0]) >= 3).await;
+        let (writer, other) = (engine.core::<FaultyRt>(), engine.core::<FaultyRt>());
+        let receipt = writer.append(backend(0), piece(1, 0, 5000)).await.unwrap();
+        until(|| free_segments(&engine.drives[0]) >= 3).await;
+        let before = told.next_flush();
+        other.persist(backend(0), fragment(1), 1).await.unwrap();
+        let (flushed, after) = (told.flushed_since(before), told.next_flush());
+        writer.flush(backend(0), receipt).await.unwrap();
+        assert!(flushed.contains(&told.flushed_since(after)[0]), "{flushed:?}");
+        assert_eq!(other.persist(backend(0), fragment(1), 2).await, Err(DriveError::NotFound));
+        told.add(&segments, Op::Flush, 0, 1, What::Error(libc::EIO));
+        assert!(writer.flush(backend(0), receipt).await.is_err());
+        assert!(other.persist(backend(0), fragment(1), 1).await.is_err(), "it may have been dropped");
+        writer.close().await;
+        other.close().await;
+        engine.stop();
+    });
+}
+
+#[test]
 fn flushes_that_fail_are_counted_once_however_many_wait_and_never_forgotten() {
     let (place, faults) = (Place::new(1), Faults::new());
     let engine = open(&place, &faults);

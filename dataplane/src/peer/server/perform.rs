@@ -44,6 +44,9 @@ pub(super) async fn perform<R: Rt, D: Drives>(
         Request::ReadHere { spot, .. } => {
             return piece(drives.read_here(BackendId(spot.backend), spot.id, spot.row).await);
         }
+        Request::Persist { spot, .. } => {
+            drives.persist(BackendId(spot.backend), spot.id, spot.row).await.map(|()| Answer::Done)
+        }
         Request::Delete { spot, .. } => {
             drives.delete(BackendId(spot.backend), spot.id, spot.row).await.map(|()| Answer::Done)
         }
