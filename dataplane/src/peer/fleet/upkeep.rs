@@ -98,7 +98,7 @@ impl<L: Link, R: Rt> Others<L, R> {
     /// A blob is being read from a node.
     pub(super) fn reads(&self, node: &Arc<str>, blob: OpId) {
         let mut reading = self.reading.borrow_mut();
-        if reading.len() < PEER_PINS_MAX && self.seen.state.pins.is_pinned(blob) {
+        if reading.len() < PEER_PINS_MAX && self.seen.state.pins.is_read_here(blob) {
             reading.entry((Arc::clone(node), blob)).or_insert(false);
         }
     }
@@ -109,7 +109,7 @@ impl<L: Link, R: Rt> Others<L, R> {
             self.reading.borrow().iter().map(|(name, asked)| (name.clone(), *asked)).collect();
         for ((node, blob), asked) in reading {
             let name = (node, blob);
-            let kept: Result<(), PeerError> = if self.seen.state.pins.is_pinned(blob) {
+            let kept: Result<(), PeerError> = if self.seen.state.pins.is_read_here(blob) {
                 self.reading.borrow_mut().insert(name.clone(), true);
                 self.pin(&name.0, blob).await
             } else {
