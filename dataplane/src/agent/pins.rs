@@ -20,9 +20,12 @@ const SHARDS: usize = 64;
 #[derive(Debug)]
 pub struct Pins([Mutex<HashMap<OpId, Pinned>>; SHARDS]);
 
+/// How many read a blob: for clients of this node, and for other nodes. Apart, because a node that asks another to keep a blob for
+/// its readers must not do so for the sake of that very node, or both would for ever.
 #[derive(Debug, Default)]
 struct Pinned {
-    readers: u32,
+    here: u32,
+    elsewhere: u32,
     /// Of a blob over nodes that is read here.
     placement_id: Option<u32>,
     /// It was there when somebody asked what lasts.
@@ -40,9 +43,16 @@ impl Pins {
         &self.0[spread_hash(blob) as usize % SHARDS]
     }
 
+    /// Somebody reads it, here or on another node.
     #[must_use]
     pub fn is_pinned(&self, blob: OpId) -> bool {
         self.shard(blob).lock().contains_key(&blob)
+    }
+
+    /// A client of this node reads it.
+    #[must_use]
+    pub fn is_read_here(&self, blob: OpId) -> bool {
+        self.shard(blob).lock().get(&blob).is_some_and(|pinned| pinned.here > 0)
     }
 
     /// Up to `max` blobs over nodes that were pinned by readers of this node when this was called last and still are, with
@@ -50,7 +60,7 @@ impl Pins {
     pub fn lasting(&self, max: usize) -> Vec<(OpId, u32)> {
         let mut lasting = Vec::new();
         for shard in &self.0 {
-            for (blob, pinned) in shard.lock().iter_mut() {
+            for (blob, pinned) in shard.lock().iter_mut().filter(|(_, pinned)| pinned.here > 0) {
                 let placement_id = pinned.placement_id.filter(|_| lasting.len() < max);
                 if std::mem::replace(&mut pinned.seen, true) {
                     lasting.extend(placement_id.map(|placement_id| (*blob, placement_id)));
@@ -66,18 +76,31 @@ impl Pins {
 pub struct PinSet {
     pins: Arc<Pins>,
     blobs: Vec<OpId>,
+    elsewhere: bool,
+}
+
+impl Pinned {
+    fn of(&mut self, elsewhere: bool) -> &mut u32 {
+        if elsewhere { &mut self.elsewhere } else { &mut self.here }
+    }
 }
 
 impl PinSet {
     #[must_use]
     pub fn new(pins: &Arc<Pins>) -> Self {
-        Self { pins: Arc::clone(pins), blobs: Vec::new() }
+        Self { pins: Arc::clone(pins), blobs: Vec::new(), elsewhere: false }
+    }
+
+    /// For a reader on another node.
+    #[must_use]
+    pub fn for_another(pins: &Arc<Pins>) -> Self {
+        Self { pins: Arc::clone(pins), blobs: Vec::new(), elsewhere: true }
     }
 
     /// Pins one more; an id that is none has no blob to lose.
     pub fn add(&mut self, op_id: &[u8]) {
         if let Some(blob) = OpId::from_wire(op_id) {
-            self.pins.shard(blob).lock().entry(blob).or_default().readers += 1;
+            *self.pins.shard(blob).lock().entry(blob).or_default().of(self.elsewhere) += 1;
             self.blobs.push(blob);
         }
     }
@@ -96,8 +119,8 @@ impl Drop for PinSet {
         for blob in &self.blobs {
             let mut shard = self.pins.shard(*blob).lock();
             let pinned = shard.get_mut(blob).expect("pinned as long as somebody reads");
-            pinned.readers -= 1;
-            if pinned.readers == 0 {
+            *pinned.of(self.elsewhere) -= 1;
+            if pinned.here + pinned.elsewhere == 0 {
                 shard.remove(blob);
             }
         }
@@ -117,7 +140,12 @@ mod tests {
         other.add(b"no op id");
         drop(one);
         assert!(pins.is_pinned(blob));
+        let mut elsewhere = PinSet::for_another(&pins);
+        elsewhere.add(&blob.0);
+        assert!(pins.is_read_here(blob));
         drop(other);
+        assert!(pins.is_pinned(blob) && !pins.is_read_here(blob));
+        drop(elsewhere);
         assert!(!pins.is_pinned(blob));
     }
 

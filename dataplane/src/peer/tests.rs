@@ -40,6 +40,7 @@ on_both_runtimes!(
     drives a_node_that_had_no_drives_when_it_was_asked_is_asked_again,
     drives a_blob_that_another_node_reads_is_not_deleted,
     drives what_is_read_for_long_is_kept_where_it_was_put_before_the_reader_comes_to_it,
+    drives two_nodes_that_read_from_each_other_keep_nothing_for_each_others_sake,
     drives faults_of_a_drive_keep_their_type,
     drives more_requests_than_fit_wait_and_are_all_answered,
     bad_nodes certificates_that_name_no_node_of_ours_are_refused,

@@ -104,7 +104,7 @@ impl<L: Link, R: Rt> Others<L, R> {
     /// A blob is being read from a node.
     pub(super) fn reads(&self, node: &Arc<str>, blob: OpId) {
         let mut reading = self.reading.borrow_mut();
-        if reading.len() < PEER_PINS_MAX && self.seen.state.pins.is_pinned(blob) {
+        if reading.len() < PEER_PINS_MAX && self.seen.state.pins.is_read_here(blob) {
             reading.entry((Arc::clone(node), blob)).or_insert(false);
         }
     }
@@ -135,7 +135,7 @@ impl<L: Link, R: Rt> Others<L, R> {
         let mut away = false;
         for (blob, asked) in blobs {
             let name = (Arc::clone(&node), blob);
-            let is_read = self.seen.state.pins.is_pinned(blob);
+            let is_read = self.seen.state.pins.is_read_here(blob);
             if is_read {
                 self.reading.borrow_mut().insert(name, true);
             } else {

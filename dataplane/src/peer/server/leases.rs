@@ -38,7 +38,7 @@ impl Leases {
         if held.len() >= PEER_PINS_MAX {
             return false;
         }
-        let mut pins = PinSet::new(&self.pins);
+        let mut pins = PinSet::for_another(&self.pins);
         pins.add(&blob.0);
         held.insert((asker, blob), Lease { until, _pins: pins });
         true

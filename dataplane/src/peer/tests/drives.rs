@@ -288,3 +288,31 @@ pub(super) async fn a_node_that_had_no_drives_when_it_was_asked_is_asked_again<R
     assert_eq!(fleet.reachable().len(), 2);
     rig.stop();
 }
+
+pub(super) async fn two_nodes_that_read_from_each_other_keep_nothing_for_each_others_sake<R: Rt>() {
+    let rig = Rig::<R>::new(2);
+    let blob = blob_of(1, 1);
+    let nodes = [rig.node(1), rig.node(2)];
+    // Fragment 0 on node 2, fragment 1 on node 1; a client of each reads the other's.
+    let spots = [(backend(2, 0), fragment(blob, 0)), (backend(1, 0), fragment(blob, 1))];
+    for (there, id) in spots {
+        rig.node(1).fleet.append(there, piece(id, 0, &[7; 10])).await.unwrap();
+    }
+    let mut readers = Vec::new();
+    for (node, (there, id)) in nodes.iter().zip(spots) {
+        let mut reader = PinSet::new(&node.state.pins);
+        reader.add(&blob.0);
+        readers.push(reader);
+        node.fleet.read(there, id, 0, 0..10).await.unwrap();
+    }
+    for node in nodes {
+        node.fleet.renew_pins().await;
+    }
+    assert!(nodes.iter().all(|node| node.state.pins.is_pinned(blob)));
+    drop(readers);
+    for node in nodes {
+        node.fleet.renew_pins().await;
+    }
+    assert!(nodes.iter().all(|node| !node.state.pins.is_pinned(blob)), "both have let go");
+    rig.stop();
+}
