@@ -9,7 +9,7 @@ use crate::rig::Db;
 async fn running_twice_is_harmless() {
     let db = Db::fresh().await;
     let store = Store::connect(&db.address()).await.expect("connects");
-    assert_eq!(migrate::run(&store).await.expect("runs"), 13);
+    assert_eq!(migrate::run(&store).await.expect("runs"), 14);
     assert_eq!(migrate::run(&store).await.expect("runs again"), 0);
 }
 
@@ -21,8 +21,8 @@ async fn two_concurrent_starts_migrate_once() {
         let store = Store::connect(&db.address()).await.expect("connects");
         runs.spawn(async move { migrate::run(&store).await.expect("runs") });
     }
-    assert_eq!(runs.join_all().await.into_iter().sum::<usize>(), 13);
-    assert_eq!(db.count("schema_migration").await, 13);
+    assert_eq!(runs.join_all().await.into_iter().sum::<usize>(), 14);
+    assert_eq!(db.count("schema_migration").await, 14);
     assert_eq!(db.count("authority").await, 1);
 }
 
