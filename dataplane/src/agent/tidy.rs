@@ -79,6 +79,7 @@ impl<E: Env> Agent<E> {
         for index in stock.indexes().filter(|index| stock.copies(*index).len() > 1) {
             self.drop_copies(&stock, index, |backend| here.contains(&backend)).await?;
         }
+        self.drop_own_leftovers(&stock, |backend| here.contains(&backend)).await;
         Ok(true)
     }
 

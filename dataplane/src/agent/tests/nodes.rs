@@ -218,6 +218,52 @@ fn a_later_copy_that_says_something_else_takes_nothings_place() {
 }
 
 #[test]
+fn what_other_nodes_left_half_written_goes_but_for_the_latest_and_the_longest() {
+    run(async {
+        let rig = Rig::over_nodes(3, 1, 1);
+        let (blob, body) = rig.put(now() - 5000, 5 * ROW).await;
+        rig.agent.reap().await.unwrap();
+        let stock = rig.everywhere(&blob).await;
+        let index = stock.indexes().next().unwrap();
+        let (home, held) = stock.copies(index)[0];
+        // Three tries that broke off after one, two and one rows, and one that may be under way.
+        let facts = rig.drives.facts(home, held.fragment, 0).await.unwrap();
+        for (attempt, rows) in [(1, 1), (2, 2), (3, 1), (4, 1)] {
+            for row in 0..rows {
+                let bytes = rig.drives.read_here(home, held.fragment, row).await.unwrap().bytes.to_vec();
+                let piece = crate::drives::Piece {
+                    id: holdfast_common::id::FragmentId {
+                        attempt: held.fragment.attempt + attempt,
+                        ..held.fragment
+                    },
+                    row,
+                    coding: facts.coding,
+                    class_id: facts.class_id,
+                    blob_size: facts.blob_size,
+                    fields: Default::default(),
+                    payload: crate::rt::AlignedBuf::copy_of(&bytes).into(),
+                };
+                rig.drives.append(home, piece).await.unwrap();
+            }
+        }
+        let agent = rig.agent_of(node_of(home.0));
+        agent.reap().await.unwrap();
+        rig.state.superseded.push(op_of(&blob));
+        agent.audit().await.unwrap();
+        rig.drives.look_from(NODE);
+        let left = rig.everywhere(&blob).await;
+        let mut attempts: Vec<u8> = left
+            .copies(index)
+            .iter()
+            .map(|(_, kept)| kept.fragment.attempt - held.fragment.attempt)
+            .collect();
+        attempts.sort_unstable();
+        assert_eq!(attempts, [0, 2, 4]);
+        assert_eq!(rig.read(&blob).await, Some(body));
+    });
+}
+
+#[test]
 fn while_a_node_is_away_for_a_moment_nothing_it_may_hold_is_missed() {
     run(async {
         let rig = Rig::over_nodes(3, 1, 1);
