@@ -4,7 +4,6 @@ import time
 
 import botocore.exceptions
 
-import scenarios
 from planes import Cluster
 from revocation import percentile
 

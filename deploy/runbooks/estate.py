@@ -3,19 +3,15 @@
 import hashlib
 import json
 import random
-import sys
 import threading
 
 import boto3
 import botocore.config
 import botocore.exceptions
 
-from hosts import RUNBOOKS, Host
-
-sys.path.insert(0, str(RUNBOOKS.parent / "cluster"))
-
-from net import Net, OnNet, until  # noqa: E402
-from postgres import Postgres  # noqa: E402
+from hosts import Host
+from net import Net, OnNet, until
+from postgres import Postgres
 
 CONTROLS, NODES = ("control1", "control2"), ("node1", "node2", "node3", "node4")
 BUCKET = "estate"

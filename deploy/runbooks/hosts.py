@@ -5,8 +5,13 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 
 RUNBOOKS = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(RUNBOOKS.parent / "cluster"))
+
+from net import until  # noqa: E402
+
 UNITS = {"holdfast-controlplane": "controlplane.toml", "holdfast-dataplane": "dataplane.toml"}
 
 # What systemd is elsewhere: `service start|stop|restart UNIT`, with one file that says which process it is.

@@ -10,7 +10,6 @@ ends the run. Ends with `N passed, N failed`.
 """
 
 import argparse
-import json
 import os
 import pathlib
 import re

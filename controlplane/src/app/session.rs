@@ -78,7 +78,7 @@ impl Authority {
                  other hands: revoke it"
             );
             return Err(away(
-                "this node remembers commits that cannot have been; remove `cache` from its data directory and start it again",
+                "this node remembers commits that cannot have been; remove `acknowledged` and `cache` from its data directory and start it again",
                 true,
             ));
         }
