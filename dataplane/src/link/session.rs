@@ -37,7 +37,12 @@ pub(crate) struct Queues {
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error("{}", chain_of(.0))]
-    Stream(Box<tonic::Status>),
+    Refused(Box<tonic::Status>),
+    /// The connection of a session that was up.
+    #[error("the connection broke: {}", chain_of(.0))]
+    Broken(Box<tonic::Status>),
+    #[error("the connection broke")]
+    Closed,
     #[error("cannot connect: {}", chain_of(.0))]
     Connect(tonic::transport::Error),
     #[error("the control plane said goodbye: {}", .0.reason)]
@@ -52,7 +57,15 @@ enum Ended {
 
 impl From<tonic::Status> for Ended {
     fn from(status: tonic::Status) -> Self {
-        Self::Stream(Box::new(status))
+        Self::Refused(Box::new(status))
+    }
+}
+
+impl Ended {
+    /// Of a stream that was open: what the other side says itself has no cause within this process.
+    fn of_stream(status: tonic::Status) -> Self {
+        let broken = std::error::Error::source(&status).is_some();
+        if broken { Self::Broken(Box::new(status)) } else { Self::from(status) }
     }
 }
 
@@ -75,14 +88,16 @@ pub(crate) async fn run(
             failures = 0;
         }
         let mut pause = pause(failures, &*outside);
-        if let Ended::Goodbye(bye) = &ended {
-            turns.turned_away(&bye.leader);
-            if bye.permanent {
-                tracing::error!(%url, reason = %ended, "this node may not come back; it serves no more writes");
-                pause = limits::LINK_PAUSE_PERMANENT;
+        match &ended {
+            Ended::Goodbye(bye) => {
+                turns.turned_away(&bye.leader);
+                if bye.permanent {
+                    tracing::error!(%url, reason = %ended, "this node may not come back; it serves no more writes");
+                    pause = limits::LINK_PAUSE_PERMANENT;
+                }
             }
-        } else {
-            turns.failed(&url, tokio::time::Instant::now());
+            Ended::Broken(_) | Ended::Closed => turns.broke_off(&url, tokio::time::Instant::now()),
+            _ => turns.failed(&url, tokio::time::Instant::now()),
         }
         failures = (failures + 1).min(8);
         tracing::warn!(%url, reason = %ended, pause_ms = pause.as_millis(), "the control link is down");
@@ -171,7 +186,7 @@ async fn one_session(
 fn stream_end(ended: Result<(), tonic::Status>) -> Ended {
     match ended {
         Ok(()) => Ended::Protocol("all cores have stopped"),
-        Err(status) => Ended::from(status),
+        Err(status) => Ended::of_stream(status),
     }
 }
 
@@ -329,7 +344,7 @@ impl Session {
                         self.handle(down, interest).await
                     }
                     Ok(None) => Err(Ended::Protocol("the session stream ended")),
-                    Err(status) => Err(Ended::from(status)),
+                    Err(status) => Err(Ended::of_stream(status)),
                 },
                 // Last: an answer that lies there counts, however late it is looked at.
                 () = &mut silence => Err(Ended::Protocol("renewals are not answered")),
@@ -342,7 +357,7 @@ impl Session {
 
     async fn send(&self, message: session_up::Message) -> Result<(), Ended> {
         let up = wire::SessionUp { message: Some(message) };
-        self.up.send(up).await.map_err(|_| Ended::Protocol("the session stream is closed"))
+        self.up.send(up).await.map_err(|_| Ended::Closed)
     }
 
     async fn renew(&mut self) -> Result<(), Ended> {

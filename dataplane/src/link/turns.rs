@@ -1,7 +1,8 @@
 //! Which control plane is tried next: the one that another named as the leader, else each in turn.
 //!
 //! Who follows can only say who led when it last looked, so a leader that has just failed us would be named again and again,
-//! and each try of it costs a deadline. What failed is therefore avoided for a while, as long as there is another.
+//! and each try of it costs a deadline. What failed is therefore avoided for a while, as long as there is another. A connection
+//! that broke is no failure of who leads: it is made again first.
 
 use std::collections::HashMap;
 
@@ -15,13 +16,15 @@ pub(super) struct Turns {
     hint: Option<String>,
     /// When it last could not be used.
     failed: HashMap<String, Instant>,
+    /// When a session with it last broke off.
+    broke_off: HashMap<String, Instant>,
 }
 
 impl Turns {
     /// `urls` are those of the configuration, at least one.
     pub(super) fn new(urls: Vec<String>) -> Self {
         assert!(!urls.is_empty(), "the configuration names a control plane");
-        Self { urls, turn: 0, hint: None, failed: HashMap::new() }
+        Self { urls, turn: 0, hint: None, failed: HashMap::new(), broke_off: HashMap::new() }
     }
 
     /// The next one.
@@ -42,7 +45,17 @@ impl Turns {
         self.hint = Some(leader.to_owned()).filter(|leader| !leader.is_empty());
     }
 
-    /// It could not be reached, or broke off.
+    /// The connection of a session with it broke: it is tried once more, unless that has happened within [`LINK_AVOID`].
+    pub(super) fn broke_off(&mut self, url: &str, now: Instant) {
+        let before = self.broke_off.insert(url.to_owned(), now);
+        if before.is_some_and(|at| now < at + LINK_AVOID) {
+            self.failed(url, now);
+        } else {
+            self.hint = Some(url.to_owned());
+        }
+    }
+
+    /// It could not be reached, or was not heard any more.
     pub(super) fn failed(&mut self, url: &str, now: Instant) {
         self.failed.insert(url.to_owned(), now);
     }
@@ -72,6 +85,20 @@ mod tests {
         assert_eq!(turns.next(now), "a", "c is left out, whoever names it");
         turns.turned_away("c");
         assert_eq!(turns.next(now + LINK_AVOID), "c", "until a while has passed");
+    }
+
+    #[test]
+    fn a_broken_connection_is_made_again_once() {
+        let (mut turns, now) = (Turns::new(vec!["a".into(), "b".into()]), Instant::now());
+        assert_eq!(turns.next(now), "a");
+        turns.broke_off("a", now);
+        assert_eq!(turns.next(now), "a", "it may have been the wire");
+        turns.broke_off("a", now);
+        assert_eq!(turns.next(now), "b");
+        turns.turned_away("a");
+        assert_eq!(turns.next(now), "b", "a is avoided now");
+        turns.broke_off("a", now + LINK_AVOID);
+        assert_eq!(turns.next(now + LINK_AVOID), "a");
     }
 
     #[test]

@@ -31,5 +31,9 @@ pub(crate) fn hunt_all(
             }
         }
     }
+    if only.is_none() {
+        // Who asserts that nothing was missed is heard again.
+        drop(std::panic::take_hook());
+    }
     missed
 }
