@@ -55,6 +55,7 @@ impl Api {
             .route("/v1/tenants", get(tenants::list).post(tenants::create))
             .route("/v1/keys", get(keys::list).post(keys::create))
             .route("/v1/keys/{access_key_id}", delete(keys::revoke))
+            .route("/v1/keys/{access_key_id}/revoke-signatures", post(keys::revoke_signatures))
             .route("/v1/buckets", get(buckets::list))
             .route("/v1/buckets/{bucket}/stale-reads", post(buckets::stale_reads))
             .route("/v1/status", get(ops::status))

@@ -203,6 +203,8 @@ pub struct KeyInfo {
     /// Names of those that still exist.
     pub buckets: Option<Vec<String>>,
     pub permissions: Vec<Permission>,
+    /// First day (YYYY-MM-DD, UTC) whose signatures count; `null`: every day of the last week.
+    pub signed_not_before: Option<String>,
     pub created_ms: u64,
     pub revoked_ms: Option<u64>,
 }
@@ -288,6 +290,12 @@ impl Authority {
     /// Ends a key. Returns when every live session has acknowledged, or its access lease ran out. Twice is harmless.
     pub async fn revoke_key(&self, access_key_id: &str) -> Result<Revoked, AdminError> {
         self.revoke_key_inner(access_key_id).await
+    }
+
+    /// Ends what a key signed on days before this one (YYYY-MM-DD, UTC); days that were ended stay so. Returns as
+    /// [`Self::revoke_key`] does.
+    pub async fn revoke_signatures(&self, access_key_id: &str, before: &str) -> Result<Revoked, AdminError> {
+        self.revoke_signatures_inner(access_key_id, before).await
     }
 
     /// Installs the root key (tenant `root`, everything allowed). Idempotent; a changed secret replaces the old one.

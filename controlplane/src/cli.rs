@@ -108,6 +108,7 @@ mod tests {
             "holdfast admin create-tenant --name T --data-dir d",
             "holdfast admin --data-dir d create-key --name N --tenant T --bucket a --bucket b --permission read --permission write --json",
             "holdfast admin revoke-key --access-key-id ID --json",
+            "holdfast admin revoke-signatures --access-key-id ID --before 2026-11-24",
             "holdfast admin drive list --data-dir d",
             "holdfast admin drive status --backend 3 --json",
             "holdfast admin drive drain --drive 0b2e2a9e-0000-4000-8000-000000000000 --force",

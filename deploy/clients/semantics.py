@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import datetime
 import hashlib
 import hmac
 import os
@@ -302,6 +303,36 @@ def scoped_keys(system, home):
     refused("InvalidAccessKeyId", 403, key.list_buckets)
 
 
+def revoked_signatures(system, home):
+    name = bucket(boto(system), "leaked")
+    made = system.admin("create-key", "--name", "leaks", "--bucket", name)
+    key = As(system, made)
+    s3 = boto(key, signature_version="s3v4")
+    s3.put_object(Bucket=name, Key="k", Body=b"x")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": name, "Key": "k"})
+    target = url.removeprefix(system.endpoint)
+
+    def fetched():
+        answer = exchange(system, f"GET {target} HTTP/1.1\r\nHost: {urllib.parse.urlparse(url).netloc}\r\n"
+                                  "Connection: close\r\n\r\n".encode())
+        return answer.split(b" ", 2)[1], answer.partition(b"<Code>")[2].partition(b"</Code>")[0]
+
+    def ended(before):
+        return system.admin("revoke-signatures", "--access-key-id", key.access_key, "--before", before.isoformat())
+
+    assert fetched() == (b"200", b"")
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    ended(today - datetime.timedelta(days=7))
+    assert fetched() == (b"200", b"")
+    done = ended(today + datetime.timedelta(days=2))
+    assert done["acknowledged"] >= 1 and done["expired"] == 0, done
+    assert fetched() == (b"403", b"AccessDenied")
+    refused("AccessDenied", 403, s3.get_object, Bucket=name, Key="k")
+    listed = {row["access_key_id"]: row["signed_not_before"] for row in system.admin("list-keys")}
+    assert listed[key.access_key] == (today + datetime.timedelta(days=2)).isoformat()
+    assert listed[system.access_key] is None, "another key goes on"
+
+
 def what_we_lack_says_so(system, home):
     s3 = boto(system)
     name = bucket(s3, "lack")
@@ -430,6 +461,6 @@ def pipelining_and_continue(system, home):
 
 ALL = [
     buckets_live_and_die, ranges_and_conditions, conditional_put_has_one_winner, read_after_write_over_many_connections,
-    listings, strange_keys, metadata_and_checksums, copies, multipart, many_parts, scoped_keys, what_we_lack_says_so,
+    listings, strange_keys, metadata_and_checksums, copies, multipart, many_parts, scoped_keys, revoked_signatures, what_we_lack_says_so,
     bad_heads, bad_bodies_leave_nothing, an_early_refusal_reaches_a_sending_client, pipelining_and_continue,
 ]

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Api, ApiError, ErrorBody};
@@ -62,5 +62,30 @@ pub(super) async fn revoke(
 ) -> Result<Json<Revoked>, ApiError> {
     let revoked = api.authority.revoke_key(&access_key_id).await?;
     tracing::info!(%access_key_id, waited_ms = revoked.waited_ms, "key revoked");
+    Ok(Json(revoked))
+}
+
+/// What of a key's signatures is to end.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevokeSignaturesBody {
+    /// YYYY-MM-DD, UTC: the first day whose signatures count. At most the day after tomorrow.
+    pub before: String,
+}
+
+/// Ends what a key signed on earlier days, presigned URLs above all; answers as the end of a key does.
+#[utoipa::path(post, path = "/v1/keys/{access_key_id}/revoke-signatures", tag = "keys", request_body = RevokeSignaturesBody,
+    params(("access_key_id" = String, Path)), responses(
+    (status = 200, body = Revoked), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 404, body = ErrorBody),
+))]
+pub(super) async fn revoke_signatures(
+    State(api): State<Api>,
+    Path(access_key_id): Path<String>,
+    body: Result<Json<RevokeSignaturesBody>, JsonRejection>,
+) -> Result<Json<Revoked>, ApiError> {
+    let Json(RevokeSignaturesBody { before }) = body?;
+    let revoked = api.authority.revoke_signatures(&access_key_id, &before).await?;
+    tracing::info!(%access_key_id, %before, waited_ms = revoked.waited_ms, "signatures revoked");
     Ok(Json(revoked))
 }

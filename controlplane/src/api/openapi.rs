@@ -11,6 +11,7 @@ use super::{ErrorBody, buckets, drives, keys, nodes, ops, recovery, tenants};
     info(title = "Holdfast administration", description = "Tenants, access keys, nodes, drives, state. All but health needs the admin token."),
     paths(
         tenants::create, tenants::list, buckets::list, buckets::stale_reads, keys::create, keys::list, keys::revoke,
+        keys::revoke_signatures,
         drives::list, drives::status, drives::drain, drives::replace, drives::redundancy,
         nodes::invite, nodes::list, nodes::show, nodes::drain, nodes::revoke,
         ops::status, recovery::show, recovery::recover, ops::livez, ops::readyz, ops::metrics,
@@ -48,6 +49,7 @@ mod tests {
             ("/v1/tenants", "post"),
             ("/v1/keys", "get"),
             ("/v1/keys/{access_key_id}", "delete"),
+            ("/v1/keys/{access_key_id}/revoke-signatures", "post"),
             ("/v1/buckets", "get"),
             ("/v1/buckets/{bucket}/stale-reads", "post"),
             ("/v1/status", "get"),

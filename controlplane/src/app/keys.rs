@@ -11,6 +11,7 @@ use super::tenants::check_name;
 use super::{AdminError, Authority, CreatedKey, KeyInfo, NewKey, Permission, Revoked};
 use crate::app::commit::now_ms;
 use crate::app::sessions::wait::Acknowledgement;
+use crate::plan::signing_days;
 use crate::store::access_key::{self, AccessKeyRow};
 use crate::store::{Client, bucket, tenant};
 
@@ -136,6 +137,7 @@ impl Authority {
             tenant_id: row.tenant_id,
             bucket_ids: row.bucket_ids,
             permissions: row.permissions.into_iter().filter_map(permission).collect(),
+            signed_not_before: signing_days::dashed(row.signed_not_before),
             created_ms: row.created_ms,
             revoked_ms: row.revoked_ms,
         };
@@ -144,8 +146,8 @@ impl Authority {
 
     pub(super) async fn revoke_key_inner(&self, access_key_id: &str) -> Result<Revoked, AdminError> {
         let began = Instant::now();
-        let inner = &self.inner;
         let waits = {
+            let inner = &self.inner;
             let _order = inner.configuration.lock().await;
             self.must_lead().await?;
             let client = inner.store.client().await?;
@@ -160,6 +162,39 @@ impl Authority {
             self.must_lead_still(&client).await?;
             waits
         };
+        self.refused_everywhere(access_key_id, waits, began).await
+    }
+
+    pub(super) async fn revoke_signatures_inner(
+        &self,
+        access_key_id: &str,
+        before: &str,
+    ) -> Result<Revoked, AdminError> {
+        let began = Instant::now();
+        let before = signing_days::first_trusted_day(before, now_ms()).map_err(AdminError::Invalid)?;
+        let waits = {
+            let _order = self.inner.configuration.lock().await;
+            self.must_lead().await?;
+            let client = self.inner.store.client().await?;
+            let row = access_key::revoke_signatures(&client, access_key_id, before).await?;
+            let row = row.ok_or_else(|| {
+                AdminError::NotFound(format!("there is no live access key {access_key_id}; see `list-keys`"))
+            })?;
+            let waits = self.publish_key(&row);
+            self.must_lead_still(&client).await?;
+            waits
+        };
+        self.refused_everywhere(access_key_id, waits, began).await
+    }
+
+    /// Waits until no node answers anything that was signed with what was just taken from this key.
+    async fn refused_everywhere(
+        &self,
+        access_key_id: &str,
+        waits: Vec<Acknowledgement>,
+        began: Instant,
+    ) -> Result<Revoked, AdminError> {
+        let inner = &self.inner;
         let (acknowledged, late) = self.everybody_knows(waits).await?;
         // A node whose session stalls has lost its leases and answers nobody new; what it has begun to answer may ask still, and
         // asks in vain until it has heard of the revocation.

@@ -58,6 +58,16 @@ enum AdminCommand {
         #[arg(long, value_name = "ID")]
         access_key_id: String,
     },
+    /// End what a key signed on days before this one: presigned URLs that got about, signing keys that a stolen node held.
+    /// Returns when no node accepts it any more.
+    RevokeSignatures {
+        #[arg(long, value_name = "ID")]
+        access_key_id: String,
+        /// First day whose signatures count, YYYY-MM-DD (UTC); no later than the day after tomorrow, of which nobody holds
+        /// signing keys yet: until then the key is mute.
+        #[arg(long, value_name = "DATE")]
+        before: String,
+    },
     /// Show all buckets.
     ListBuckets,
     /// Let nodes that cannot ask the control plane show what they have cached of a bucket, with its age, while their access
@@ -149,6 +159,10 @@ fn wire(command: &AdminCommand) -> (&'static str, String, Option<Value>) {
         AdminCommand::RevokeKey { access_key_id } => {
             ("DELETE", format!("/v1/keys/{}", escaped(access_key_id)), None)
         }
+        AdminCommand::RevokeSignatures { access_key_id, before } => {
+            let path = format!("/v1/keys/{}/revoke-signatures", escaped(access_key_id));
+            ("POST", path, Some(json!({ "before": before })))
+        }
         AdminCommand::ListBuckets => ("GET", path("/v1/buckets"), None),
         AdminCommand::StaleReads { bucket, seconds } => {
             let path = format!("/v1/buckets/{}/stale-reads", escaped(bucket));
@@ -225,15 +239,21 @@ fn human(command: &AdminCommand, answer: &Value) -> String {
         ),
         AdminCommand::ListKeys => list(
             answer,
-            &["access_key_id", "name", "tenant", "buckets", "permissions", "created_ms", "revoked_ms"],
+            &[
+                "access_key_id",
+                "name",
+                "tenant",
+                "buckets",
+                "permissions",
+                "signed_not_before",
+                "created_ms",
+                "revoked_ms",
+            ],
         ),
-        AdminCommand::RevokeKey { .. } => format!(
-            "{} is revoked: {} nodes acknowledged, {} leases ran out, after {} ms\n",
-            text(answer, "access_key_id"),
-            text(answer, "acknowledged"),
-            text(answer, "expired"),
-            text(answer, "waited_ms")
-        ),
+        AdminCommand::RevokeKey { .. } => revoked(answer, ""),
+        AdminCommand::RevokeSignatures { before, .. } => {
+            revoked(answer, &format!(" for what it signed before {before}"))
+        }
         AdminCommand::ListBuckets => {
             list(answer, &["bucket_id", "name", "tenant_id", "region", "created_ms", "stale_reads_seconds"])
         }
@@ -248,6 +268,16 @@ fn human(command: &AdminCommand, answer: &Value) -> String {
         AdminCommand::Node(command) => command.human(answer),
         AdminCommand::ObjectRedundancy { .. } => redundancy(answer),
     }
+}
+
+fn revoked(answer: &Value, what: &str) -> String {
+    format!(
+        "{} is revoked{what}: {} nodes acknowledged, {} leases ran out, after {} ms\n",
+        text(answer, "access_key_id"),
+        text(answer, "acknowledged"),
+        text(answer, "expired"),
+        text(answer, "waited_ms")
+    )
 }
 
 fn status(answer: &Value) -> String {

@@ -115,6 +115,20 @@ pub async fn revoke(client: &Client, id: &str) -> Result<bool, StoreError> {
     Ok(changed == 1)
 }
 
+/// Nothing signed before this day (yyyymmdd) counts any more; a later one stands. `None`: there is no such key, or it is revoked.
+pub async fn revoke_signatures(
+    client: &Client,
+    id: &str,
+    before: u32,
+) -> Result<Option<AccessKeyRow>, StoreError> {
+    let text = format!(
+        "UPDATE access_key SET signed_not_before = greatest(signed_not_before, $2), revision = revision + 1
+         WHERE access_key_id = $1 AND revoked_at IS NULL RETURNING {COLUMNS}"
+    );
+    let before = i32::try_from(before).expect("yyyymmdd fits");
+    Ok(client.query_opt(&text, &[&id, &before]).await?.as_ref().map(read))
+}
+
 /// Every secret as it lies here, held until the transaction ends.
 pub async fn sealed(work: &Transaction<'_>) -> Result<Vec<(String, SealedSecret)>, StoreError> {
     let text = "SELECT access_key_id, secret_sealed, secret_nonce, key_version FROM access_key FOR UPDATE";

@@ -65,6 +65,38 @@ async fn a_key_is_known_to_nodes_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn what_a_key_signed_is_ended_by_days_which_do_not_come_back() {
+    let db = Db::fresh().await;
+    let running = db.start().await;
+    let authority = &running.authority;
+    let node = Node::join(running.grpc_addr).await;
+    let id = authority.create_key(NewKey { name: "n".into(), ..Default::default() }).await.expect("a key");
+    let id = id.key.access_key_id;
+    let told = async |day: u32| {
+        let says = |key: &wire::AccessKey| key.signed_not_before == day;
+        node.until(|down| matches!(&down.message, Some(Message::Config(change)) if change.upsert.as_ref().is_some_and(|upsert| upsert.keys.iter().any(says)))).await
+    };
+    let done = authority.revoke_signatures(&id, "2026-01-02").await.expect("ended");
+    assert_eq!((done.acknowledged, done.expired), (1, 0));
+    told(20_260_102).await;
+    authority.revoke_signatures(&id, "2026-01-01").await.expect("nothing new");
+    let listed = authority.list_keys().await.expect("keys").remove(0);
+    assert_eq!(listed.signed_not_before.as_deref(), Some("2026-01-02"), "the later day stands");
+    // Who joins later is told as well.
+    let fresh = Node::join(running.grpc_addr).await;
+    assert_eq!(fresh.welcome.config.expect("a snapshot").keys[0].signed_not_before, 20_260_102);
+    for wrong in ["2999-01-01", "yesterday"] {
+        let refused = authority.revoke_signatures(&id, wrong).await;
+        assert!(matches!(&refused, Err(AdminError::Invalid(text)) if text.contains(wrong)), "{refused:?}");
+    }
+    authority.revoke_key(&id).await.expect("revokes");
+    for gone in [id.as_str(), "HFNONE"] {
+        let refused = authority.revoke_signatures(gone, "2026-01-03").await;
+        assert!(matches!(&refused, Err(AdminError::NotFound(text)) if text.contains(gone)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_requests_are_sentences() {
     let db = Db::fresh().await;
     let running = db.start().await;
