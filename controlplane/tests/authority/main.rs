@@ -4,6 +4,7 @@ mod access;
 mod buckets;
 mod commits;
 mod configuration;
+mod database_tls;
 mod drives;
 mod emptying;
 mod enrolment;

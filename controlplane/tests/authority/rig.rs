@@ -11,11 +11,22 @@ use holdfast_common::secret::Secret;
 use holdfast_controlplane::server::{self, Database, DatabaseTls, Lengths, Running, Settings};
 
 const LEASE_MS: u64 = 2000;
+const PASSWORD: &str = "not-a-secret";
+/// The one name that the server's certificate has.
+pub(crate) const HOST: &str = "localhost";
 
 struct Cluster {
     directory: String,
+    /// On 127.0.0.1, over TLS and with [`PASSWORD`] only; tests that do not care come by the socket.
+    port: u16,
     /// Held open: when this process ends, its shell reads the end of input and stops the server.
     _shell: Child,
+}
+
+impl Cluster {
+    fn socket(&self) -> String {
+        format!("host={} port={} user=holdfast", self.directory, self.port)
+    }
 }
 
 fn binaries() -> String {
@@ -48,26 +59,41 @@ fn cluster() -> &'static Cluster {
             tempfile::Builder::new().prefix("hf-pg-").tempdir_in("/tmp").expect("a directory").keep();
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).expect("permissions");
         let directory = directory.display().to_string();
+        let port = free_port();
+        let certified = rcgen::generate_simple_self_signed([HOST.to_owned()]).expect("a certificate");
+        let (cert, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+        std::fs::write(format!("{directory}/cert.pem"), &cert).expect("a file");
+        // The key is handed over as input, for the server wants a file of its own that nobody else reads.
         let script = format!(
-            "set -e; cd {directory}; PATH={bin}:$PATH
+            "set -e; cd {directory}; PATH={bin}:$PATH; umask 077
              initdb -D data -U holdfast -A trust --no-sync -E UTF8 --locale=C >log 2>&1
-             postgres -D data -k {directory} -c listen_addresses= -c max_connections=400 >>log 2>&1 & P=$!
+             sed '/-----END/q' >data/key.pem
+             printf 'local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n' >data/pg_hba.conf
+             echo \"ALTER ROLE holdfast PASSWORD '{PASSWORD}'\" | postgres --single -D data postgres >>log 2>&1
+             postgres -D data -k {directory} -p {port} -c listen_addresses=127.0.0.1 -c max_connections=400 \
+                 -c ssl=on -c ssl_cert_file={directory}/cert.pem -c ssl_key_file=key.pem >>log 2>&1 & P=$!
              cat >/dev/null; kill -QUIT $P; wait $P || true; rm -rf data log",
             bin = binaries()
         );
-        let child = shell()
+        let mut child = shell()
             .args(["-c", &script])
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .expect("a shell");
-        Cluster { directory, _shell: child }
+        child.stdin.as_mut().expect("a pipe").write_all(key.as_bytes()).expect("the key is handed over");
+        Cluster { directory, port, _shell: child }
     })
 }
 
-async fn connect(directory: &str, database: &str) -> Option<tokio_postgres::Client> {
-    let text = format!("host={directory} user=holdfast dbname={database}");
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+async fn connect(cluster: &Cluster, database: &str) -> Option<tokio_postgres::Client> {
+    let text = format!("{} dbname={database}", cluster.socket());
     let (client, connection) = tokio_postgres::connect(&text, tokio_postgres::NoTls).await.ok()?;
     tokio::spawn(connection);
     Some(client)
@@ -84,7 +110,7 @@ impl Db {
         let cluster = tokio::task::spawn_blocking(cluster).await.expect("a cluster");
         let name = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         for _ in 0..600 {
-            if let Some(client) = connect(&cluster.directory, "postgres").await {
+            if let Some(client) = connect(cluster, "postgres").await {
                 client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
                 return Self { name };
             }
@@ -96,12 +122,23 @@ impl Db {
     }
 
     pub(crate) fn address(&self) -> Database {
-        let text = format!("host={} user=holdfast dbname={}", cluster().directory, self.name);
+        let text = format!("{} dbname={}", cluster().socket(), self.name);
         Database { url: Secret::from(text), tls: DatabaseTls::Auto, ca_file: None, connections_max: 12 }
     }
 
+    /// The same database over the network, by one of the server's names; `more` ends the address.
+    pub(crate) fn address_over_tls(&self, host: &str, more: &str) -> Database {
+        let Cluster { directory, port, .. } = cluster();
+        let name = &self.name;
+        let text = format!(
+            "host={host} hostaddr=127.0.0.1 port={port} user=holdfast password={PASSWORD} dbname={name} {more}"
+        );
+        let ca_file = Some(format!("{directory}/cert.pem").into());
+        Database { url: Secret::from(text), ca_file, ..self.address() }
+    }
+
     pub(crate) async fn client(&self) -> tokio_postgres::Client {
-        connect(&cluster().directory, &self.name).await.expect("a connection")
+        connect(cluster(), &self.name).await.expect("a connection")
     }
 
     pub(crate) async fn count(&self, table: &str) -> i64 {
