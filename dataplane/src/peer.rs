@@ -27,6 +27,7 @@ mod permit;
 mod seen;
 mod server;
 mod tickets;
+mod traffic;
 mod warnings;
 
 use std::sync::Arc;
@@ -38,7 +39,9 @@ pub use identity::{PeerIdentity, Sides, trust};
 pub use server::{PeerServer, serve};
 
 use crate::drives::DriveError;
+use crate::metrics::Writer;
 use fleet::Reach;
+use traffic::Traffic;
 use warnings::Warnings;
 
 /// What all cores of a node share about the others.
@@ -47,12 +50,19 @@ pub struct Peers {
     pub identity: PeerIdentity,
     reach: Reach,
     warnings: Warnings,
+    traffic: Traffic,
 }
 
 impl Peers {
     #[must_use]
     pub fn new(identity: PeerIdentity) -> Arc<Self> {
-        Arc::new(Self { identity, reach: Reach::default(), warnings: Warnings::default() })
+        let (reach, warnings) = (Reach::default(), Warnings::default());
+        Arc::new(Self { identity, reach, warnings, traffic: Traffic::default() })
+    }
+
+    /// What was asked of other nodes and by them, for the scrape.
+    pub fn write_metrics(&self, writer: &mut Writer) {
+        self.traffic.write(writer, |node| self.reach.has(node));
     }
 }
 

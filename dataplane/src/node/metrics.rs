@@ -26,6 +26,9 @@ pub(super) fn register(node: &Arc<Node>) {
             write_drives(&node, writer);
             write_node(&node, writer);
             write_agent(&node, writer);
+            if let Some(peers) = &node.peers {
+                peers.write_metrics(writer);
+            }
         }
         write_cores(writer);
     });

@@ -274,9 +274,12 @@ impl<L: Link, R: Rt> Others<L, R> {
 
     /// Over the connection that the appends went over, because a flush covers those of one core alone.
     async fn flush(&self, node: &Arc<str>, backend: BackendId, first: Receipt) -> Result<(), PeerError> {
-        let link = self.node(node)?.link_numbered(Lane::Write, first.connection());
+        let node = self.node(node)?;
+        let link = node.link_numbered(Lane::Write, first.connection());
         let lost = || PeerError::Away("the connection broke before what went over it was flushed".to_owned());
         let request = Request::Flush { backend: backend.0, failures: first.failures() };
-        ask::is_done(&link.ok_or_else(lost)?.ask::<R>(&request, None, PEER_WRITE_DEADLINE).await?)
+        let outcome = link.ok_or_else(lost)?.ask::<R>(&request, None, PEER_WRITE_DEADLINE).await;
+        node.asked.count(0, outcome.as_ref());
+        ask::is_done(&outcome?)
     }
 }

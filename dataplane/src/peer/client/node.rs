@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::super::traffic::Asked;
 use super::super::warnings::Warning;
 use super::super::{PeerError, Peers};
 use super::Link;
@@ -46,6 +47,8 @@ pub(in super::super) struct Node {
     pub(in super::super) id: Uuid,
     /// As the view names it.
     pub(in super::super) name: Arc<str>,
+    /// What it was asked, by all cores.
+    pub(in super::super) asked: Arc<Asked>,
     peers: Arc<Peers>,
     /// How many connections this core has made, to anyone.
     numbers: Rc<Cell<u64>>,
@@ -63,7 +66,8 @@ impl Node {
         numbers: Rc<Cell<u64>>,
     ) -> Rc<Self> {
         let lanes = [RefCell::new(Slot::None), RefCell::new(Slot::None)];
-        Rc::new(Self { id, name, peers, numbers, lanes, rest: RefCell::default(), heard: Cell::new(0) })
+        let (asked, rest) = (peers.traffic.with(&name), RefCell::default());
+        Rc::new(Self { id, name, asked, peers, numbers, lanes, rest, heard: Cell::new(0) })
     }
 
     /// The lane's connection if it is the one of that number and still open: what a flush needs.

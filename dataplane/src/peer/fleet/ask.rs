@@ -99,9 +99,15 @@ impl<L: Link, R: Rt> Others<L, R> {
             }
             None => Vec::new(),
         };
-        let link = node.link::<R>(lane, &peer.addr, view.heard_of(&node.name)).await?;
-        let reply = link.ask::<R>(&make(ticket), payload, patience(lane)).await?;
-        Ok((link.number, reply))
+        let sent = payload.as_ref().map_or(0, |payload| payload.len());
+        let asked = async {
+            let link = node.link::<R>(lane, &peer.addr, view.heard_of(&node.name)).await?;
+            let reply = link.ask::<R>(&make(ticket), payload, patience(lane)).await?;
+            Ok((link.number, reply))
+        };
+        let outcome = asked.await;
+        node.asked.count(sent, outcome.as_ref().map(|(_, reply)| reply));
+        outcome
     }
 
     pub(super) async fn appended(

@@ -190,7 +190,16 @@ impl<D: Drives> Session<'_, D> {
         R::spawn(async move {
             let work = AssertUnwindSafe(perform::<R, D>(&server, asker, request, frame.payload));
             match work.catch_unwind().await {
-                Ok((answer, payload)) => outlet.send(id, answer.encode(), payload, Some(Box::new(shares))),
+                Ok((answer, payload)) => {
+                    let refused = matches!(answer, Answer::Denied(_));
+                    let traffic = &server.peers.traffic;
+                    if refused {
+                        traffic.refused.add(1)
+                    } else {
+                        traffic.served.add(1)
+                    }
+                    outlet.send(id, answer.encode(), payload, Some(Box::new(shares)));
+                }
                 Err(_) => {
                     tracing::error!(%asker, "a node's request panicked; its connection is closed, and this is a bug to report");
                     outlet.cut();
@@ -202,6 +211,7 @@ impl<D: Drives> Session<'_, D> {
 
     /// Refuses a request; without shares only what is the last of a connection.
     fn deny(&self, id: u32, denial: Denial, shares: Option<Shares>) {
+        self.server.peers.traffic.refused.add(1);
         self.server.peers.warnings.warn(&self.who.name, Warning::Refused(denial), &"");
         let hold = shares.map(|shares| Box::new(shares) as Box<dyn Any>);
         self.outlet.send(id, Answer::Denied(denial).encode(), None, hold);

@@ -7,8 +7,9 @@ use holdfast_common::id::{DriveId, OpId};
 use holdfast_protocol::erasure::{Coders, choose};
 use holdfast_protocol::placement::{Backend, BackendState, Class, Level, Placement, Rule, Spread, place};
 
-use super::rig::{Rig, backend, blob_of, bytes};
+use super::rig::{Rig, backend, blob_of, bytes, node_id};
 use crate::blob::{Blobs, NewBlob, cpu_features};
+use crate::metrics::Writer;
 use crate::rt::Rt;
 
 const SIZE: usize = 3_000_000;
@@ -60,6 +61,20 @@ pub(super) async fn a_blob_over_three_nodes_outlives_one_of_them<R: Rt>() {
         got.extend_from_slice(&chunk);
     }
     assert!(got == sent);
+    let mut writer = Writer::default();
+    rig.node(1).peers.write_metrics(&mut writer);
+    let text = writer.finish();
+    let count = |name: &str, labels: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}{{{labels}}} ")));
+        line.unwrap_or_else(|| panic!("{name} {labels} in\n{text}")).parse::<usize>().unwrap()
+    };
+    // Two of six fragments went to each, and those of the one that is off were not needed.
+    let [second, third] = [2, 3].map(|n| format!("node=\"{}\"", node_id(n)));
+    for node in [&second, &third] {
+        assert!(count("holdfast_peer_bytes_sent_total", node) > SIZE / 4, "{text}");
+    }
+    assert!(count("holdfast_peer_bytes_received_total", &second) > SIZE / 4, "{text}");
+    assert_eq!(count("holdfast_peer_bytes_received_total", &third), 0, "{text}");
     rig.stop();
 }
 

@@ -188,7 +188,7 @@ pub(super) struct TestNode<R> {
     pub(super) authority: Authority,
     pub(super) fleet: Rc<Fleet<FakeDrives, Authority, R>>,
     pub(super) stop: Stop,
-    peers: Arc<Peers>,
+    pub(super) peers: Arc<Peers>,
 }
 
 /// Some nodes that know each other.
